@@ -1,6 +1,7 @@
 //! Static analysis of AI agents: source files in, an [`Analysis`] out.
 
 pub mod analysis;
+pub mod detect;
 pub mod facts;
 mod lang;
 pub mod sources;
