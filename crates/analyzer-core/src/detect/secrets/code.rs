@@ -65,9 +65,10 @@ impl Reader<'_> {
     fn is_remark(&self, at: usize) -> bool {
         let index = self.facts.comments.partition_point(|comment| comment.start as usize <= at);
         let comment = index.checked_sub(1).map(|index| self.facts.comments[index]);
-        let docs = || self.facts.docstrings.iter().map(|id| self.facts.expr(*id));
+        let alone = self.facts.docstrings.iter().filter(|id| self.cx.stands_alone(**id));
+        let mut docs = alone.map(|id| self.facts.expr(*id));
         comment.is_some_and(|comment| at < comment.end as usize)
-            || docs().any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
+            || docs.any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
     }
 
     fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
@@ -82,7 +83,9 @@ impl Reader<'_> {
             let remark = self.is_remark(hit.span.start);
             let literal = self.literal_at(&hit.span);
             let site = literal.map(|literal| self.cx.site(literal.id)).unwrap_or_default();
-            let meaning = self.meaning(&site, &hit.span);
+            let around_it = literal.is_none() || self.cx.stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
+            let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
+            let meaning = said.or_else(|| self.meaning(&site, &hit.span));
             // The name of a long text is not that of a token in it.
             let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
             let name = site.name.as_deref().filter(|_| whole);
@@ -110,7 +113,7 @@ impl Reader<'_> {
             if !composite {
                 continue;
             }
-            let Some(folded) = fold::fold(self.facts, id) else {
+            let Some((folded, elsewhere)) = fold::fold_from(self.facts, id) else {
                 // Parts of a text are no values, even when the text cannot be known.
                 if matches!(expr.kind, ExprKind::Concat(_)) {
                     self.cover(id, &mut covered);
@@ -118,7 +121,16 @@ impl Reader<'_> {
                 continue;
             };
             self.cover(id, &mut covered);
+            let before = out.len();
             self.folded(id, &folded, expr.start as usize..expr.end as usize, out);
+            // A value that is written whole elsewhere is found there; one put together of parts is found here.
+            let texts: Vec<(ExprId, String)> =
+                elsewhere.iter().filter_map(|id| Some((*id, fold::fold(self.facts, *id)?))).collect();
+            let here = out.split_off(before);
+            out.extend(here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))));
+            if out.len() > before {
+                texts.iter().for_each(|(id, _)| covered[id.0 as usize] = true);
+            }
         }
         covered
     }
@@ -281,7 +293,7 @@ impl Reader<'_> {
             let literal = self.literal_at(&(at..at + 1))?;
             let text = self.facts.text(literal.id)?;
             let several = text.contains([' ', '\n', '=', ';', ':']);
-            several.then(|| (literal.span.clone(), self.facts.docstrings.contains(&literal.id)))
+            several.then(|| (literal.span.clone(), self.cx.stands_alone(literal.id)))
         };
         let everywhere = self.facts.over_budget;
         let cues: Vec<usize> = found.names.iter().copied().filter(|at| everywhere || region(*at).is_some()).collect();

@@ -192,6 +192,11 @@ impl<'f> Context<'f> {
 
 
 
+    /// Nothing takes the value: a docstring, not the text of an assignment.
+    pub fn stands_alone(&self, id: ExprId) -> bool {
+        matches!(self.parents.get(id.0 as usize), Some(Parent::None))
+    }
+
     /// What stands around an expression.
     pub fn site(&self, id: ExprId) -> Site {
         let mut site = Site::default();

@@ -251,7 +251,9 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                         .replace("{W}", issuer.words.first().map_or("", String::as_str))
                         .replace("{K}", &token)
                 };
-                let mark = ["{K}", "{K1}", "{B}"].iter().filter_map(|mark| template.find(mark)).min().unwrap_or(0);
+                // Parts that a name holds come together where the name is used.
+                let marks = if context == "f-string" { ["{K2}"; 3] } else { ["{K}", "{K1}", "{B}"] };
+                let mark = marks.iter().filter_map(|mark| template.find(mark)).min().unwrap_or(0);
                 let line = template[..mark].matches('\n').count() as u32 + 1;
                 let provider = issuer.opens.clone().unwrap_or_else(|| issuer.id.clone());
                 samples.push(Sample {

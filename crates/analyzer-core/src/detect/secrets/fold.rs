@@ -15,12 +15,20 @@ const DEPTH: usize = 24;
 
 /// The text of an expression, with holes; none when nothing of it is known.
 pub fn fold(facts: &FileFacts, id: ExprId) -> Option<String> {
-    Folder { facts, steps: STEPS }.text(id, DEPTH)
+    fold_from(facts, id).map(|(text, _)| text)
+}
+
+/// The same, and what the names in it stand for: texts that are written elsewhere.
+pub fn fold_from(facts: &FileFacts, id: ExprId) -> Option<(String, Vec<ExprId>)> {
+    let mut folder = Folder { facts, steps: STEPS, elsewhere: Vec::new() };
+    let text = folder.text(id, DEPTH)?;
+    Some((text, folder.elsewhere))
 }
 
 struct Folder<'f> {
     facts: &'f FileFacts,
     steps: usize,
+    elsewhere: Vec<ExprId>,
 }
 
 impl Folder<'_> {
@@ -57,7 +65,10 @@ impl Folder<'_> {
         for scope in [own, MODULE] {
             match self.facts.bindings_in(scope, sym) {
                 [one] => match one.value {
-                    Bound::Expr(value) if value < at => return self.text(value, depth),
+                    Bound::Expr(value) if value < at => {
+                        self.elsewhere.push(value);
+                        return self.text(value, depth);
+                    }
                     _ => return None,
                 },
                 [] => {}

@@ -312,11 +312,13 @@ impl Formats {
 
     /// What a name says of its value; a documented variable carries a credential whatever its words say.
     pub fn kind_of(&self, name: &str) -> Option<names::Kind> {
-        names::classify(&names::words(name)).or_else(|| self.by_env.get(name).map(|_| names::Kind::Weak))
+        names::classify(&names::words(name)).or_else(|| self.issuer_of_env(name).map(|_| names::Kind::Weak))
     }
 
+    /// The issuer whose documented variable this is, in any spelling: `wandbApiKey`, `WANDB_API_KEY`.
     pub fn issuer_of_env(&self, name: &str) -> Option<usize> {
-        self.by_env.get(name).copied()
+        let known = self.by_env.get(name).copied();
+        known.or_else(|| self.by_env.get(&names::words(name).join("_").to_ascii_uppercase()).copied())
     }
 
     /// The issuer that the words of a name mean; of several the longest word wins, then the last.

@@ -56,26 +56,20 @@ pub fn machine_made(value: &str) -> bool {
         return false;
     }
     let most = (length as f32).log2();
-    match alphabet(value) {
-        Alphabet::Uuid => true,
-        Alphabet::Hex => entropy(value) >= 2.8 && digits >= 2,
-        Alphabet::Base36 => entropy(value) >= (most * 0.75).min(3.7) && (digits >= 2 || length >= 40) && !language(value),
-        Alphabet::Base64 => {
-            let mixed = value.bytes().any(|b| b.is_ascii_uppercase()) && value.bytes().any(|b| b.is_ascii_lowercase());
-            let enough = (most * 0.78).min(DOCUMENTED_ENTROPY);
-            (digits >= 2 || mixed && length >= 24 || length >= 40) && entropy(value) >= enough && !language(value) && !pathlike(value)
-        }
-        Alphabet::Other => {
-            let odd = value.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"+/=_-.".contains(b)).count();
-            value.is_ascii()
-                && odd * 4 <= length
-                && !value.contains([' ', '(', '{', '<', '[', '\\', '\'', '"'])
-                && !value.contains("://")
-                && digits >= 2
-                && entropy(value) >= most * 0.75
-                && !language(value)
-        }
-    }
+    // Separators do not make an alphabet larger: `{32 hex}-{8 hex}` is hexadecimal.
+    let body: String = value.chars().filter(|c| !"-_.:/".contains(*c)).collect();
+    let enough = match alphabet(&body) {
+        _ if alphabet(value) == Alphabet::Uuid => return true,
+        Alphabet::Hex => 2.8,
+        Alphabet::Base36 => (most * 0.75).min(3.6),
+        Alphabet::Base64 => (most * 0.78).min(DOCUMENTED_ENTROPY),
+        Alphabet::Uuid | Alphabet::Other => (most * 0.75).min(3.8),
+    };
+    let mixed = value.bytes().any(|b| b.is_ascii_uppercase()) && value.bytes().any(|b| b.is_ascii_lowercase());
+    let many = digits >= 2 || mixed && length >= 24 || length >= 40;
+    let odd = value.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"+/=_-.".contains(b)).count();
+    let code = odd * 4 > length || value.contains([' ', '(', '{', '<', '[', '\\', '\'', '"', ',']) || value.contains("://");
+    value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
 }
 
 /// A password that somebody chose.
@@ -239,6 +233,7 @@ pub fn template(value: &str) -> bool {
         || value.starts_with("vault:")
         || value.starts_with("op://")
         || value.starts_with("arn:")
+        || value.starts_with("data:")
 }
 
 /// Typed by a person to look like a token: one character again and again, counting up, a short period.

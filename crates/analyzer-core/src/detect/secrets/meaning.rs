@@ -79,6 +79,13 @@ pub fn of_name(name: Option<&str>, outer: &[String], formats: &Formats) -> Optio
     own.or_else(|| outer.iter().find_map(|name| formats.issuer_of_words(&names::words(name)))).map(meaning)
 }
 
+/// Whose credential the words before it on its line speak of: `# groq key = …`.
+pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
+    let start = super::scan::floor(text, at.saturating_sub(120));
+    let line = text[start..at].rsplit('\n').next().unwrap_or("");
+    of_name(Some(line), &[], formats)
+}
+
 /// Whose credential a text beside these hosts is.
 pub fn of_hosts(hosts: &[String], formats: &Formats) -> Option<Meaning> {
     let issuer = hosts.iter().find_map(|host| formats.issuer_of_host(host))?;
