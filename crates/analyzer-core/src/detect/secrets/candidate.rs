@@ -244,7 +244,7 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     if !(4..=4096).contains(&value.len()) || judge::placeholder(value) || formats.is_public_id(value) {
         return None;
     }
-    if formats.is_published(value) || value.contains("EXAMPLE") {
+    if formats.is_published(value) || value.contains("EXAMPLE") || around.name == Some(value) {
         return None;
     }
     if let Some(found) = of_issuer(span.clone(), value, around, formats) {

@@ -268,11 +268,12 @@ impl Formats {
         for env in envs.filter(|env| !names::CUES.iter().any(|cue| env.contains(&cue.to_ascii_uppercase()))) {
             cue(env, Cue::Name);
         }
+        cue("Pass", Cue::Name); // `smtpPass`
         for word in names::CUES {
             let (head, tail) = word.split_at(1);
-            for spelling in [word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail] {
-                cue(&spelling, Cue::Name);
-            }
+            let mut spellings = vec![word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail];
+            spellings.dedup();
+            spellings.iter().for_each(|spelling| cue(spelling, Cue::Name));
         }
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::DFA)) // The smaller kinds are half as fast.

@@ -86,6 +86,9 @@ pub fn chosen(value: &str) -> bool {
     {
         return false;
     }
+    if value.len() >= 8 && value.bytes().filter(|b| b.is_ascii_digit() || b"-:.TZ/+".contains(b)).count() == value.len() {
+        return false; // A date, a version, a number.
+    }
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     let (digit, upper, lower) = (has(u8::is_ascii_digit), has(u8::is_ascii_uppercase), has(u8::is_ascii_lowercase));
     let symbol = value.bytes().any(|b| b"!#$%&*+,;:=?@^~|".contains(&b));

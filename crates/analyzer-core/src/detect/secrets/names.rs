@@ -29,9 +29,12 @@ impl Kind {
     }
 }
 
-/// Parts of words by which the one pass finds names; each word of [`classify`] holds one.
-pub const CUES: &[&str] =
-    &["key", "token", "secret", "pass", "pwd", "psw", "auth", "cred", "dsn", "conn", "webhook", "bearer", "pat", "pw"];
+/// Parts of words by which the one pass finds names; each word of [`classify`] holds one. Short words that stand in
+/// many others (`pass`, `pat`) are looked for with what separates them.
+pub const CUES: &[&str] = &[
+    "key", "token", "secret", "passw", "passphrase", "pwd", "psw", "auth", "cred", "dsn", "connection", "conn_str",
+    "connstr", "webhook", "bearer", "jwt", "_pass", "_pat", "_pw", "pass=", "pass:", "pass\"", "pass'", "pass =",
+];
 
 /// Lower-case words of a name: `X-Api-Key`, `openaiApiKey`, `APIKey`.
 pub fn words(name: &str) -> Vec<String> {
@@ -405,7 +408,7 @@ mod tests {
 
     #[test]
     fn every_keyword_holds_a_cue() {
-        for name in ["passphrase", "psw", "passwort", "bearer", "jwt_token", "pat", "dsn", "connection_string", "creds"]
+        for name in ["passphrase", "bearer", "jwt_token", "pat", "dsn", "connection_string", "creds"]
         {
             assert!(CUES.iter().any(|cue| name.contains(cue)), "{name}");
         }

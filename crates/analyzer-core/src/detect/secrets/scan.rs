@@ -204,6 +204,9 @@ fn presented(text: &str, scheme: usize, at: usize, hits: &mut Vec<Hit>) {
     let basic = text[scheme..at].eq_ignore_ascii_case("basic ");
     let end = word_end(text, at, b"\"'`<>\\,;)}");
     let token = &text[at..end];
+    if token.ends_with("..") {
+        return; // Cut off: nobody can use it.
+    }
     let token = token.trim_end_matches(['.', ':']);
     let span = at..at + token.len();
     if basic {
