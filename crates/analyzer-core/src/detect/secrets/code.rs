@@ -20,6 +20,10 @@ struct Literal {
 /// Candidates of one file.
 pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let found = scan(text, formats);
+    let long = |expr: &crate::facts::Expr| matches!(&expr.kind, ExprKind::Text(text) if text.len() >= 24);
+    if found.hits.is_empty() && found.names.is_empty() && !facts.exprs.iter().any(long) {
+        return Vec::new();
+    }
     let mut literals: Vec<Literal> = facts
         .exprs
         .iter()

@@ -1,5 +1,7 @@
 //! Where a text stands in its file's tree: the name it gets, the call it is handed to, the addresses beside it.
 
+use std::cell::OnceCell;
+
 use rustc_hash::FxHashMap;
 
 use super::{fold, plain};
@@ -44,8 +46,8 @@ enum Parent {
 pub struct Context<'f> {
     pub facts: &'f FileFacts,
     parents: Vec<Parent>,
-    /// Where each name is used, as a variable or an attribute.
-    uses: FxHashMap<Sym, Vec<ExprId>>,
+    /// Where each name is used, as a variable or an attribute; asked for in few files.
+    uses: OnceCell<FxHashMap<Sym, Vec<ExprId>>>,
 }
 
 /// Calls whose first argument names what the second is.
@@ -132,7 +134,6 @@ const CLIMB: usize = 16;
 impl<'f> Context<'f> {
     pub fn new(facts: &'f FileFacts) -> Context<'f> {
         let mut parents = vec![Parent::None; facts.exprs.len()];
-        let mut uses: FxHashMap<Sym, Vec<ExprId>> = FxHashMap::default();
         let mut set = |id: ExprId, parent: Parent| {
             if let Some(slot @ Parent::None) = parents.get_mut(id.0 as usize) {
                 *slot = parent;
@@ -159,12 +160,8 @@ impl<'f> Context<'f> {
                     set(*a, Parent::Part(here));
                     set(*b, Parent::Part(here));
                 }
-                ExprKind::Attr(base, name) => {
-                    set(*base, Parent::Part(here));
-                    uses.entry(*name).or_default().push(here);
-                }
+                ExprKind::Attr(base, _) => set(*base, Parent::Part(here)),
                 ExprKind::Spread(inner) => set(*inner, Parent::Part(here)),
-                ExprKind::Name(name) => uses.entry(*name).or_default().push(here),
                 _ => {}
             }
         }
@@ -187,7 +184,7 @@ impl<'f> Context<'f> {
                 }
             }
         }
-        Context { facts, parents, uses }
+        Context { facts, parents, uses: OnceCell::new() }
     }
 
 
@@ -428,7 +425,16 @@ impl<'f> Context<'f> {
 
     /// Where a variable goes.
     pub fn uses_of(&self, sym: Sym) -> impl Iterator<Item = Site> + '_ {
-        self.uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
+        let uses = self.uses.get_or_init(|| {
+            let mut uses: FxHashMap<Sym, Vec<ExprId>> = FxHashMap::default();
+            for (index, expr) in self.facts.exprs.iter().enumerate() {
+                if let ExprKind::Name(name) | ExprKind::Attr(_, name) = expr.kind {
+                    uses.entry(name).or_default().push(ExprId(index as u32));
+                }
+            }
+            uses
+        });
+        uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
     }
 }
 

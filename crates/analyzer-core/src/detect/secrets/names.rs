@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn every_keyword_holds_a_cue() {
-        for name in ["passphrase", "bearer", "jwt_token", "pat", "dsn", "connection_string", "creds"]
+        for name in ["passphrase", "passwort", "bearer", "jwt_token", "github_pat", "db_pass", "dsn", "connection_string", "creds"]
         {
             assert!(CUES.iter().any(|cue| name.contains(cue)), "{name}");
         }
