@@ -1,6 +1,8 @@
 //! Static analysis of AI agents: source files in, an [`Analysis`] out.
 
 pub mod analysis;
+pub mod facts;
+mod lang;
 pub mod sources;
 
 use std::sync::Arc;

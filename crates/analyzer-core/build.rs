@@ -1,0 +1,33 @@
+//! Lists `knowledge/**/*.toml` for `include_str!`, so that a new entry is a new file and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    let root = Path::new("knowledge");
+    println!("cargo::rerun-if-changed=knowledge");
+    let mut files = Vec::new();
+    collect(root, &mut files);
+    files.sort();
+    let base = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let mut out = String::from("&[\n");
+    for file in files {
+        let name = file.to_string_lossy().replace('\\', "/");
+        out.push_str(&format!("    ({name:?}, include_str!({:?})),\n", format!("{base}/{name}")));
+    }
+    out.push_str("]\n");
+    let target = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("knowledge_files.rs");
+    fs::write(target, out).expect("the output folder is writable");
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    for entry in fs::read_dir(folder).expect("the folder exists").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+}

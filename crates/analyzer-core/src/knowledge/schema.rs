@@ -1,0 +1,344 @@
+//! The shapes of a knowledge file. One file is one thing: a provider, a service, an HTTP client, a framework.
+//!
+//! A misspelt field is refused with its line. Every field says here what it is for; `knowledge/README.md` shows each
+//! with an example.
+
+use serde::Deserialize;
+
+/// One file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Equal to the file's name without `.toml`.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Public page that the facts come from.
+    pub source: String,
+    /// Page about its authentication, for a person who must get a credential.
+    pub docs: Option<String>,
+    /// Hosts of its API, bare, lower case; `*.` in front for any subdomain, `:port` behind for local servers,
+    /// `/path` behind where only a part of the host belongs to it.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Environment variables that carry its credential.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// How its credential is presented.
+    pub auth: Option<Auth>,
+    /// Name of the tool, for services; `{id}-api` when absent.
+    pub tool: Option<String>,
+    /// Provider ids that routers write in front of a model: `openai/gpt-4o`, `openai:gpt-4o`.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    /// Beginnings of its models' names, for routers that are given a bare model.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Import roots (Python) that mean it is used.
+    #[serde(default)]
+    pub python_packages: Vec<String>,
+    /// Packages (npm) that mean it is used.
+    #[serde(default)]
+    pub npm_packages: Vec<String>,
+    /// Calls and constructors that choose a model.
+    #[serde(default)]
+    pub model: Vec<ModelRule>,
+    /// Constructors of network clients.
+    #[serde(default)]
+    pub client: Vec<ClientRule>,
+    /// Calls that send an HTTP request to an address given by the code.
+    #[serde(default)]
+    pub request: Vec<RequestRule>,
+    /// Constructors and calls of a service's library.
+    #[serde(default)]
+    pub service: Vec<ServiceRule>,
+    /// Ways to make a function callable by a model.
+    #[serde(default)]
+    pub function: Vec<FunctionRule>,
+    /// Ways to connect to an MCP server.
+    #[serde(default)]
+    pub mcp: Vec<McpRule>,
+    /// Calls that take a system prompt.
+    #[serde(default)]
+    pub prompt: Vec<PromptRule>,
+    /// Objects and decorators that make a file an entry point.
+    #[serde(default)]
+    pub handler: Vec<HandlerRule>,
+    /// Ways to read an environment variable.
+    #[serde(default)]
+    pub env_read: Vec<EnvRule>,
+    /// Calls that give back one of their arguments.
+    #[serde(default)]
+    pub passthrough: Vec<PassthroughRule>,
+    /// Literal dicts that declare a tool to a model.
+    #[serde(default)]
+    pub schema: Vec<SchemaRule>,
+    /// Requirements written with a documented specifier.
+    #[serde(default)]
+    pub requirement: Vec<RequirementRule>,
+    /// Proof: code, and everything that must be found in it.
+    #[serde(default)]
+    pub example: Vec<Example>,
+}
+
+/// Symbols of both languages.
+///
+/// Python: dotted path from the package: `openai.OpenAI().chat.completions.create`. `()` stands behind what is called
+/// on the way. A class may be imported from any submodule of the package that is named: `langchain_openai.ChatOpenAI`
+/// covers `langchain_openai.chat_models.base.ChatOpenAI`. `*` stands for any one name.
+///
+/// JavaScript: package, `#`, exported name, then members: `openai#OpenAI().chat.completions.create`. The default
+/// export is `default`; `new X()` is written `X()`. Globals have no package: `fetch`.
+macro_rules! rule {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            /// Python symbols.
+            pub python: Vec<String>,
+            /// JavaScript symbols.
+            pub js: Vec<String>,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+    };
+}
+
+/// Where in a call an argument stands: a number for its position (from 0), or a name: Python's keyword, a key of
+/// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, `a.0` into a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ArgRef {
+    /// By position.
+    Position(usize),
+    /// By name.
+    Name(String),
+}
+
+rule!(
+    /// A call or constructor that chooses a model: one usage.
+    ModelRule {
+        /// `chat` when absent; `embedding`, `classify`, `reranking`.
+        role: Option<String>,
+        /// Where the model stands; the first that is given counts.
+        model: Vec<ArgRef>,
+        /// Provider id; that of the file when absent.
+        provider: Option<String>,
+        /// Where the call names the provider.
+        provider_arg: Vec<ArgRef>,
+        /// The model may carry its provider: `openai/gpt-4o`, `anthropic:claude-…`; the prefix is cut off.
+        router: bool,
+        /// Without a model argument this is no usage (agents that can inherit a model).
+        optional: bool,
+        /// Where this very call overrides the address (constructors that are client and usage in one).
+        base: Vec<ArgRef>,
+        /// Host when the address is not overridden; the provider's first host when absent.
+        host: Option<String>,
+        /// It runs on this machine or names no host.
+        local: bool,
+        /// Template of a regional host: `bedrock-runtime.{region}.amazonaws.com`.
+        region_host: Option<String>,
+        /// Where the region stands.
+        region: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A constructor of a network client: what is called on it goes to its address.
+    ClientRule {
+        /// Where the address is given.
+        base: Vec<ArgRef>,
+        /// Environment variables that override the address by themselves.
+        base_env: Vec<String>,
+        /// Host when nothing overrides it.
+        host: Option<String>,
+        /// Template of a regional host.
+        region_host: Option<String>,
+        /// Where the region stands.
+        region: Vec<ArgRef>,
+        /// Only a base for requests, no provider or service of its own (`httpx.Client`, `axios.create`).
+        plain: bool,
+        /// Only if an argument at position 0 has one of these values (`boto3.client("bedrock-runtime")`).
+        only: Vec<String>,
+    }
+);
+
+rule!(
+    /// A call that sends a request to an address that the code gives.
+    RequestRule {
+        /// Where the address stands.
+        url: Vec<ArgRef>,
+        /// The method, when the call's name decides it.
+        method: Option<String>,
+        /// Where the method stands.
+        method_arg: Vec<ArgRef>,
+        /// Arguments that make it a POST when the method is not given.
+        body: Vec<ArgRef>,
+        /// The address is a data source name or a bare host, not an HTTP URL.
+        connection: bool,
+    }
+);
+
+rule!(
+    /// A service's library: the first construction or call is the tool.
+    ServiceRule {
+        /// Name of the tool; that of the file when absent.
+        tool: Option<String>,
+        /// Where the call names the service; `{}` in `tool` is replaced by it (`aws-{}`).
+        tool_arg: Vec<ArgRef>,
+        /// Values of `tool_arg` that are no tools (model runtimes, token services).
+        except: Vec<String>,
+        /// Host; the file's first host when absent.
+        host: Option<String>,
+        /// It names no host (local stores, unknown accounts).
+        local: bool,
+        /// Where the address is given.
+        base: Vec<ArgRef>,
+        /// Template of a regional host.
+        region_host: Option<String>,
+        /// Where the region stands.
+        region: Vec<ArgRef>,
+        /// Method of the HTTP request behind the call, when known.
+        method: Option<String>,
+        /// Path of the HTTP request behind the call, when known.
+        path: Option<String>,
+    }
+);
+
+/// How code hands a function to a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// `@tool`, `@tool("name")`, `@agent.tool(…)`: the decorated function.
+    Decorator,
+    /// `tool({name, …})`, `FunctionTool(f)`: the call makes one tool.
+    #[default]
+    Call,
+    /// `Agent(tools=[f, g])`: plain functions, schemas and named values in the list or map.
+    List,
+    /// `class Search(BaseTool)`: each subclass.
+    Class,
+}
+
+rule!(
+    /// A way to make a function callable by a model.
+    FunctionRule {
+        /// Which way.
+        form: Form,
+        /// Where the name stands (call and decorator); for classes the attributes that hold it.
+        name: Vec<ArgRef>,
+        /// Where the function stands (call), whose name is taken when none is given.
+        function: Vec<ArgRef>,
+        /// Where the list or map stands (list).
+        tools: Vec<ArgRef>,
+        /// Where the description stands.
+        description: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A way to connect to an MCP server.
+    McpRule {
+        /// Where the server's name stands.
+        name: Vec<ArgRef>,
+        /// Where the command stands.
+        command: Vec<ArgRef>,
+        /// Where the command's arguments stand.
+        args: Vec<ArgRef>,
+        /// Where the address stands.
+        url: Vec<ArgRef>,
+        /// Where a map from names to servers stands.
+        servers: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A call that takes a system prompt.
+    PromptRule {
+        /// Where the text stands.
+        text: Vec<ArgRef>,
+        /// Smaller comes first when several prompts are found; 5 when absent.
+        rank: Option<u8>,
+    }
+);
+
+rule!(
+    /// An object or decorator that makes a file an entry point.
+    HandlerRule {
+        /// `object`, `web_app`, `mcp_server`, `decorator`, `runner`.
+        kind: String,
+        /// Smaller wins when several files could start the program; 5 when absent.
+        rank: Option<u8>,
+    }
+);
+
+rule!(
+    /// A way to read an environment variable.
+    EnvRule {
+        /// The symbol is a map: `os.environ["X"]`, `process.env.X`.
+        map: bool,
+        /// Where the variable's name stands (calls).
+        name: Vec<ArgRef>,
+        /// Where the fallback stands (calls).
+        default: Vec<ArgRef>,
+        /// The symbol is a base class whose annotated fields are read from the environment.
+        fields: bool,
+    }
+);
+
+rule!(
+    /// A call that gives back one of its arguments: `textwrap.dedent(x)`, `Field(default=x)`, `z.string().default(x)`.
+    PassthroughRule {
+        /// Where the value stands.
+        value: Vec<ArgRef>,
+    }
+);
+
+/// A literal dict that declares a tool to a model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaRule {
+    /// Where the name stands: `function.name`, `name`.
+    pub name: String,
+    /// Paths that must be there too.
+    pub requires: Vec<String>,
+    /// `key=value` pairs that must hold.
+    #[serde(default)]
+    pub equals: Vec<String>,
+}
+
+/// How a credential is presented.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// `bearer`, `header`, `query`, `basic`, `oauth2`, `sigv4`, `none`.
+    pub style: String,
+    /// Name of the header or query parameter.
+    pub name: Option<String>,
+}
+
+/// A requirement with a documented specifier.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementRule {
+    /// Distribution name.
+    pub package: String,
+    /// As it is written when no manifest declares it: `openai>=1.0`.
+    pub specifier: String,
+}
+
+/// Proof of an entry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// Python code, as `agent.py`.
+    pub python: Option<String>,
+    /// JavaScript code, as `agent.js`.
+    pub javascript: Option<String>,
+    /// TypeScript code, as `agent.ts`.
+    pub typescript: Option<String>,
+    /// Every model, tool and host that the code holds, one line each and no others:
+    /// `model <provider> <model or ?> <role> line <n>`, `tool <name> <kind> line <n>`, `host <host>`;
+    /// of these any number too: `prompt <text>`, `framework <id>`, `requirement <specifier>`, `entry <file>`.
+    pub finds: Vec<String>,
+}
