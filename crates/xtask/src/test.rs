@@ -8,7 +8,7 @@ use crate::run::{Done, cargo, target, watch, works};
 const SDK: &str = "runagents==1.4.2";
 
 /// The test runner, where it is missing.
-const NEXTEST: &str = "cargo-nextest@0.9";
+const NEXTEST: &str = "cargo-nextest@0.9.143";
 
 /// Arguments after `--` go to the test runner: `cargo xtask test -- analyze`.
 #[derive(Debug, clap::Args)]
