@@ -4,6 +4,7 @@ mod analyze;
 mod app;
 mod batch;
 mod bodies;
+mod documents;
 mod keys;
 mod limits;
 mod network;
