@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request};
 use ingestion_server::web::{Keys, Peer};
 
 use crate::app::{App, files};
@@ -41,6 +41,18 @@ async fn either_header_opens() {
             assert_eq!(reply.header("www-authenticate"), "Bearer");
             assert!(reply.error().1.starts_with("missing or unknown API key; send "));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_be_any_text_that_a_header_can_hold() {
+    let key = "sch\u{f6}ner schl\u{fc}ssel";
+    let app = App::new();
+    let app = App { router: platform_api::app(&app.ingestion, Keys::new([Keys::hash(key)])), ..app };
+    for (name, value) in [("authorization", format!("Bearer  {key} ")), ("x-runagents-api-key", key.to_string())] {
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        let request = Request::get("/metrics").header(name, value).body(Body::empty()).unwrap();
+        assert_eq!(app.send(request).await.status, 200);
     }
 }
 

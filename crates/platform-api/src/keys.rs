@@ -51,6 +51,8 @@ impl KeyRing {
     /// The keys in `data_dir`, which is made if need be. The first start keeps the preset key, or makes one; later a
     /// preset key opens too, but is not kept.
     pub fn open(data_dir: &Path, preset: Option<&str>) -> Result<KeyRing, KeyError> {
+        // Headers do not keep spaces around their values.
+        let preset = preset.map(str::trim);
         if preset.is_some_and(|key| key.chars().count() < SHORTEST) {
             return Err(KeyError::TooShort);
         }

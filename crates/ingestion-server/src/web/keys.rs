@@ -32,18 +32,18 @@ impl Keys {
     }
 
     /// The hash under which a key is known.
-    pub fn hash(key: &str) -> KeyHash {
-        Sha256::digest(key.as_bytes()).into()
+    pub fn hash(key: impl AsRef<[u8]>) -> KeyHash {
+        Sha256::digest(key).into()
     }
 
-    /// Either header may carry the key.
+    /// Either header may carry the key, which may be any bytes that a header can hold.
     fn open(&self, headers: &HeaderMap) -> bool {
         let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
-            let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+            let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
         });
-        let plain = headers.get_all("x-runagents-api-key").iter().filter_map(|value| Some(value.to_str().ok()?.trim()));
-        bearer.chain(plain).any(|key| self.0.contains(&Keys::hash(key)))
+        let plain = headers.get_all("x-runagents-api-key").iter().map(|value| value.as_bytes());
+        bearer.chain(plain).any(|key| self.0.contains(&Keys::hash(key.trim_ascii())))
     }
 }
 
