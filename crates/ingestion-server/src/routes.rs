@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as Stream;
@@ -61,17 +62,18 @@ async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRej
 }
 
 /// Each project is a line, written when it is done; what is wrong with one is said in its line.
-async fn batch(State(ingestion): State<Ingestion>, Body(batch): Body<Batch>) -> Result<Response, ApiError> {
-    let projects = marked(batch, ingestion.largest_batch())?;
+async fn batch(State(ingestion): State<Ingestion>, Body { value, held }: Body<Batch>) -> Result<Response, ApiError> {
+    let projects = marked(value, ingestion.largest_batch())?;
     let engine = ingestion.engine().clone();
-    let place = std::sync::Arc::new(engine.place()?);
+    // For as long as the answer takes: the files wait in memory for their turns.
+    let place = Arc::new((engine.place()?, held));
     let at_once = engine.workers();
     let lines = stream::iter(projects)
         .map(move |(id, project)| {
             let (engine, place) = (engine.clone(), place.clone());
             async move {
                 let outcome = match Submission::from(project).files() {
-                    Ok(files) => engine.answer_files(files, &place).await,
+                    Ok(files) => engine.answer_files(files, &place.0).await,
                     Err(error) => Err(error),
                 };
                 wire::line(&id, outcome.as_ref().map(|answer| answer.analysis.as_ref()))

@@ -45,7 +45,12 @@ pub struct Held(Option<OwnedSemaphorePermit>);
 
 /// A JSON body. The Content-Type is not looked at: the shortest command lines send a wrong one.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T> {
+    /// What the JSON says.
+    pub value: T,
+    /// Keep it as long as memory of the body's size is in use.
+    pub held: Held,
+}
 
 impl Intake {
     /// Bodies of at most `limit` bytes that arrive within `wait`; all together at most `held` bytes at one time.
@@ -146,8 +151,9 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, ApiError> {
-        let received = Received::from_request(request, state).await?;
-        off_thread(received.bytes.len(), move || json(&received.bytes)).await?.map(Body)
+        let Received { bytes, held } = Received::from_request(request, state).await?;
+        let value = off_thread(bytes.len(), move || json(&bytes)).await??;
+        Ok(Body { value, held })
     }
 }
 
