@@ -52,6 +52,8 @@ async fn silent_and_slow_clients_are_not_waited_for() {
     let server = Server::start(App::new().router).await;
     assert_eq!(rest(server.say("").await).await, "");
     assert_eq!(rest(server.say("POST /analyze HTTP/1.1\r\nHost: x\r\nX-Slow: ").await).await, "");
+    let idle = rest(server.say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await).await;
+    assert!(idle.ends_with(r#"{"status":"ok"}"#), "{idle}");
     let reply =
         rest(server.say("POST /analyze HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{\"files\"").await).await;
     assert!(reply.starts_with("HTTP/1.1 408 ") && reply.ends_with("within 60 seconds\"}"), "{reply}");

@@ -21,9 +21,6 @@ struct Flags {
     /// A TOML file with settings that differ from the defaults.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Print every setting with its default and leave.
-    #[arg(long)]
-    print_config: bool,
 }
 
 #[tokio::main]
@@ -38,10 +35,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
-    let mut out = std::io::stdout();
-    if flags.print_config {
-        return Ok(out.write_all(DEFAULTS.as_bytes())?);
-    }
     let config = config(&flags)?;
     let key = key()?;
     if key.is_none() && !config.listen.ip().is_loopback() {
@@ -52,13 +45,10 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
 
     let ingestion = Ingestion::new(&config, World::Real);
     let listener = serve::listen(config.listen).await?;
-    writeln!(out, "ingestion-server listens on http://{}", listener.local_addr()?)?;
+    let signals = serve::Signals::listen()?;
+    writeln!(std::io::stdout(), "ingestion-server listens on http://{}", listener.local_addr()?)?;
     let app = ingestion.alone(key.map(|key| Keys::new([key])));
-    let stop = async {
-        serve::asked_to_stop().await;
-        ingestion.stop();
-    };
-    serve::serve(listener, app, &config.http, stop).await;
+    serve::serve_until_signal(listener, app, &config.http, signals, || ingestion.stop()).await;
     Ok(())
 }
 
@@ -78,7 +68,7 @@ fn config(flags: &Flags) -> Result<Config, Box<dyn std::error::Error>> {
 fn key() -> Result<Option<KeyHash>, String> {
     #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
     match std::env::var("INGESTION_API_KEY") {
-        Ok(key) if key.chars().count() >= SHORTEST => Ok(Some(Keys::hash(&key))),
+        Ok(key) if key.trim().chars().count() >= SHORTEST => Ok(Some(Keys::hash(key.trim()))),
         Ok(_) => Err(format!("INGESTION_API_KEY is shorter than {SHORTEST} characters")),
         Err(_) => Ok(None),
     }

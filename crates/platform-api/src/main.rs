@@ -53,12 +53,9 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let ingestion = Ingestion::new(&config.ingestion(), World::Real);
     let app = platform_api::app(&ingestion, ring.keys);
     let banner = banner(listener.local_addr()?, &data_dir, ring.fresh.as_deref());
+    let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
-    let stop = async {
-        serve::asked_to_stop().await;
-        ingestion.stop();
-    };
-    serve::serve(listener, app, &config.http, stop).await;
+    serve::serve_until_signal(listener, app, &config.http, signals, || ingestion.stop()).await;
     Ok(())
 }
 

@@ -15,7 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, oneshot};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -112,12 +113,44 @@ fn prepare(stream: &TcpStream, config: &HttpConfig) {
     }
 }
 
-/// Resolves when the process is asked to end.
-pub async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("signals can be waited for");
+/// The wish of whoever started the process that it end.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on a signal is a wish and not the end. To be called before anyone is told that the server is there.
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal, after which `stopping` is called and requests in flight may finish; a second signal ends that.
+pub async fn serve_until_signal(
+    listener: TcpListener,
+    app: Router,
+    config: &HttpConfig,
+    mut signals: Signals,
+    stopping: impl FnOnce(),
+) {
+    let (stop, stopped) = oneshot::channel();
+    let twice = async {
+        signals.next().await;
+        stopping();
+        let _ = stop.send(());
+        signals.next().await;
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        () = serve(listener, app, config, async { drop(stopped.await) }) => {}
+        () = twice => {}
     }
 }
