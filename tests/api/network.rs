@@ -1,7 +1,14 @@
 //! Over real connections: clients who are slow, silent or gone. The clock is paused and jumps when all wait.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::stream;
 use ingestion_server::config::Config;
 use ingestion_server::web::serve;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +25,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(app: axum::Router) -> Server {
+    pub async fn start(app: Router) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -57,6 +64,28 @@ async fn silent_and_slow_clients_are_not_waited_for() {
     let reply =
         rest(server.say("POST /analyze HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{\"files\"").await).await;
     assert!(reply.starts_with("HTTP/1.1 408 ") && reply.ends_with("within 60 seconds\"}"), "{reply}");
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_left() {
+    let (gone, is_gone) = oneshot::channel::<()>();
+    let gone = Arc::new(Mutex::new(Some(gone)));
+    let endless = Router::new().route(
+        "/",
+        get(async move || {
+            // Dropped with the answer, which is when the other end hears of it.
+            let gone = gone.lock().unwrap().take();
+            Body::from_stream(stream::repeat_with(move || {
+                let _ = &gone;
+                Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 65_536]))
+            }))
+        }),
+    );
+    let server = Server::start(endless).await;
+    let silent = server.say("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(is_gone.await.is_err());
+    drop(silent);
     server.stop().await;
 }
 

@@ -90,7 +90,7 @@ fn banner(address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
             "The first API key, shown only this once (its hash is kept; PLATFORM_API_KEY in the environment presets \
              another on the first start):\n\n  {key}\n"
         ),
-        None => "The first API key is kept as a hash; put it into PLATFORM_API_KEY for this line:\n".to_string(),
+        None => "With an API key in PLATFORM_API_KEY:\n".to_string(),
     };
     format!(
         "platform-api listens on http://{address}, data in {}\n\n{about}\n  curl -s http://{host}:{port}/analyze -H \

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod serve;
 pub mod settings;
 pub mod shell;
+mod stall;
 pub mod world;
 
 pub use body::{Body, Intake, Received};

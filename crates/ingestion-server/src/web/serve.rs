@@ -14,11 +14,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
 use tower::ServiceExt;
 use tracing::{debug, warn};
+
+use super::stall::Impatient;
 
 /// Limits of connections and bodies.
 #[derive(Debug, Clone, Deserialize)]
@@ -76,7 +78,9 @@ pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop
                 continue;
             }
         };
-        prepare(&stream, config);
+        // Small answers leave at once.
+        let _ = stream.set_nodelay(true);
+        let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
         let app = app.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -100,16 +104,6 @@ pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop
     drop(listener);
     if tokio::time::timeout(Duration::from_secs(config.grace_seconds), graceful.shutdown()).await.is_err() {
         warn!(seconds = config.grace_seconds, "stopped with requests in flight");
-    }
-}
-
-/// Small answers leave at once, and a client whose window stays shut is given up by the kernel.
-fn prepare(stream: &TcpStream, config: &HttpConfig) {
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    {
-        let stall = u32::try_from(config.stall_seconds.saturating_mul(1_000)).unwrap_or(u32::MAX);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, stall);
     }
 }
 
