@@ -134,9 +134,18 @@ fn op(kind: &str) -> Op {
         "try_statement" => Op::Try,
         "typed_parameter" => Op::TypedParameter,
         "comparison_operator" | "not_operator" | "unary_operator" | "slice" | "ellipsis" => Op::Unknown,
-        "string_start" | "string_end" | "escape_sequence" | "future_import_statement" | "positional_separator"
-        | "pass_statement" | "break_statement" | "continue_statement" | "nonlocal_statement" | "format_specifier"
-        | "type_conversion" | "escape_interpolation" => Op::Skip,
+        "string_start"
+        | "string_end"
+        | "escape_sequence"
+        | "future_import_statement"
+        | "positional_separator"
+        | "pass_statement"
+        | "break_statement"
+        | "continue_statement"
+        | "nonlocal_statement"
+        | "format_specifier"
+        | "type_conversion"
+        | "escape_interpolation" => Op::Skip,
         _ => Op::Pass,
     }
 }

@@ -1,0 +1,34 @@
+//! The workspace's chores: `cargo xtask <chore>`, one file each.
+
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The workspace's chores.
+#[derive(Debug, Parser)]
+struct Flags {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Install what the tests need, and run them all.
+    Test(test::Flags),
+}
+
+fn main() -> ExitCode {
+    let done = match Flags::parse().chore {
+        Chore::Test(flags) => test::run(&flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            run::say(&format!("failed: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
