@@ -194,6 +194,13 @@ impl<'a> Context<'a> {
             None => return,
         };
         let method = self.method(site.at, rule, frames);
+        // An address that is a parameter as it stands was written at the call that gives it.
+        let mut url_at = url_at;
+        if let (Some((function, index)), Some(_)) = (project.parameter_of(url_at), frames)
+            && let Some((given, _)) = project.given_argument(url_at.file, function, index, frames)
+        {
+            url_at = given;
+        }
         for known in known {
             let Value::Text(pieces) = &known.value else { continue };
             let direct = if rule.connection { connection(pieces) } else { url::parse(pieces) };
@@ -340,6 +347,15 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
                             sites.push(Site { at, symbol, chain, hits: new });
                         }
                     }
+                }
+            }
+        }
+        // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
+        if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
+            for symbol in project.constructs(at) {
+                let hits = project.knowledge.lookup(&symbol);
+                if !hits.is_empty() {
+                    best = Some(Site { at, symbol, chain: Vec::new(), hits });
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::sites::Context;
 
 /// One entry per function tool.
 pub fn detect(cx: &Context) -> Vec<Tool> {
-    let mut found = Found { cx, tools: Vec::new(), functions: FxHashSet::default(), keys: FxHashMap::default() };
+    let mut found = Found { cx, tools: Vec::new(), functions: FxHashSet::default(), keys: FxHashMap::default(), claimed: FxHashSet::default() };
     found.lists();
     found.decorators();
     found.calls();
@@ -30,6 +30,8 @@ struct Found<'c, 'a> {
     functions: FxHashSet<(usize, FunctionId)>,
     /// Calls whose name is their key in a map of tools.
     keys: FxHashMap<At, String>,
+    /// Literal dicts that are part of a tool's own call.
+    claimed: FxHashSet<At>,
 }
 
 impl Found<'_, '_> {
@@ -231,13 +233,21 @@ impl Found<'_, '_> {
             }
             let rule = self.rule(hit).clone();
             let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
+            if let Some(call) = facts.call(site.at.expr) {
+                let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
+                self.claimed.extend(args);
+            }
+            if let Some((file, line, name)) = self.class_argument(site.at, &rule) {
+                self.add(name, file, line, None, by);
+                continue;
+            }
             let given = self.text(site.at, &rule.name);
             let function = self.function_argument(site.at, &rule);
             let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
             let python = cx.project.files[site.at.file].source.language.is_python();
             if let (Some((file, id)), true) = (function, python) {
                 let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
-                if is_named {
+                if is_named && (given.is_none() || self.is_plain_name(site.at, &rule)) {
                     self.add_function(file, id, given, by);
                     continue;
                 }
@@ -254,6 +264,28 @@ impl Found<'_, '_> {
             if let Some(name) = name {
                 self.add(name, site.at.file, cx.project.line(site.at), description, by);
             }
+        }
+    }
+
+    /// A class given as the function: its schema is the tool.
+    fn class_argument(&self, call: At, rule: &FunctionRule) -> Option<(usize, u32, String)> {
+        let (at, frames) = self.cx.project.argument(call, &None, &rule.function)?;
+        self.cx.project.refer(at, &frames).into_iter().find_map(|reference| match reference {
+            Ref::Class(file, id) => {
+                let facts = self.cx.project.facts(file);
+                let class = &facts.classes[id.0 as usize];
+                Some((file, class.line, facts.name(class.name?).to_owned()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The function is given by the name of its `def`, not by a variable that wraps it.
+    fn is_plain_name(&self, call: At, rule: &FunctionRule) -> bool {
+        let Some((at, _)) = self.cx.project.argument(call, &None, &rule.function) else { return false };
+        match *self.cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Name(sym) => self.cx.project.is_defined_function(at, sym),
+            _ => true,
         }
     }
 
@@ -340,7 +372,7 @@ impl Found<'_, '_> {
                 let ExprKind::Dict(pairs) = &expr.kind else { continue };
                 let id = ExprId(index as u32);
                 let has_root = pairs.iter().any(|(key, _)| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k)));
-                if !has_root || inside.contains(&id) {
+                if !has_root || inside.contains(&id) || self.claimed.contains(&At { file, expr: id }) {
                     continue;
                 }
                 let at = At { file, expr: id };

@@ -323,10 +323,7 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
     let steps = vec![cx.step(site.at, format!("default address of `{}`", site.symbol.display()))];
     let found = |host: &str| Some(Implied { host: host.to_owned(), by: by.clone(), steps: steps.clone() });
     let regional = |template: &str, at: At, frames: &Frames, places: &[ArgRef]| {
-        let (at, frames) = cx.project.argument(at, frames, places)?;
-        let known = cx.project.values(at, &frames);
-        let region = known.iter().find_map(Known::literal_or_default)?;
-        found(&template.replace("{region}", &region).to_ascii_lowercase())
+        found(&region(cx, template, at, frames, places)?)
     };
     if let Some(template) = &rule.region_host {
         return regional(template, site.at, &None, &rule.region);
@@ -357,7 +354,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let entry = owner_of(cx, &outbound.address)?;
     let path = outbound.address.path.to_ascii_lowercase();
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
-    let model = model.or_else(|| model_in_path(&outbound.address.path));
+    let model = model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
     if model.is_none() && !is_model_path {
@@ -460,4 +457,54 @@ fn model_in_path(path: &str) -> Option<String> {
     let (_, rest) = path.split_once("/models/").or_else(|| path.split_once("/model/"))?;
     let name = rest.split(':').next()?.trim_end_matches("/invoke").trim_end_matches("/converse").trim_end_matches('/');
     is_model_name(name).then(|| name.to_owned())
+}
+
+/// `?model=gpt-realtime&…` of a socket's address.
+fn model_in_query(query: &str) -> Option<String> {
+    let name = query.split('&').find_map(|pair| pair.strip_prefix("model="))?;
+    is_model_name(name).then(|| name.to_owned())
+}
+
+/// Hosts of clients that are constructed, whether or not a call names a model: `OpenAI()` is `api.openai.com`.
+pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
+    let mut hosts = Vec::new();
+    for site in &cx.sites {
+        let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
+        let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
+        let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        if rule.plain {
+            continue;
+        }
+        let given = cx.project.argument(site.at, &None, &rule.base);
+        let known = given.map(|(at, frames)| cx.project.values(at, &frames)).unwrap_or_default();
+        let overridden: Vec<&Known> = known.iter().filter(|known| !matches!(known.value, Value::Null)).collect();
+        if !overridden.is_empty() {
+            for known in overridden {
+                let Value::Text(pieces) = &known.value else { continue };
+                if let Some(address) = url::parse(pieces).filter(|address| url::is_external(&address.host)) {
+                    let host = address.bare_host().to_owned();
+                    hosts.push((site.at, Implied { host, by: None, steps: known.steps.clone() }));
+                }
+            }
+            continue;
+        }
+        let by = site.symbol.display();
+        let steps = vec![cx.step(site.at, format!("default address of `{by}`"))];
+        let host = match (&rule.region_host, &rule.host) {
+            (Some(template), _) => region(cx, template, site.at, &None, &rule.region),
+            (None, host) => host.clone(),
+        };
+        if let Some(host) = host.filter(|host| url::is_external(host)) {
+            hosts.push((site.at, Implied { host, by: Some(by), steps }));
+        }
+    }
+    hosts
+}
+
+/// A regional host, when the region is known: an unknown one is no guess.
+fn region(cx: &Context, template: &str, at: At, frames: &Frames, places: &[ArgRef]) -> Option<String> {
+    let (at, frames) = cx.project.argument(at, frames, places)?;
+    let known = cx.project.values(at, &frames);
+    let region = known.iter().find_map(Known::literal_or_default).filter(|region| !region.is_empty())?;
+    Some(template.replace("{region}", &region).to_ascii_lowercase())
 }

@@ -50,6 +50,11 @@ pub fn services(cx: &Context) -> Vec<Service> {
         }
         for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
             let entry = cx.project.knowledge.entry(hit.entry);
+            // What is called on a client that was counted where it was made is a use of that.
+            let made = |(at, _): &(At, _)| cx.site(*at).is_some_and(|s| s.hits(RuleKind::Service).any(|h| h.entry == hit.entry));
+            if site.chain.iter().any(made) {
+                continue;
+            }
             let rule = &entry.service[hit.rule as usize];
             let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
             let names = match template.contains("{}") {
@@ -101,7 +106,7 @@ fn hosts(cx: &Context, at: At, rule: &ServiceRule, of_entry: &[String]) -> (Vec<
     if let Some(template) = &rule.region_host {
         let region = cx.project.argument(at, &None, &rule.region);
         let known = region.map(|(at, frames)| cx.project.values(at, &frames)).unwrap_or_default();
-        let region = known.iter().find_map(Known::literal_or_default);
+        let region = known.iter().find_map(Known::literal_or_default).filter(|region| !region.is_empty());
         return (region.map(|region| template.replace("{region}", &region)).into_iter().collect(), true);
     }
     if rule.local {

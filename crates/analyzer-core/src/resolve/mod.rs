@@ -249,7 +249,10 @@ impl<'a> Project<'a> {
             ArgRef::Name(path) => {
                 let mut parts = path.split('.');
                 let first = parts.next()?;
-                let mut found = self.named_argument(at, frames, call, first, q)?;
+                let mut found = match first.parse() {
+                    Ok(index) => self.argument_at(at, frames, &ArgRef::Position(index), q)?,
+                    Err(_) => self.named_argument(at, frames, call, first, q)?,
+                };
                 for part in parts {
                     found = self.element_in(&found, part, q)?;
                 }
