@@ -2,7 +2,9 @@
 
 use analyzer_core::knowledge::schema::Example;
 use analyzer_core::knowledge::{entry_files, parse};
-use analyzer_core::{Analysis, Options, Sources, analyze};
+use analyzer_core::{Options, Sources, analyze};
+
+use crate::words::{is_complete_kind, said};
 
 #[test]
 fn every_example_finds_what_it_says_and_no_more() {
@@ -28,28 +30,14 @@ fn check(example: &Example) -> Vec<String> {
         _ => return vec!["must hold code in exactly one language".into()],
     };
     let sources = Sources::new([(name, code.as_str())]).expect("one file");
-    let found = facts(&analyze(&sources, &Options::default()));
+    let found: Vec<String> = said(&analyze(&sources, &Options::default()))
+        .into_iter()
+        .map(|said| match said.place {
+            Some((_, line)) if is_complete_kind(&said.words) => format!("{} line {line}", said.words),
+            _ => said.words,
+        })
+        .collect();
     let missing = example.finds.iter().filter(|line| !found.contains(line)).map(|line| format!("does not find {line:?}"));
-    let complete = |line: &&String| ["model ", "tool ", "host "].iter().any(|kind| line.starts_with(kind));
-    let extra = found.iter().filter(complete).filter(|line| !example.finds.contains(line));
+    let extra = found.iter().filter(|line| is_complete_kind(line)).filter(|line| !example.finds.contains(line));
     missing.chain(extra.map(|line| format!("finds {line:?} too"))).collect()
-}
-
-/// An analysis in the words of the examples.
-fn facts(analysis: &Analysis) -> Vec<String> {
-    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_ascii_lowercase();
-    let mut lines = Vec::new();
-    for usage in &analysis.model_usages {
-        let model = usage.model.as_deref().unwrap_or("?");
-        lines.push(format!("model {} {model} {} line {}", usage.provider, word(&usage.role), usage.line));
-    }
-    for tool in &analysis.tools {
-        lines.push(format!("tool {} {} line {}", tool.name, word(&tool.kind), tool.line));
-    }
-    lines.extend(analysis.outbound_destinations.iter().map(|host| format!("host {host}")));
-    lines.extend(analysis.prompts.iter().map(|prompt| format!("prompt {}", prompt.text)));
-    lines.extend(analysis.frameworks.iter().map(|framework| format!("framework {}", framework.name)));
-    lines.extend(analysis.detected_requirements.iter().map(|specifier| format!("requirement {specifier}")));
-    lines.push(format!("entry {}", analysis.entry_point));
-    lines
 }

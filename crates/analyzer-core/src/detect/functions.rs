@@ -88,11 +88,12 @@ impl Found<'_, '_> {
         for file in 0..self.cx.project.files.len() {
             let facts = self.cx.project.facts(file);
             for (index, function) in facts.functions.iter().enumerate() {
-                for &decorator in &function.decorators {
-                    if let Some((name, by)) = self.decorator(At { file, expr: decorator }) {
-                        self.add_function(file, FunctionId(index as u32), name, by);
-                        break;
-                    }
+                let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
+                let marks: Vec<(Option<String>, Step)> = marks.collect();
+                // Of several, the one that gives a name.
+                let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
+                if let Some((name, by)) = best {
+                    self.add_function(file, FunctionId(index as u32), name, by);
                 }
             }
             for class in &facts.classes {
@@ -238,7 +239,10 @@ impl Found<'_, '_> {
                 self.claimed.extend(args);
             }
             if let Some((file, line, name)) = self.class_argument(site.at, &rule) {
-                self.add(name, file, line, None, by);
+                match self.text(site.at, &rule.name).filter(|given| *given != name) {
+                    Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
+                    None => self.add(name, file, line, None, by),
+                }
                 continue;
             }
             let given = self.text(site.at, &rule.name);
@@ -247,7 +251,11 @@ impl Found<'_, '_> {
             let python = cx.project.files[site.at.file].source.language.is_python();
             if let (Some((file, id)), true) = (function, python) {
                 let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
-                if is_named && (given.is_none() || self.is_plain_name(site.at, &rule)) {
+                let facts = cx.project.facts(file);
+                let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
+                // A registration that gives another name is what names the tool.
+                let renamed = given.as_deref().is_some_and(|name| Some(name) != own);
+                if is_named && !renamed && (given.is_none() || self.is_plain_name(site.at, &rule)) {
                     self.add_function(file, id, given, by);
                     continue;
                 }
