@@ -1,8 +1,12 @@
 //! Static analysis of AI agents: source files in, an [`Analysis`] out.
 
 pub mod analysis;
+pub mod detect;
 pub mod facts;
 mod lang;
+pub mod manifest;
+pub mod modules;
+mod packages;
 pub mod sources;
 
 use std::sync::Arc;

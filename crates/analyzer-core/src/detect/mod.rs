@@ -1,0 +1,3 @@
+//! Findings: one detector a file, each a function from facts to its own findings.
+
+pub mod requirements;
