@@ -111,12 +111,20 @@ fn python<'a>(source: &Source, import: &Import, modules: &Modules, manifests: &'
     let name = known.as_deref().unwrap_or(&own_name);
     let chosen = declared(name)
         .or_else(|| packages::alternatives(name).iter().find_map(|other| declared(other)))
-        .or_else(|| if known.is_none() { declared(&format!("python-{own_name}")) } else { declared(&own_name) });
+        .or_else(|| declared(&own_name).filter(|shim| !packages::covered_by(&shim.name, &[]).any(|real| real == name)))
+        .or_else(|| if known.is_none() { spelt_otherwise(&own_name).find_map(|name| declared(&name)) } else { None });
     if chosen.is_none() && known.is_none() && (packages::is_own_module_name(root) || root.starts_with('_')) {
         return None;
     }
     let name = chosen.map_or(name, |declared| &declared.name).to_owned();
     Some(Package { ecosystem: PYPI, name, declared: chosen })
+}
+
+/// How distributions are called whose module has the plain name.
+fn spelt_otherwise(name: &str) -> impl Iterator<Item = String> {
+    ["python-{}", "{}-python", "py{}", "{}-py", "{}-sdk", "{}-client", "{}-ai"]
+        .iter()
+        .map(move |form| form.replace("{}", name))
 }
 
 /// The npm package behind a specifier: the specifier itself says, after aliases and registries' prefixes.
@@ -137,6 +145,10 @@ fn javascript<'a>(
         None => &specifier,
     };
     let name = npm_name(named);
+    // Types are erased; an import map that leads to them asks for nothing at run time.
+    if name.starts_with("@types/") {
+        return None;
+    }
     let declared = manifests.npm_declared(name, &source.path);
     let outside = named.len() != specifier.len();
     if !is_npm_name(name)
@@ -203,13 +215,34 @@ fn compare(packages: &[Requirement], manifests: &Manifests) -> (Vec<String>, Vec
         .npm
         .iter()
         .filter(|declared| !npm.contains(declared.name.as_str()) && !packages::is_npm_tool(&declared.name));
-    let idle = idle_python.chain(idle_npm).filter(|declared| !declared.dev && !declared.optional);
+    let own: FxHashSet<&str> = manifests.package_names.iter().map(|own| own.name.as_str()).collect();
+    let frozen = frozen(manifests, &pypi);
+    let idle = idle_python.chain(idle_npm).filter(|declared| {
+        let lists_needs = !declared.file.contains("Dockerfile") && !frozen.contains(declared.file.as_str());
+        let own = own.contains(declared.name.replace('-', "_").as_str()) || own.contains(declared.name.as_str());
+        lists_needs && !own && !declared.dev && !declared.optional
+    });
     let mut unused: Vec<String> = idle.map(|declared| declared.name.clone()).collect();
     for names in [&mut missing, &mut unused] {
         names.sort();
         names.dedup();
     }
     (missing, unused)
+}
+
+/// Files that list an environment (`pip freeze`) rather than what the code asks for: all pinned, and mostly brought by
+/// other packages. That nothing imports an entry of theirs means nothing.
+fn frozen<'a>(manifests: &'a Manifests, used: &FxHashSet<&str>) -> FxHashSet<&'a str> {
+    let mut files: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    for declared in &manifests.python {
+        let (all, pinned, imported) = files.entry(&declared.file).or_default();
+        *all += 1;
+        *pinned += usize::from(declared.specifier.contains("=="));
+        *imported += usize::from(used.contains(declared.name.as_str()));
+    }
+    let frozen =
+        files.into_iter().filter(|(_, (all, pinned, imported))| *all >= 8 && pinned == all && imported * 3 < *all);
+    frozen.map(|(file, _)| file).collect()
 }
 
 #[cfg(test)]
@@ -269,6 +302,14 @@ mod tests {
     }
 
     #[test]
+    fn a_shim_is_named_by_what_it_brings_and_an_unknown_module_by_its_client() {
+        let manifest = "bs4\nacmeflow-sdk>=2\n";
+        let (found, names, _) = answer(&[("requirements.txt", manifest), ("a.py", "import bs4, acmeflow.flows")]);
+        assert_eq!(names, ["acmeflow-sdk>=2", "beautifulsoup4"]);
+        assert_eq!((found.missing, found.unused), (vec![], vec![]));
+    }
+
+    #[test]
     fn what_the_code_can_do_without_is_optional() {
         let code = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\ntry:\n    import redis\n\
                     except ImportError:\n    redis = None\ntry:\n    import httpx\nexcept ImportError:\n    httpx = None\n";
@@ -305,6 +346,9 @@ mod tests {
         assert_eq!(names, ["openai", "zod"]);
         assert_eq!((found.missing, found.unused), (vec!["openai".into()], vec!["express".into()]));
         assert_eq!(found.packages[1].specifier, "zod@^3");
+        let frozen: String = (0..9).map(|n| format!("dep{n}==1\n")).collect();
+        let (found, ..) = answer(&[("requirements.txt", &frozen), ("a.py", "import dep0")]);
+        assert_eq!(found.unused, [""; 0], "a frozen environment lists what nothing imports");
         let (found, ..) = answer(&[("a.py", "import numpy")]);
         assert_eq!(found.missing, [""; 0], "without a manifest nothing is missing from it");
     }
