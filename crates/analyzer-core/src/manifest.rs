@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         if let Some(asked) = python::Asked::read(written) {
             self.found.python.push(Declared {
                 name: normalize(asked.name),
-                specifier: asked.written.to_owned(),
+                specifier: asked.specifier(),
                 extras: asked.extras.iter().map(|e| normalize(e)).collect(),
                 dev,
                 optional,

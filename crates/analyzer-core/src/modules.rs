@@ -19,6 +19,10 @@ pub struct Modules {
     aliases: Vec<PathAlias>,
     npm: FxHashMap<String, OwnPackage>,
     python: FxHashSet<String>,
+    /// Distributions that a manifest declares: an import of that name is theirs, if nothing nearer answers.
+    declared: FxHashSet<String>,
+    /// Where a module or package of a name lies, the shallowest one.
+    python_tops: FxHashMap<String, String>,
 }
 
 /// Folders of a project that build tools and servers put on the search path.
@@ -49,6 +53,7 @@ impl Modules {
                 modules.projects.insert(folder_of(path).to_owned());
             }
             if path.ends_with(".py") {
+                modules.top(path);
                 let mut folder = folder_of(path);
                 while !folder.is_empty() && modules.python_folders.insert(folder.to_owned()) {
                     folder = folder_of(folder);
@@ -57,13 +62,34 @@ impl Modules {
         }
         modules.aliases = manifests.path_aliases.clone();
         modules.aliases.sort_by(|a, b| b.folder.len().cmp(&a.folder.len()).then_with(|| longer_pattern(a, b)));
+        // Every import is held against every alias; no real project has so many.
+        modules.aliases.truncate(1_000);
         for own in &manifests.package_names {
             match own.npm {
                 true => drop(modules.npm.entry(own.name.clone()).or_insert_with(|| own.clone())),
                 false => drop(modules.python.insert(own.name.clone())),
             }
         }
+        let declared = manifests.python.iter().map(|declared| declared.name.replace('-', "_"));
+        modules.declared = declared.filter(|name| !modules.python.contains(name)).collect();
         modules
+    }
+
+    /// Remembers the shallowest place of a Python file's own name, and of its package's.
+    fn top(&mut self, path: &str) {
+        let folder = folder_of(path);
+        let stem = path[folder.len()..].trim_start_matches('/').trim_end_matches(".py");
+        let (name, place) = match stem {
+            "__init__" => (folder.rsplit('/').next().unwrap_or(folder), folder_of(folder)),
+            stem => (stem, folder),
+        };
+        if name.is_empty() {
+            return;
+        }
+        let nearer = |known: &String| known.matches('/').count() <= place.matches('/').count();
+        if !self.python_tops.get(name).is_some_and(nearer) {
+            self.python_tops.insert(name.to_owned(), place.to_owned());
+        }
     }
 
     /// The file of a Python module as written in an import, which may start with dots. With an item, only the
@@ -87,9 +113,38 @@ impl Modules {
             return self.python_file(folder, &name);
         }
         let root = name.split('/').next().unwrap_or(&name);
-        self.python_roots(importer, root).into_iter().find_map(|folder| {
-            // A module does not import itself: the author means the package of that name.
-            self.python_file(&folder, &name).filter(|&file| *self.sources[file].path != *importer)
+        // A module does not import itself: the author means the package of that name.
+        let other = |file: &usize| *self.sources[*file].path != *importer;
+        let roots = self.python_roots(importer, root);
+        let found = roots.iter().find_map(|folder| self.python_file(folder, &name).filter(other));
+        found.or_else(|| match self.is_known_python(root) {
+            true => None,
+            false => self.unknown_python(&roots, &name).filter(other),
+        })
+    }
+
+    fn is_known_python(&self, root: &str) -> bool {
+        packages::is_known_python(root) || packages::is_python_stdlib(root) || self.declared.contains(root)
+    }
+
+    /// A module of a name that no package has: from above the submitted folder (`repo.agents.x` for `x.py`), or from a
+    /// folder that the program puts on the search path itself.
+    fn unknown_python(&self, roots: &[String], name: &str) -> Option<usize> {
+        // One name alone says little, unless the manifests would have declared the package.
+        let enough = if self.declared.is_empty() || name.matches('/').count() > 1 { 2 } else { 1 };
+        let mut below_top = name;
+        for _ in 0..3 {
+            let Some((_, rest)) = below_top.split_once('/') else { break };
+            below_top = rest;
+            let found = roots.iter().find_map(|folder| self.python_file(folder, rest));
+            if let Some(file) = found.filter(|_| rest.split('/').count() >= enough) {
+                return Some(file);
+            }
+        }
+        let (root, rest) = name.split_once('/').unwrap_or((name, ""));
+        self.python_tops.get(root).and_then(|folder| match rest {
+            "" => self.python_file(folder, root),
+            _ => self.python_file(folder, name),
         })
     }
 
@@ -99,7 +154,7 @@ impl Modules {
         if root.is_empty() || self.resolve_python(importer, module, None).is_some() {
             return true;
         }
-        let known = packages::is_known_python(root);
+        let known = self.is_known_python(root);
         if !known && self.python.contains(root) {
             return true;
         }
@@ -119,14 +174,15 @@ impl Modules {
             return true;
         }
         let root = module.split('.').next().unwrap_or(module);
-        if root.is_empty() || !packages::is_known_python(root) {
+        if root.is_empty() || !self.is_known_python(root) {
             return self.is_local_python(importer, module);
         }
         self.resolve_python(importer, module, None).is_some_and(|file| {
             if module.len() > root.len() {
                 return true;
             }
-            let text = &*self.sources[file].text;
+            let text = &self.sources[file].text;
+            let text = text.get(..256 << 10).unwrap_or(text);
             has_word(text, item) || text.contains("import *") || text.contains("__getattr__")
         })
     }
@@ -197,7 +253,7 @@ impl Modules {
             }
             folder = folder_of(folder);
         }
-        if !inner.is_empty() && !packages::is_known_python(root) {
+        if !inner.is_empty() && !self.is_known_python(root) {
             roots.extend(inner);
         }
         roots
@@ -366,7 +422,7 @@ mod tests {
         assert_eq!(p.python("main.py", "pkg", Some("m")), "src/pkg/m.py");
         assert_eq!(p.python("main.py", "src.pkg.m", None), "src/pkg/m.py");
         assert_eq!(p.python("tools/run.py", "side", None), "tools/side.py");
-        assert_eq!(p.python("main.py", "side", None), "");
+        assert_eq!(p.python("main.py", "side", None), "tools/side.py", "no package is called so");
         assert_eq!(p.python("main.py", "tools", Some("side")), "tools/side.py");
     }
 
@@ -411,6 +467,24 @@ mod tests {
         let p = Project::of(&["crew_app/main.py", "crew_app/a.py"]);
         assert!(p.1.is_local_python("crew_app/main.py", "crew_app.gone"));
         assert!(!p.1.is_local_python("crew_app/main.py", "other_app"));
+    }
+
+    #[test]
+    fn a_name_that_no_package_has_is_looked_for_everywhere() {
+        let p =
+            Project::of(&["orchestration/work_flow.py", "demo/run_it.py", "loop.py", "tools/edit.py", "requests.py"]);
+        assert_eq!(p.python("demo/run_it.py", "work_flow", None), "orchestration/work_flow.py");
+        assert_eq!(p.python("loop.py", "python.my_repo_demo.tools", Some("edit")), "tools/edit.py");
+        assert_eq!(p.python("tools/edit.py", "my_repo_demo.loop", None), "", "it could be a package");
+        let q = Project::new(&[("requirements.txt", "openai\nnewsdk"), ("loop.py", ""), ("tools/edit.py", "")]);
+        assert_eq!(
+            q.python("tools/edit.py", "my_repo_demo.loop", None),
+            "loop.py",
+            "the submitted folder is the package"
+        );
+        assert_eq!(q.python("tools/edit.py", "newsdk.loop", None), "", "a declared package is not");
+        assert_eq!(p.python("loop.py", "openai.tools.edit", None), "", "packages keep their names");
+        assert!(p.1.is_local_python_member("loop.py", "my_repo_demo.tools.edit", "x"));
     }
 
     #[test]

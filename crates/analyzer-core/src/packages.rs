@@ -99,12 +99,11 @@ pub fn normalize(name: &str) -> String {
 
 /// Whether the tables know the top-level module.
 pub fn is_known_python(root: &str) -> bool {
-    let namespace = || {
-        let roots = DOTTED.0.lines().chain(RULES.lines());
-        roots.filter_map(|line| line.split('.').next()).any(|known| known == root)
-    };
-    TOP.get(root).is_some() || namespace()
+    TOP.get(root).is_some() || NAMESPACES.contains(root)
 }
+
+static NAMESPACES: LazyLock<FxHashSet<&str>> =
+    LazyLock::new(|| DOTTED.0.lines().chain(RULES.lines()).filter_map(|line| line.split('.').next()).collect());
 
 /// Part of the standard library of some supported version.
 pub fn is_python_stdlib(root: &str) -> bool {

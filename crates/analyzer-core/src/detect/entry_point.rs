@@ -67,7 +67,7 @@ fn is_program(source: &Source) -> bool {
 
 fn sentence(reasons: &[String]) -> String {
     let mut text = match reasons {
-        [] => "It is the only file that could.".to_owned(),
+        [] => "No other file is more likely.".to_owned(),
         reasons => reasons.join("; ") + ".",
     };
     if let Some(first) = text.get_mut(..1) {
@@ -97,8 +97,8 @@ fn judge(
     if let Some(line) = facts.main_guard {
         add(entry.main_guard, Some(format!("it has a main guard at line {line}")));
     }
-    if facts.first_top_level_call.is_some() {
-        add(entry.top_level_call, None);
+    if let Some(line) = facts.first_top_level_call {
+        add(entry.top_level_call, facts.main_guard.is_none().then(|| format!("it runs from line {line}")));
     }
     let best = handlers.iter().map(|handler| (entry.handlers.get(&handler.kind).copied().unwrap_or(0), handler.line));
     let best = handlers.iter().zip(best).max_by_key(|(_, (points, line))| (*points, std::cmp::Reverse(*line)));
@@ -112,10 +112,12 @@ fn judge(
     }
     let served = source.path.split('/').rev().skip(1).find_map(|folder| entry.folders.get(folder));
     add(served.copied().unwrap_or(0), None);
-    let exported = |name: &String| facts.exports.iter().any(|(exported, _)| **exported == **name);
-    let bound = |name: &&String| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
-    if entry.objects.names.iter().find(bound).is_some() {
-        add(entry.object, None);
+    let exported = |name: &str| facts.exports.iter().any(|(exported, _)| **exported == *name);
+    let bound = |name: &str| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
+    let object = entry.objects.iter().filter(|(name, _)| bound(name)).max_by_key(|(_, given)| **given);
+    if let Some((name, given)) = object {
+        // A weak name says something, but is no reason to give.
+        add(*given, (*given >= 30).then(|| format!("it has `{name}`")));
     }
     if graph.imported[index] == 0 {
         add(entry.unimported, graph.imports[index].gt(&0).then(|| "no other file imports it".to_owned()));
@@ -187,18 +189,11 @@ struct Entry {
     unimported: i32,
     imports: i32,
     depth: i32,
-    object: i32,
     handlers: BTreeMap<String, i32>,
     names: BTreeMap<String, i32>,
     folders: BTreeMap<String, i32>,
-    objects: Objects,
+    objects: BTreeMap<String, i32>,
     beside: Beside,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Objects {
-    names: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -256,7 +251,7 @@ mod tests {
             [("src/index.ts", "run()"), ("src/index.test.ts", "import './index'; test()"), ("vite.config.ts", "f()")];
         let entry = answer(&files, &[]);
         assert_eq!((&*entry.file, &*entry.runtime_family), ("src/index.ts", "node"));
-        assert_eq!(entry.reason, "`index.ts` is a conventional name.");
+        assert_eq!(entry.reason, "It runs from line 1; `index.ts` is a conventional name.");
     }
 
     #[test]
@@ -269,6 +264,6 @@ mod tests {
     #[test]
     fn without_a_program_there_is_no_entry_point() {
         assert_eq!(answer(&[("README.md", "# x")], &[]), EntryPoint::default());
-        assert_eq!(answer(&[("x.py", "")], &[]).reason, "It is the only file that could.");
+        assert_eq!(answer(&[("x.py", "")], &[]).reason, "No other file is more likely.");
     }
 }

@@ -105,8 +105,9 @@ pub(super) fn tsconfig(cx: &mut Reader, source: &Source) {
         let next = next.and_then(|name| join(here, name));
         let next = next.and_then(|path| cx.source(&path).or_else(|| cx.source(&format!("{path}.json"))));
         match next {
-            Some(next) => at = next,
-            None => return,
+            // Many files may extend one; a large one would be read many times.
+            Some(next) if next.text.len() <= 64 << 10 => at = next,
+            _ => return,
         }
     }
 }

@@ -16,34 +16,51 @@ use crate::sources::{Language, Source};
 pub(super) struct Asked<'a> {
     pub name: &'a str,
     pub extras: Vec<&'a str>,
-    /// The whole, without comment and hashes.
-    pub written: &'a str,
+    /// Version, address, marker: what stands behind the name and the extras.
+    rest: &'a str,
 }
 
 impl<'a> Asked<'a> {
     /// `name[extras]>=1; marker`, `name @ url`, and the addresses that name what they hold.
     pub fn read(written: &'a str) -> Option<Asked<'a>> {
         let written = written.split(" --hash").next().unwrap_or(written).trim().trim_end_matches('\\').trim_end();
-        let is_path = written.contains("://") && !written.contains(" @ ") || written.starts_with(['.', '/', '~']);
-        if is_path {
-            let name = named_by_address(written)?;
-            return Some(Asked { name, extras: Vec::new(), written });
+        let is_address = written.contains("://") && !written.contains('@') || named_by_address(written).is_some();
+        if is_address && !written.contains(" @ ") || written.starts_with(['.', '/', '~']) {
+            return named_by_address(written).map(|name| Asked { name, extras: Vec::new(), rest: written });
         }
         let end = written.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')));
         let (name, rest) = written.split_at(end.unwrap_or(written.len()));
         let rest = rest.trim_start();
         let extras = rest.strip_prefix('[').and_then(|inner| inner.split_once(']'));
-        let after = extras.map_or(rest, |(_, after)| after.trim_start());
+        let (extras, rest) = match extras {
+            Some((extras, rest)) => (extras.split(',').map(str::trim).collect(), rest.trim_start()),
+            None => (Vec::new(), rest),
+        };
         let valid = name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name.ends_with(|c: char| c.is_ascii_alphanumeric())
-            && (after.is_empty() || after.starts_with(['=', '<', '>', '!', '~', ';', '@', '(', ',']));
-        let extras = extras.map_or(Vec::new(), |(list, _)| list.split(',').map(str::trim).collect());
-        valid.then_some(Asked { name, extras, written })
+            && (rest.is_empty() || rest.starts_with(['=', '<', '>', '!', '~', ';', '@', '(', ',']));
+        valid.then_some(Asked { name, extras, rest })
+    }
+
+    /// One spelling for all manifests: `name[extras]>=1; marker`, `name @ address`.
+    pub fn specifier(&self) -> String {
+        let extras = if self.extras.is_empty() { String::new() } else { format!("[{}]", self.extras.join(",")) };
+        let (version, marker) = self.rest.split_once(';').unwrap_or((self.rest, ""));
+        let version: String = match version.trim().strip_prefix('@') {
+            Some(address) => format!(" @ {}", address.trim()),
+            None if version.contains("://") => format!(" @ {}", version.trim()),
+            None => version.chars().filter(|c| !c.is_whitespace() && !matches!(c, '(' | ')')).collect(),
+        };
+        let marker = if marker.is_empty() { String::new() } else { format!("; {}", marker.trim()) };
+        format!("{}{extras}{version}{marker}", self.name)
     }
 }
 
 /// `…#egg=name`, `git+https://host/owner/name.git@tag`, `…/name-1.0-py3-none-any.whl`.
 fn named_by_address(address: &str) -> Option<&str> {
+    if !address.contains("://") {
+        return None;
+    }
     if let Some((_, egg)) = address.split_once("#egg=") {
         return egg.split(['&', '[', ' ']).next().filter(|name| !name.is_empty());
     }
@@ -351,6 +368,13 @@ mod tests {
             let asked = Asked::read(line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!((asked.name, &asked.extras[..]), (name, extras), "{line}");
         }
+        let specifier = |line| Asked::read(line).unwrap().specifier();
+        assert_eq!(
+            specifier("a [ x , y ] ( >=1.0 , <2 ) ;python_version<'3.9'"),
+            "a[x,y]>=1.0,<2; python_version<'3.9'"
+        );
+        assert_eq!(specifier("git+ssh://git@h.org/o/w.git@v1"), "w @ git+ssh://git@h.org/o/w.git@v1");
+        assert_eq!(specifier("w@https://h.org/w.zip"), "w @ https://h.org/w.zip");
         for line in ["", "-x", "./local", "two words", "..", "[x]", "<<<<<<< HEAD", "é"] {
             assert_eq!(Asked::read(line), None, "{line}");
         }

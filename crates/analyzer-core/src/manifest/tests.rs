@@ -26,7 +26,7 @@ fn requirements_files_are_read_with_what_they_include() {
     ];
     assert_eq!(
         python(&files),
-        ["crewai[tools]>=0.8; python_version > '3.9'", "httpx ==0.27", "openai>=1", "git+https://x.org/w.git#egg=w"]
+        ["crewai[tools]>=0.8; python_version > '3.9'", "httpx==0.27", "openai>=1", "w @ git+https://x.org/w.git#egg=w"]
     );
 }
 
