@@ -2,6 +2,7 @@
 
 mod run;
 mod score;
+mod show;
 mod test;
 
 use std::process::ExitCode;
@@ -21,12 +22,15 @@ enum Chore {
     Test(test::Flags),
     /// Compare the analyzer with labels made by reading.
     Score(score::Flags),
+    /// Print the analysis of a file or folder.
+    Show(show::Flags),
 }
 
 fn main() -> ExitCode {
     let done = match Flags::parse().chore {
         Chore::Test(flags) => test::run(&flags),
         Chore::Score(flags) => score::run(&flags),
+        Chore::Show(flags) => show::run(&flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

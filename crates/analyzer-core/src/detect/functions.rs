@@ -143,27 +143,22 @@ impl Found<'_, '_> {
     /// A list or map of tools that is handed over.
     fn handed(&mut self, at: At, frames: &Frames, by: &Step) {
         let project = self.cx.project;
+        let mut is_map = false;
         for reference in project.refer(at, frames) {
             match reference {
-                Ref::Expr(holder, frames) => match project.facts(holder.file).kind(holder.expr) {
-                    ExprKind::Dict(_) => {
-                        for (key, value, frames) in project.pairs(holder, &frames) {
-                            self.keyed(key, value, &frames, by);
-                        }
+                Ref::Expr(holder, frames) if matches!(project.facts(holder.file).kind(holder.expr), ExprKind::Dict(_)) => {
+                    is_map = true;
+                    for (key, value, frames) in project.pairs(holder, &frames) {
+                        self.keyed(key, value, &frames, by);
                     }
-                    _ => {
-                        for (item, frames) in project.elements(holder, &frames) {
-                            self.item(item, &frames, by);
-                        }
-                    }
-                },
-                Ref::Function(file, id) => self.add_function(file, id, None, by.clone()),
-                _ => {
-                    for (item, frames) in project.elements(at, frames) {
-                        self.item(item, &frames, by);
-                    }
-                    break;
                 }
+                Ref::Function(file, id) => self.add_function(file, id, None, by.clone()),
+                _ => {}
+            }
+        }
+        if !is_map {
+            for (item, frames) in project.elements(at, frames) {
+                self.item(item, &frames, by);
             }
         }
     }

@@ -150,7 +150,9 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
         for known in cx.project.values(value, &frames) {
             match &known.value {
                 Value::Null => bases.push(Base::Default),
+                // `base_url=os.getenv("X")` without X set is the default.
                 Value::Text(pieces) => bases.push(match url::parse(pieces) {
+                    Some(address) if may_be_absent(cx, &address, &known) => Base::Default,
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
                 }),
@@ -164,6 +166,14 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
         }
     }
     vec![Base::Default]
+}
+
+/// An address that is nothing but a variable which may be unset: the library then takes its own.
+pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
+    let Some(env) = &address.env else { return false };
+    let python = cx.project.files[known.origin.file].source.language.is_python();
+    let required = python && matches!(cx.project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Index(..));
+    address.host.is_empty() && address.default.is_none() && !required && !provider_of_variable(cx, env).is_some_and(is_gateway)
 }
 
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
@@ -516,6 +526,7 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
 /// `/v1beta/models/gemini-pro:generateContent`, `/model/anthropic.claude/invoke`, `/models/org/name`.
 fn model_in_path(path: &str) -> Option<String> {
     let (_, rest) = path.split_once("/models/").or_else(|| path.split_once("/model/"))?;
+    let rest = rest.split("/v1/").next()?;
     let name = rest.split(':').next()?.trim_end_matches("/invoke").trim_end_matches("/converse").trim_end_matches('/');
     is_model_name(name).then(|| name.to_owned())
 }
@@ -542,9 +553,13 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
         if !overridden.is_empty() {
             for known in overridden {
                 let Value::Text(pieces) = &known.value else { continue };
-                if let Some(address) = url::parse(pieces).filter(|address| url::is_external(&address.host)) {
+                let Some(address) = url::parse(pieces) else { continue };
+                if url::is_external(&address.host) {
                     let host = address.bare_host().to_owned();
                     hosts.push((site.at, Implied { host, by: None, steps: known.steps.clone() }));
+                } else if let (true, Some(host)) = (may_be_absent(cx, &address, known), &rule.host) {
+                    let by = Some(site.symbol.display());
+                    hosts.push((site.at, Implied { host: host.clone(), by, steps: known.steps.clone() }));
                 }
             }
             continue;

@@ -83,13 +83,25 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
 /// `{"role": "system", "content": …}` and `("system", …)`: the shapes of chat messages.
 fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
     let facts = cx.project.facts(file);
-    for (index, expr) in facts.exprs.iter().enumerate() {
+    for expr in &facts.exprs {
         let is_system = |id: ExprId| facts.text(id).is_some_and(|text| matches!(text, "system" | "developer"));
         let content = match &expr.kind {
             ExprKind::Dict(pairs) => {
                 let get = |name: &str| pairs.iter().find(|(key, _)| key.and_then(|k| facts.text(k)) == Some(name)).map(|p| p.1);
                 match get("role") {
                     Some(role) if is_system(role) => get("content").or_else(|| get("text")).or_else(|| get("parts")),
+                    _ => None,
+                }
+            }
+            // `ChatMessage(role="system", content=…)`.
+            ExprKind::Call(index) => {
+                let call = &facts.calls[*index as usize];
+                let named = |name: &str| {
+                    let arg = call.args.iter().find(|arg| arg.name.is_some_and(|sym| facts.name(sym) == name));
+                    arg.map(|arg| arg.value)
+                };
+                match named("role") {
+                    Some(role) if is_system(role) => named("content").or_else(|| named("text")),
                     _ => None,
                 }
             }
@@ -100,7 +112,6 @@ fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
             _ => None,
         };
         if let Some(content) = content {
-            let _ = index;
             add(cx, At { file, expr: content }, &None, "system message", 2, out);
         }
     }
@@ -112,11 +123,12 @@ fn conventional(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
     for ((scope, sym), bindings) in &facts.bindings {
         let name = facts.name(*sym).to_ascii_lowercase().replace('_', "");
         let says = ["systemprompt", "systemmessage", "systeminstruction", "systeminstructions", "agentinstructions"];
-        if *scope != MODULE || !says.iter().any(|s| name.ends_with(s)) {
+        if !says.iter().any(|s| name.ends_with(s)) {
             continue;
         }
         if let Some(Bound::Expr(expr)) = bindings.last().map(|b| b.value) {
-            add(cx, At { file, expr }, &None, facts.name(*sym), 8, out);
+            let rank = if *scope == MODULE { 8 } else { 9 };
+            add(cx, At { file, expr }, &None, facts.name(*sym), rank, out);
         }
     }
 }

@@ -143,7 +143,10 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
                 hosts.extend(address.filter(|a| url::is_external(&a.host)).map(|a| a.bare_host().to_owned()));
             }
         }
-        return (hosts, false);
+        let absent = known_absent(cx, value, &frames);
+        if !absent {
+            return (hosts, false);
+        }
     }
     if let Some(template) = &rule.region_host {
         let region = cx.project.argument(at, &None, &rule.region);
@@ -157,6 +160,15 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
     let host = rule.host.as_ref().or_else(|| of_entry.first());
     let host = host.map(|host| host.split('/').next().unwrap_or(host).to_owned());
     (host.filter(|host| url::is_external(host)).into_iter().collect(), true)
+}
+
+/// The address is a variable that may be unset: the library then takes its own.
+fn known_absent(cx: &Context, at: At, frames: &Frames) -> bool {
+    cx.project.values(at, frames).iter().any(|known| match &known.value {
+        Value::Text(pieces) => url::parse(pieces).is_some_and(|address| super::models::may_be_absent(cx, &address, known)),
+        Value::Null => true,
+        Value::Object(_) => false,
+    })
 }
 
 /// `host="db.acme.io"`.
@@ -177,7 +189,7 @@ pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, function
     for service in services {
         of_service(cx, service, &mut found);
     }
-    let mut tools: Vec<Tool> = found.0.into_values().collect();
+    let mut tools = found.merged();
     for server in servers {
         if !tools.iter().any(|tool| tool.name == server.tool.name && tool.kind == ToolKind::Mcp) {
             tools.push(server.tool);
@@ -199,6 +211,21 @@ pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, function
 struct Found(BTreeMap<(String, ToolKind), Tool>);
 
 impl Found {
+    /// One entry per service: what is called by address joins the library of the same name.
+    fn merged(mut self) -> Vec<Tool> {
+        let both: Vec<String> = self.0.keys().filter(|(_, kind)| *kind == ToolKind::Sdk).map(|(name, _)| name.clone()).collect();
+        for name in both {
+            if let Some(http) = self.0.remove(&(name.clone(), ToolKind::Http))
+                && let Some(sdk) = self.0.get_mut(&(name, ToolKind::Sdk))
+            {
+                sdk.call_sites.extend(http.call_sites);
+                sdk.call_sites.sort();
+                sdk.call_sites.dedup();
+            }
+        }
+        self.0.into_values().collect()
+    }
+
     fn add(&mut self, new: Tool) {
         let key = (new.name.clone(), new.kind);
         let Some(known) = self.0.get_mut(&key) else {

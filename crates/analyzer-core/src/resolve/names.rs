@@ -191,7 +191,16 @@ impl Project<'_> {
                         };
                         self.instance_of(here(inner), frames, q)
                     }
-                    _ => self.instance_of(here(*base), frames, q),
+                    _ => {
+                        let mut refs = self.instance_of(here(*base), frames, q);
+                        for reference in &mut refs {
+                            // What stands in brackets is what the members of the outer type are made of.
+                            if let Ref::External(_, calls) = reference {
+                                calls.push((annotation, frames.clone()));
+                            }
+                        }
+                        refs
+                    }
                 }
             }
             ExprKind::Either(a, _) => self.instance_of(here(*a), frames, q),
@@ -466,7 +475,11 @@ impl Project<'_> {
             return vec![Ref::Unknown];
         }
         let refs = match base {
-            Ref::External(symbol, calls) => vec![Ref::External(extend(symbol, name), calls)],
+            Ref::External(symbol, calls) => {
+                let mut refs = self.type_arguments(&calls, q);
+                refs.push(Ref::External(extend(symbol, name), calls));
+                refs
+            }
             Ref::Module(file) => self.module_member(file, name, q).unwrap_or_else(|| {
                 if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }
             }),
@@ -494,6 +507,23 @@ impl Project<'_> {
         };
         q.back();
         refs
+    }
+
+    /// `ctx.deps` of `ctx: RunContext[Deps]`: an instance of the submitted class in brackets.
+    fn type_arguments(&self, calls: &[(At, Frames)], q: &mut Question) -> Vec<Ref> {
+        let Some((at, frames)) = calls.last() else { return Vec::new() };
+        let facts = self.facts(at.file);
+        let ExprKind::Index(_, key) = *facts.kind(at.expr) else { return Vec::new() };
+        let keys = match facts.kind(key) {
+            ExprKind::List(items) => items.clone(),
+            _ => vec![key],
+        };
+        let refs = keys.into_iter().take(4).flat_map(|expr| self.refer_in(At { file: at.file, expr }, frames, q));
+        let instance = |reference| match reference {
+            Ref::Class(file, class) => Some(Ref::Instance(file, class, None)),
+            _ => None,
+        };
+        refs.filter_map(instance).collect()
     }
 
     /// A member of a class or, with `made`, of an instance of it.

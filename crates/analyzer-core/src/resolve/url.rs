@@ -156,11 +156,10 @@ pub fn is_external(host: &str) -> bool {
     }
     let Some((_, last)) = bare.rsplit_once('.') else { return false };
     let reserved = ["local", "localhost", "internal", "svc", "cluster", "test", "example", "invalid", "lan", "home", "localdomain", "intranet", "corp"];
-    let in_cluster = bare.ends_with(".svc.cluster.local") || bare.contains(".svc.");
     let labels = bare.split('.').all(|label| {
         !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
     });
-    labels && !reserved.contains(&last) && !in_cluster && last.chars().any(|c| c.is_alphabetic()) && last.len() >= 2
+    labels && !reserved.contains(&last) && last.chars().any(|c| c.is_alphabetic()) && last.len() >= 2
 }
 
 #[cfg(test)]
@@ -206,7 +205,7 @@ mod tests {
             assert!(is_external(host), "{host}");
         }
         for host in [
-            "localhost", "echo-tool", "127.0.0.1:80", "10.0.0.1", "169.254.169.254", "192.168.1.2", "a.svc.cluster.local",
+            "localhost", "echo-tool", "127.0.0.1:80", "10.0.0.1", "169.254.169.254", "192.168.1.2", "a.svc.cluster.local", "a.b.svc",
             "db.internal", "x.local", "{host}.io", "[::1]:80", "api.acme.example", "100.64.0.1", "",
         ] {
             assert!(!is_external(host), "{host}");

@@ -208,8 +208,12 @@ impl Project<'_> {
                     }
                     let (mut pieces, mut steps) = (pieces.clone(), steps.clone());
                     match &alternative.value {
+                        // A hole is named for what stands here.
+                        Value::Text(more) if matches!(more[..], [Piece::Hole(_)]) => {
+                            push_piece(&mut pieces, Piece::Hole(self.hole_name(At { file: at.file, expr: part })));
+                        }
                         Value::Text(more) => more.iter().cloned().for_each(|piece| push_piece(&mut pieces, piece)),
-                        _ => push_piece(&mut pieces, Piece::Hole(self.hole_name(alternative.origin))),
+                        _ => push_piece(&mut pieces, Piece::Hole(self.hole_name(At { file: at.file, expr: part }))),
                     }
                     let is_literal = matches!(self.facts(at.file).kind(part), ExprKind::Text(_));
                     if !is_literal && steps.len() < 12 {
@@ -287,6 +291,11 @@ impl Project<'_> {
                 },
                 Value::Null => needs_second = true,
                 Value::Object(Ref::Unknown) => needs_second = true,
+                Value::Object(Ref::External(..)) => {
+                    // What an outside call gives may be nothing.
+                    needs_second = true;
+                    out.push(known);
+                }
                 Value::Object(_) => out.push(known),
             }
         }
@@ -416,6 +425,11 @@ impl Project<'_> {
                 }
                 (Ref::Instance(file, class, made), Some(key)) => {
                     out.extend(self.field_value(*file, *class, made.as_ref(), key, q));
+                }
+                (Ref::Expr(holder, holder_frames), Some(key)) => {
+                    if let Some((value, frames)) = self.literal_element(*holder, holder_frames, key, q) {
+                        out.extend(self.values_in(value, &frames, q));
+                    }
                 }
                 (Ref::Class(file, class), Some(key)) => out.extend(self.field_value(*file, *class, None, key, q)),
                 _ => {}
