@@ -135,10 +135,7 @@ impl Sources {
     }
 
     /// Files by path, within the given limits.
-    pub fn with_limits<P, T>(
-        files: impl IntoIterator<Item = (P, T)>,
-        limits: &Limits,
-    ) -> Result<Sources, SourcesError>
+    pub fn with_limits<P, T>(files: impl IntoIterator<Item = (P, T)>, limits: &Limits) -> Result<Sources, SourcesError>
     where
         P: AsRef<str>,
         T: Into<Arc<str>>,

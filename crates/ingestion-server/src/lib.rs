@@ -1,1 +1,102 @@
-//! ingestion-server.
+//! The analyzer over HTTP: [`Ingestion::routes`] to mount elsewhere, [`Ingestion::alone`] to run by itself.
+
+pub mod cache;
+pub mod config;
+pub mod engine;
+mod routes;
+pub mod web;
+pub mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+
+pub use config::Config;
+use engine::{Analyzer, Engine};
+use web::keys::require_key;
+use web::shell::Shell;
+use web::{Intake, Keys, Metrics, World};
+
+/// Everything the routes reach. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Ingestion {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    intake: Intake,
+    metrics: Arc<Metrics>,
+    world: World,
+    largest_batch: usize,
+    stopping: AtomicBool,
+}
+
+impl Ingestion {
+    /// With the analyzer that this workspace is about.
+    pub fn new(config: &Config, world: World) -> Ingestion {
+        Ingestion::with_analyzer(config, world, Arc::new(analyzer_core::analyze))
+    }
+
+    /// With an analyzer of one's own.
+    pub fn with_analyzer(config: &Config, world: World, analyzer: Analyzer) -> Ingestion {
+        let engine = Engine::new(&config.analysis, &config.cache, analyzer, world.clone());
+        let wait = Duration::from_secs(config.http.body_seconds);
+        let inner = Inner {
+            intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),
+            metrics: Arc::new(Metrics::new(|registry| engine.register(registry))),
+            engine,
+            world,
+            largest_batch: config.analysis.batch,
+            stopping: AtomicBool::new(false),
+        };
+        Ingestion { inner: Arc::new(inner) }
+    }
+
+    /// The routes alone: analyze, analysis, requirements, health and metrics.
+    pub fn routes(&self) -> Router {
+        routes::analyzer().merge(routes::health()).with_state(self.clone())
+    }
+
+    /// A whole server: the routes, with keys if there are any, and what surrounds them.
+    pub fn alone(&self, keys: Option<Keys>) -> Router {
+        self.surround(self.routes(), keys)
+    }
+
+    /// Puts around `routes` what every server of ours has: JSON for what no route answers, keys, log and metrics.
+    pub fn surround(&self, routes: Router, keys: Option<Keys>) -> Router {
+        let mut router = Shell::fallbacks(routes);
+        if let Some(keys) = keys {
+            router = router.layer(from_fn_with_state(keys, require_key));
+        }
+        Shell { world: self.inner.world.clone(), metrics: Arc::clone(&self.inner.metrics) }.around(router)
+    }
+
+    /// From now on `/readyz` sends new callers elsewhere.
+    pub fn stop(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.inner.stopping.load(Ordering::Relaxed)
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    fn intake(&self) -> &Intake {
+        &self.inner.intake
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    fn largest_batch(&self) -> usize {
+        self.inner.largest_batch
+    }
+}

@@ -126,7 +126,14 @@ impl<'t> Builder<'t> {
     pub fn open_class(&mut self, line: u32) -> ClassId {
         let id = ClassId(self.facts.classes.len() as u32);
         let scope = self.open_scope(ScopeKind::Class(id));
-        self.facts.classes.push(Class { name: None, line, scope, bases: Vec::new(), decorators: Vec::new(), doc: None });
+        self.facts.classes.push(Class {
+            name: None,
+            line,
+            scope,
+            bases: Vec::new(),
+            decorators: Vec::new(),
+            doc: None,
+        });
         id
     }
 

@@ -93,7 +93,9 @@ impl Table {
         let language = grammar.language();
         let id = |name| language.field_id_for_name(name).map_or(u16::MAX, |id| id.get());
         Table {
-            ops: (0..language.node_kind_count() as u16).map(|i| op(language.node_kind_for_id(i).unwrap_or(""))).collect(),
+            ops: (0..language.node_kind_count() as u16)
+                .map(|i| op(language.node_kind_for_id(i).unwrap_or("")))
+                .collect(),
             alias: id("alias"),
             body: id("body"),
             constructor: id("constructor"),
@@ -148,8 +150,14 @@ fn op(kind: &str) -> Op {
         "import_statement" => Op::Import,
         "import_clause" => Op::ImportClause,
         "import_specifier" => Op::ImportSpecifier,
-        "as_expression" | "satisfies_expression" | "non_null_expression" | "instantiation_expression"
-        | "parenthesized_expression" | "await_expression" | "type_annotation" | "generic_type" => Op::First,
+        "as_expression"
+        | "satisfies_expression"
+        | "non_null_expression"
+        | "instantiation_expression"
+        | "parenthesized_expression"
+        | "await_expression"
+        | "type_annotation"
+        | "generic_type" => Op::First,
         "property_identifier" | "private_property_identifier" => Op::Key,
         "member_expression" => Op::Member,
         "method_definition" => Op::Method,
@@ -174,15 +182,46 @@ fn op(kind: &str) -> Op {
         "escape_sequence" => Op::Escape,
         "try_statement" => Op::Try,
         "lexical_declaration" | "variable_declaration" | "enum_body" => Op::Transparent,
-        "html_character_reference" | "type_arguments" | "type_parameters" | "interface_declaration"
-        | "type_alias_declaration" | "implements_clause" | "accessibility_modifier" | "function_signature"
-        | "method_signature" | "abstract_method_signature" | "index_signature" | "type_predicate_annotation"
-        | "asserts_annotation" | "break_statement" | "continue_statement" | "hash_bang_line" | "import_attribute"
-        | "predefined_type" | "union_type" | "intersection_type" | "object_type" | "array_type" | "tuple_type"
-        | "function_type" | "literal_type" | "conditional_type" | "lookup_type" | "type_query" | "index_type_query"
-        | "template_literal_type" | "nested_type_identifier" | "readonly_type" | "parenthesized_type"
-        | "constructor_type" | "this_type" | "existential_type" | "flow_maybe_type" | "override_modifier"
-        | "optional_chain" | "jsx_text" => Op::Skip,
+        "html_character_reference"
+        | "type_arguments"
+        | "type_parameters"
+        | "interface_declaration"
+        | "type_alias_declaration"
+        | "implements_clause"
+        | "accessibility_modifier"
+        | "function_signature"
+        | "method_signature"
+        | "abstract_method_signature"
+        | "index_signature"
+        | "type_predicate_annotation"
+        | "asserts_annotation"
+        | "break_statement"
+        | "continue_statement"
+        | "hash_bang_line"
+        | "import_attribute"
+        | "predefined_type"
+        | "union_type"
+        | "intersection_type"
+        | "object_type"
+        | "array_type"
+        | "tuple_type"
+        | "function_type"
+        | "literal_type"
+        | "conditional_type"
+        | "lookup_type"
+        | "type_query"
+        | "index_type_query"
+        | "template_literal_type"
+        | "nested_type_identifier"
+        | "readonly_type"
+        | "parenthesized_type"
+        | "constructor_type"
+        | "this_type"
+        | "existential_type"
+        | "flow_maybe_type"
+        | "override_modifier"
+        | "optional_chain"
+        | "jsx_text" => Op::Skip,
         _ => Op::Pass,
     }
 }
@@ -221,7 +260,16 @@ pub struct JavaScript<'t> {
 
 impl<'t> JavaScript<'t> {
     pub fn new(text: &'t str, table: &'static Table) -> Self {
-        JavaScript { b: Builder::new(text), table, open: Vec::new(), loops: Vec::new(), params: Vec::new(), tries: 0, patterns: Vec::new(), fields: Vec::new() }
+        JavaScript {
+            b: Builder::new(text),
+            table,
+            open: Vec::new(),
+            loops: Vec::new(),
+            params: Vec::new(),
+            tries: 0,
+            patterns: Vec::new(),
+            fields: Vec::new(),
+        }
     }
 
     fn op(&self, kind: u16) -> Op {
@@ -788,7 +836,9 @@ impl JavaScript<'_> {
                 self.b.function(id).expr = Some(function);
                 Some(Val::Pair(key, function))
             }
-            Op::Function if !matches!(parent, Op::Declarator | Op::Assignment | Op::Pair | Op::Arguments) && name.is_some() => {
+            Op::Function
+                if !matches!(parent, Op::Declarator | Op::Assignment | Op::Pair | Op::Arguments) && name.is_some() =>
+            {
                 let sym = name?;
                 // Declarations are hoisted: they count from the start of their scope.
                 self.b.position = Some(ExprId(0));

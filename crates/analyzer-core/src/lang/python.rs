@@ -134,9 +134,18 @@ fn op(kind: &str) -> Op {
         "try_statement" => Op::Try,
         "typed_parameter" => Op::TypedParameter,
         "comparison_operator" | "not_operator" | "unary_operator" | "slice" | "ellipsis" => Op::Unknown,
-        "string_start" | "string_end" | "escape_sequence" | "future_import_statement" | "positional_separator"
-        | "pass_statement" | "break_statement" | "continue_statement" | "nonlocal_statement" | "format_specifier"
-        | "type_conversion" | "escape_interpolation" => Op::Skip,
+        "string_start"
+        | "string_end"
+        | "escape_sequence"
+        | "future_import_statement"
+        | "positional_separator"
+        | "pass_statement"
+        | "break_statement"
+        | "continue_statement"
+        | "nonlocal_statement"
+        | "format_specifier"
+        | "type_conversion"
+        | "escape_interpolation" => Op::Skip,
         _ => Op::Pass,
     }
 }
@@ -316,7 +325,7 @@ impl Visitor for Python<'_> {
     type Value = Val;
 
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Val> {
-        let op = OPS[kind as usize];
+        let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
         let parent = OPS.get(parent as usize).copied().unwrap_or(Op::Pass);
         match op {
             Op::Skip => return Visit::Skip,
@@ -421,7 +430,7 @@ impl Visitor for Python<'_> {
     }
 
     fn leave(&mut self, kind: u16, parent: u16, span: Span, items: &[Item<Val>]) -> Option<Val> {
-        let op = OPS[kind as usize];
+        let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
         let parent = OPS.get(parent as usize).copied().unwrap_or(Op::Pass);
         let fields = &*FIELDS;
         let mut all = exprs(items);

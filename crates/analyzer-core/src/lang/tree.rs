@@ -92,7 +92,11 @@ pub struct Span {
 
 impl Span {
     fn of(node: &Node) -> Span {
-        Span { start: node.start_byte() as u32, end: node.end_byte() as u32, line: node.start_position().row as u32 + 1 }
+        Span {
+            start: node.start_byte() as u32,
+            end: node.end_byte() as u32,
+            line: node.start_position().row as u32 + 1,
+        }
     }
 }
 

@@ -342,6 +342,9 @@ impl<'f> Context<'f> {
                     Some(by) if second && site.name.is_none() => {
                         site.fallback = callee.contains("get") || callee == "default" || callee == "setdefault";
                         site.name = Some(by.to_owned());
+                        if site.fallback {
+                            return Some(call.expr); // What is looked up goes on to a variable.
+                        }
                     }
                     _ if wrapper && index == 0 => {
                         site.fallback |= matches!(callee.as_str(), "default" | "Field" | "field" | "Query" | "Header");

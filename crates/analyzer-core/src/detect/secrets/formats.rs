@@ -390,8 +390,7 @@ fn anchors(shape: &Shape) -> impl Iterator<Item = (usize, Anchor)> + '_ {
 
 /// Path and text of the embedded files of formats.
 pub fn embedded() -> impl Iterator<Item = (&'static str, &'static str)> {
-    const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/knowledge_files.rs"));
-    FILES.iter().copied().filter(|(path, _)| path.starts_with(FOLDER))
+    crate::knowledge::FILES.iter().copied().filter(|(path, _)| path.starts_with(FOLDER))
 }
 
 /// Reads one file.

@@ -54,17 +54,26 @@ pub fn detect(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats, ke
 
 /// The text with every credential in it masked: for prompts and evidence that are shown.
 pub fn mask<'t>(text: &'t str, formats: &Formats) -> Cow<'t, str> {
-    let mut found = merge(text::read(text, false, formats));
+    let found = merge(text::read(text, false, formats));
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
-    found.sort_by_key(|candidate| candidate.span.start);
+    // What is a secret at one place is one at every other, also where nothing there says so.
+    let mut spans: Vec<(Range<usize>, usize)> = Vec::new();
+    for (index, candidate) in found.iter().enumerate() {
+        let again = text.match_indices(candidate.value.expose()).map(|(at, value)| (at..at + value.len(), index));
+        spans.push((candidate.span.clone(), index));
+        spans.extend(again.take(MOST));
+    }
+    spans.sort_by_key(|(span, _)| (span.start, std::cmp::Reverse(span.end)));
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for candidate in &found {
-        out.push_str(&text[at..candidate.span.start]);
-        out.push_str(&candidate.value.preview(candidate.public));
-        at = candidate.span.end;
+    for (span, index) in spans {
+        if span.start >= at {
+            out.push_str(&text[at..span.start]);
+            out.push_str(&found[index].value.preview(found[index].public));
+        }
+        at = at.max(span.end);
     }
     out.push_str(&text[at..]);
     Cow::Owned(out)

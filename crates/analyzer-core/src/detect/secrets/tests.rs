@@ -270,7 +270,7 @@ proptest! {
         let secrets = found(&files);
         let shown = format!("{} {secrets:?}", serde_json::to_string(&secrets).unwrap());
         prop_assert!(!shown.contains(hidden), "{env}: {shown}");
-        if !secrets.is_empty() {
+        if !found(&files[1..]).is_empty() {
             let masked = mask(&yaml, formats).contains(hidden);
             prop_assert!(!masked);
         }

@@ -1,0 +1,293 @@
+//! Engine: who analyzes, when, and for how long. A few at a time, each content once, nobody without end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use analyzer_core::{Analysis, Limits, Options, Sources, SourcesError};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::cache::{Answer, Cache, Content, Print};
+use crate::config::{AnalysisConfig, CacheConfig};
+use crate::web::body::{Held, json, off_thread};
+use crate::web::{ApiError, Received, World, metrics};
+use crate::wire::{self, Files, Submission};
+
+/// What analyzes: [`analyzer_core::analyze`], or a test's own.
+pub type Analyzer = Arc<dyn Fn(&Sources, &Options) -> Analysis + Send + Sync>;
+
+/// The analyzer behind a cache and a queue. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Engine {
+    analyzer: Analyzer,
+    cache: Cache,
+    limits: Limits,
+    /// Places in the queue, those at work included.
+    places: Arc<Semaphore>,
+    /// Those at work.
+    workers: Arc<Semaphore>,
+    worker_count: usize,
+    wait: Duration,
+    deadline: Duration,
+    counts: Counts,
+    world: World,
+}
+
+/// A place in the queue.
+#[derive(Debug)]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why there is no answer. What one flight learned goes to all who wait for it, so it can be cloned.
+#[derive(Debug, Clone)]
+enum Refusal {
+    QueueFull,
+    TooLong,
+    Panicked,
+}
+
+/// What the engine counts.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    answers: Family<Origin, Counter>,
+    outcomes: Family<Outcome, Counter>,
+    bytes: Counter,
+    running: Gauge,
+    waiting: Gauge,
+    cached: Gauge,
+    seconds: Seconds,
+}
+
+#[derive(Debug, Clone)]
+struct Seconds(Histogram);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Origin {
+    origin: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// Tells the analysis to stop when nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Engine {
+    /// An engine with an empty cache.
+    pub fn new(config: &AnalysisConfig, cache: &CacheConfig, analyzer: Analyzer, world: World) -> Engine {
+        let processors = || std::thread::available_parallelism().map_or(2, usize::from);
+        let workers = if config.workers == 0 { processors() } else { config.workers };
+        Engine {
+            analyzer,
+            cache: Cache::new(cache, world.clone()),
+            limits: Limits { files: config.files, bytes: config.bytes, ..Limits::default() },
+            places: Arc::new(Semaphore::new(workers + config.queue)),
+            workers: Arc::new(Semaphore::new(workers)),
+            worker_count: workers,
+            wait: Duration::from_secs(config.queue_seconds),
+            deadline: Duration::from_secs(config.deadline_seconds),
+            counts: Counts::default(),
+            world,
+        }
+    }
+
+    /// The answer to a request body: `{"files": …}`.
+    pub async fn answer(&self, received: Received) -> Result<Arc<Answer>, ApiError> {
+        let Received { bytes, held } = received;
+        let size = bytes.len();
+
+        // The same body again needs no reading.
+        let hashed = bytes.clone();
+        let print: Print = off_thread(size, move || blake3::hash(&hashed).into()).await?;
+        if let Some(answer) = self.cache.by_body(&print).await {
+            self.counts.answer("body");
+            return Ok(answer);
+        }
+
+        let limits = self.limits.clone();
+        let (sources, content) = off_thread(size, move || {
+            let files = json::<Submission>(&bytes).and_then(Submission::files)?;
+            sources(files, &limits)
+        })
+        .await??;
+        let place = self.place()?;
+        let answer = self.find_or_analyze(sources, content, Some(self.wait), held, &place).await?;
+        self.cache.remember(print, content).await;
+        Ok(answer)
+    }
+
+    /// The answer to files that were read before, by someone who has a place and all the time that it takes to get
+    /// a worker: a batch asks for many.
+    pub async fn answer_files(&self, files: Files, place: &Place) -> Result<Arc<Answer>, ApiError> {
+        let limits = self.limits.clone();
+        let (sources, content) = off_thread(files.bytes(), move || sources(files, &limits)).await??;
+        self.find_or_analyze(sources, content, None, Held::default(), place).await
+    }
+
+    /// A place in the queue, or the advice to come back.
+    pub fn place(&self) -> Result<Place, ApiError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| self.refusal(Refusal::QueueFull))?;
+        Ok(Place { _permit: permit })
+    }
+
+    /// An earlier answer.
+    pub async fn by_id(&self, id: &str) -> Option<Arc<Answer>> {
+        self.cache.by_id(id).await
+    }
+
+    /// How many analyses run at one time.
+    pub fn workers(&self) -> usize {
+        self.worker_count
+    }
+
+    /// Makes its counts visible.
+    pub fn register(&self, registry: &mut Registry) {
+        let Counts { answers, outcomes, bytes, running, waiting, cached, seconds } = &self.counts;
+        registry.register("ingestion_answers", "Answers by where they came from", answers.clone());
+        registry.register("ingestion_analyses", "Analyses by how they ended", outcomes.clone());
+        registry.register_with_unit("ingestion_analyzed", "Source text analyzed", Unit::Bytes, bytes.clone());
+        registry.register("ingestion_running", "Analyses at work", running.clone());
+        registry.register("ingestion_waiting", "Analyses in the queue", waiting.clone());
+        registry.register_with_unit("ingestion_cache", "Answers in memory", Unit::Bytes, cached.clone());
+        registry.register_with_unit("ingestion_analysis", "Time of analyses", Unit::Seconds, seconds.0.clone());
+    }
+
+    async fn find_or_analyze(
+        &self,
+        sources: Sources,
+        content: Content,
+        wait: Option<Duration>,
+        held: Held,
+        _place: &Place,
+    ) -> Result<Arc<Answer>, ApiError> {
+        let mut mine = false;
+        let made = self.cache.get_or_make(content, async {
+            mine = true;
+            let worker = self.worker(wait).await?;
+            self.analyze(sources, worker, held).await
+        });
+        // Whoever joined a flight of the more patient is not bound to their patience.
+        let answer = match wait {
+            Some(wait) => tokio::time::timeout(wait + self.deadline, made).await.unwrap_or(Err(Refusal::TooLong)),
+            None => made.await,
+        };
+        match &answer {
+            Ok(_) if mine => self.counts.answer("analysis"),
+            Ok(_) => self.counts.answer("content"),
+            Err(_) => {}
+        }
+        self.counts.cached.set(self.cache.bytes() as i64);
+        answer.map_err(|refusal| self.refusal(refusal))
+    }
+
+    async fn worker(&self, wait: Option<Duration>) -> Result<OwnedSemaphorePermit, Refusal> {
+        let _waiting = Counted::new(&self.counts.waiting);
+        let worker = Arc::clone(&self.workers).acquire_owned();
+        let worker = match wait {
+            Some(wait) => tokio::time::timeout(wait, worker).await.map_err(|_| Refusal::QueueFull)?,
+            None => worker.await,
+        };
+        Ok(worker.expect("never closed"))
+    }
+
+    /// Off the threads that serve connections. The worker is free again when the analysis has really ended, which
+    /// after the deadline may be a moment later.
+    async fn analyze(
+        &self,
+        sources: Sources,
+        worker: OwnedSemaphorePermit,
+        held: Held,
+    ) -> Result<Arc<Answer>, Refusal> {
+        let stop = StopOnDrop(Arc::default());
+        let options = Options { cancel: Some(Arc::clone(&stop.0)), ..Options::default() };
+        let (analyzer, world, counts) = (Arc::clone(&self.analyzer), self.world.clone(), self.counts.clone());
+        let work = move || {
+            let _until_the_end = (worker, held, Counted::new(&counts.running));
+            let began = world.elapsed();
+            let analysis = analyzer(&sources, &options);
+            counts.bytes.inc_by(analysis.stats.bytes as u64);
+            counts.seconds.0.observe(world.elapsed().saturating_sub(began).as_secs_f64());
+            // What was stopped is incomplete, and no answer.
+            (!analysis.cancelled).then(|| {
+                Arc::new(Answer {
+                    id: analysis.id.as_str().into(),
+                    analysis: wire::analysis(&analysis),
+                    requirements: wire::requirements(&analysis),
+                    given: world.elapsed(),
+                })
+            })
+        };
+        let outcome = match tokio::time::timeout(self.deadline, tokio::task::spawn_blocking(work)).await {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) | Err(_) => Err(Refusal::TooLong),
+            Ok(Err(_)) => Err(Refusal::Panicked),
+        };
+        let word = match &outcome {
+            Ok(_) => "done",
+            Err(Refusal::Panicked) => "panicked",
+            Err(_) => "stopped",
+        };
+        self.counts.outcomes.get_or_create(&Outcome { outcome: word }).inc();
+        outcome
+    }
+
+    fn refusal(&self, refusal: Refusal) -> ApiError {
+        match refusal {
+            Refusal::QueueFull => ApiError::Busy("too many analyses at once; try again in a moment"),
+            Refusal::TooLong => ApiError::Deadline(self.deadline.as_secs()),
+            Refusal::Panicked => ApiError::Internal("the analysis panicked".into()),
+        }
+    }
+}
+
+fn sources(files: Files, limits: &Limits) -> Result<(Sources, Content), ApiError> {
+    let sources = Sources::with_limits(files.0, limits).map_err(|error| match error {
+        SourcesError::TooMany { .. } | SourcesError::TooLarge { .. } => ApiError::TooLarge(error.to_string()),
+        SourcesError::BadPath { .. } | SourcesError::Duplicate(_) => ApiError::BadRequest(error.to_string()),
+    })?;
+    let content = sources.digest();
+    Ok((sources, content))
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Counts {
+    fn answer(&self, origin: &'static str) {
+        self.answers.get_or_create(&Origin { origin }).inc();
+    }
+}
+
+impl Default for Seconds {
+    fn default() -> Seconds {
+        Seconds(metrics::histogram())
+    }
+}
+
+/// One more as long as it lives.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,131 @@
+//! Routes: the paths, each under its three spellings, and their short handlers.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body as Stream;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::Ingestion;
+use crate::engine::Engine;
+use crate::web::{ApiError, Body, Intake, Received, metrics};
+use crate::wire::{self, Batch, Project, ProjectId, Submission};
+
+/// Where the same routes are found: the quickstart's prefix, none, and the versioned one.
+const PREFIXES: [&str; 3] = ["/ingestion", "", "/api/v1"];
+
+/// The analyzer's routes.
+pub fn analyzer() -> Router<Ingestion> {
+    PREFIXES.iter().fold(Router::new(), |router, prefix| {
+        router
+            .route(&format!("{prefix}/analyze"), post(analyze))
+            .route(&format!("{prefix}/analyze/batch"), post(batch))
+            .route(&format!("{prefix}/analysis/{{id}}"), get(analysis))
+            .route(&format!("{prefix}/requirements"), post(requirements))
+    })
+}
+
+/// What operators ask.
+pub fn health() -> Router<Ingestion> {
+    Router::new()
+        .route("/healthz", get(async || json(StatusCode::OK, r#"{"status":"ok"}"#.into())))
+        .route("/readyz", get(ready))
+        .route(
+            "/metrics",
+            get(async |State(ingestion): State<Ingestion>| {
+                ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], ingestion.metrics().text())
+            }),
+        )
+}
+
+async fn analyze(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::CREATED, engine.answer(received).await?.analysis.clone()))
+}
+
+async fn requirements(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::OK, engine.answer(received).await?.requirements.clone()))
+}
+
+async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let Path(id) = id.map_err(|_| ApiError::NotFound("analysis"))?;
+    let answer = engine.by_id(&id).await.ok_or(ApiError::NotFound("analysis"))?;
+    Ok(json(StatusCode::OK, answer.analysis.clone()))
+}
+
+/// Each project is a line, written when it is done; what is wrong with one is said in its line.
+async fn batch(State(ingestion): State<Ingestion>, Body { value, held }: Body<Batch>) -> Result<Response, ApiError> {
+    let projects = marked(value, ingestion.largest_batch())?;
+    let engine = ingestion.engine().clone();
+    // For as long as the answer takes: the files wait in memory for their turns.
+    let place = Arc::new((engine.place()?, held));
+    let at_once = engine.workers();
+    let lines = stream::iter(projects)
+        .map(move |(id, project)| {
+            let (engine, place) = (engine.clone(), place.clone());
+            async move {
+                let outcome = match Submission::from(project).files() {
+                    Ok(files) => engine.answer_files(files, &place.0).await,
+                    Err(error) => Err(error),
+                };
+                wire::line(&id, outcome.as_ref().map(|answer| answer.analysis.as_ref()))
+            }
+        })
+        .buffer_unordered(at_once)
+        .map(Ok::<Bytes, Infallible>);
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Stream::from_stream(lines)).into_response())
+}
+
+/// Every project under its own id, which is its position when it has none.
+fn marked(batch: Batch, most: usize) -> Result<Vec<(ProjectId, Project)>, ApiError> {
+    let refuse = |text: String| Err(ApiError::BadRequest(text));
+    let projects = match batch.projects {
+        Some(projects) if !projects.is_empty() => projects,
+        _ => return refuse(r#"projects is required; send {"projects": [{"id": "one", "files": {…}}, …]}"#.into()),
+    };
+    if projects.len() > most {
+        let text = format!("too many projects: {} submitted, at most {most} allowed in one batch", projects.len());
+        return Err(ApiError::TooLarge(text));
+    }
+    let mut seen = HashSet::new();
+    let mut marked = Vec::with_capacity(projects.len());
+    for (position, project) in projects.into_iter().enumerate() {
+        let id = project.id.clone().unwrap_or(ProjectId::Number(position as u64));
+        if !seen.insert(id.clone()) {
+            return refuse(format!("projects[{position}] has the id of an earlier project; ids must differ"));
+        }
+        marked.push((id, project));
+    }
+    Ok(marked)
+}
+
+async fn ready(State(ingestion): State<Ingestion>) -> Response {
+    match ingestion.is_ready() {
+        true => json(StatusCode::OK, r#"{"status":"ok"}"#.into()),
+        false => ApiError::Busy("the server is stopping").into_response(),
+    }
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+impl FromRef<Ingestion> for Engine {
+    fn from_ref(ingestion: &Ingestion) -> Engine {
+        ingestion.engine().clone()
+    }
+}
+
+impl FromRef<Ingestion> for Intake {
+    fn from_ref(ingestion: &Ingestion) -> Intake {
+        ingestion.intake().clone()
+    }
+}

@@ -1,0 +1,21 @@
+//! The HTTP vocabulary: errors, bodies, keys, log, metrics, settings. The platform reuses it; none of it knows what an
+//! analysis is.
+
+pub mod body;
+pub mod error;
+pub mod keys;
+pub mod log;
+pub mod metrics;
+pub mod serve;
+pub mod settings;
+pub mod shell;
+mod stall;
+pub mod world;
+
+pub use body::{Body, Intake, Received};
+pub use error::ApiError;
+pub use keys::Keys;
+pub use metrics::Metrics;
+pub use serve::Peer;
+pub use settings::Settings;
+pub use world::World;

@@ -1,0 +1,150 @@
+//! Serve: connections, and what slow or silent clients cost us: little, and not for long.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, oneshot};
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::stall::Impatient;
+
+/// Limits of connections and bodies.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Connections served at one time; more wait to be accepted.
+    pub connections: usize,
+    /// Seconds for the head of a request, and of silence between two requests.
+    pub header_seconds: u64,
+    /// Seconds for a whole body.
+    pub body_seconds: u64,
+    /// Bytes of one body.
+    pub body_bytes: usize,
+    /// Bytes of all bodies that are in memory at one time.
+    pub held_bytes: usize,
+    /// Seconds after which a client that takes nothing of its answer is left.
+    pub stall_seconds: u64,
+    /// Seconds that requests in flight have when the server stops.
+    pub grace_seconds: u64,
+}
+
+/// Who is at the other end; in the extensions of every request that came by network.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Listens, with an error that names the address.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Serves until `stop` resolves, then lets the requests in flight finish.
+///
+/// HTTP/1.1 only: a proxy that ends TLS speaks it to its upstreams, and guessing the version waits without a limit.
+pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop: impl Future<Output = ()>) {
+    let connections = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let next = async {
+            let place = Arc::clone(&connections).acquire_owned().await.expect("never closed");
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = next => accepted,
+            () = &mut stop => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // Out of descriptors, most likely: those who leave give theirs back.
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Small answers leave at once.
+        let _ = stream.set_nodelay(true);
+        let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
+        let app = app.clone();
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            let app = app.clone();
+            async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(config.header_seconds))
+            .max_buf_size(256 << 10)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(Duration::from_secs(config.grace_seconds), graceful.shutdown()).await.is_err() {
+        warn!(seconds = config.grace_seconds, "stopped with requests in flight");
+    }
+}
+
+/// The wish of whoever started the process that it end.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on a signal is a wish and not the end. To be called before anyone is told that the server is there.
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal, after which `stopping` is called and requests in flight may finish; a second signal ends that.
+pub async fn serve_until_signal(
+    listener: TcpListener,
+    app: Router,
+    config: &HttpConfig,
+    mut signals: Signals,
+    stopping: impl FnOnce(),
+) {
+    let (stop, stopped) = oneshot::channel();
+    let twice = async {
+        signals.next().await;
+        stopping();
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        () = serve(listener, app, config, async { drop(stopped.await) }) => {}
+        () = twice => {}
+    }
+}

@@ -1,0 +1,82 @@
+//! Shell: what surrounds every route of a server: request ids, the log line, metrics, and JSON for what no route answers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tracing::error;
+
+use super::error::ApiError;
+use super::log::{Line, request_id};
+use super::metrics::Metrics;
+use super::world::World;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the shell itself needs.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// Clock and ids.
+    pub world: World,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Shell {
+    /// JSON for unknown paths and methods; to be called before layers that should see those too.
+    pub fn fallbacks(router: Router) -> Router {
+        router
+            .fallback(async || ApiError::NotFound("path"))
+            .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method.to_string()))
+    }
+
+    /// The outermost layer.
+    pub fn around(self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self, observe))
+    }
+}
+
+async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Response {
+    let began = shell.world.elapsed();
+    let id = request_id(request.headers(), &shell.world);
+    let method = known_method(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+
+    // A task of its own would survive a caller who left; here the work ends with the caller.
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => ApiError::Internal("a handler panicked".into()).into_response(),
+    };
+
+    let took = shell.world.elapsed().saturating_sub(began);
+    let status = response.status().as_u16();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    if let Some(error) = response.extensions().get::<Arc<ApiError>>()
+        && let ApiError::Internal(cause) = error.as_ref()
+    {
+        error!(request.id = id.to_str().unwrap_or_default(), %cause, "internal error");
+    }
+    Line { id: &id, method, route, status, micros: took.as_micros() as u64 }.write();
+    shell.metrics.request(method, route, status, took);
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// Callers may invent methods; the metrics must not grow with their fantasy.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,65 @@
+//! Config: what the platform's `config.default.toml` documents, over that of the ingestion server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig};
+use ingestion_server::web::log::LogConfig;
+use ingestion_server::web::serve::HttpConfig;
+use ingestion_server::web::{Settings, settings::SettingsError};
+use serde::Deserialize;
+
+/// The embedded defaults of what is the platform's own.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where the platform keeps what it must not forget; empty for the user's data directory.
+    pub data_dir: PathBuf,
+    /// Limits of connections and bodies.
+    pub http: HttpConfig,
+    /// Limits of analyses.
+    pub analysis: AnalysisConfig,
+    /// How many answers are kept, and how long.
+    pub cache: CacheConfig,
+    /// How the log is written.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// The layers below the user's own.
+    pub fn settings() -> Settings {
+        Settings::defaults(&[ingestion::DEFAULTS, DEFAULTS])
+    }
+
+    /// The merged layers; each problem names its place.
+    pub fn read(settings: Settings) -> Result<Config, SettingsError> {
+        settings.read()
+    }
+
+    /// The part that the mounted analyzer needs.
+    pub fn ingestion(&self) -> ingestion::Config {
+        let Config { listen, http, analysis, cache, log, .. } = self.clone();
+        ingestion::Config { listen, http, analysis, cache, log }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::read(Config::settings()).expect("the embedded defaults are complete; a test reads them")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_clients_find_it_without_settings() {
+        assert_eq!(Config::default().listen.to_string(), "127.0.0.1:8092");
+    }
+}

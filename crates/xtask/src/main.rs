@@ -1,0 +1,42 @@
+//! The workspace's chores: `cargo xtask <chore>`, one file each.
+
+mod run;
+mod score;
+mod show;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The workspace's chores.
+#[derive(Debug, Parser)]
+struct Flags {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Install what the tests need, and run them all.
+    Test(test::Flags),
+    /// Compare the analyzer with labels made by reading.
+    Score(score::Flags),
+    /// Print the analysis of a file or folder.
+    Show(show::Flags),
+}
+
+fn main() -> ExitCode {
+    let done = match Flags::parse().chore {
+        Chore::Test(flags) => test::run(&flags),
+        Chore::Score(flags) => score::run(&flags),
+        Chore::Show(flags) => show::run(&flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            run::say(&format!("failed: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
