@@ -284,6 +284,8 @@ const SPEAKS_OF: &[&str] = &[
     "link",
     "page",
     "comment",
+    "last", "used", "spec", "age", "date", "time", "created", "updated", "at", "on", "changed", "rotation", "strength",
+    "efficient", "validity", "duration", "enabled", "disabled", "allowed", "source", "kind", "hashes", "model",
 ];
 
 /// Before the keyword: something else has this name.
