@@ -325,7 +325,7 @@ impl Visitor for Python<'_> {
     type Value = Val;
 
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Val> {
-        let op = OPS[kind as usize];
+        let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
         let parent = OPS.get(parent as usize).copied().unwrap_or(Op::Pass);
         match op {
             Op::Skip => return Visit::Skip,
@@ -430,7 +430,7 @@ impl Visitor for Python<'_> {
     }
 
     fn leave(&mut self, kind: u16, parent: u16, span: Span, items: &[Item<Val>]) -> Option<Val> {
-        let op = OPS[kind as usize];
+        let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
         let parent = OPS.get(parent as usize).copied().unwrap_or(Op::Pass);
         let fields = &*FIELDS;
         let mut all = exprs(items);
