@@ -1,31 +1,148 @@
 //! Static analysis of AI agents: source files in, an [`Analysis`] out.
+//!
+//! Nothing here reads a file, a clock or a socket, and nothing runs the code it looks at. The same input gives the
+//! same answer, whatever the number of threads or the order of the files.
+//!
+//! ```
+//! use analyzer_core::{Options, Sources, analyze};
+//!
+//! let agent = "import requests\nrequests.get('https://api.stripe.com/v1/charges')\n";
+//! let sources = Sources::new([("agent.py", agent)])?;
+//! let analysis = analyze(&sources, &Options::default());
+//! assert_eq!(analysis.tools[0].name, "stripe-api");
+//! assert_eq!(analysis.outbound_destinations, ["api.stripe.com"]);
+//! # Ok::<(), analyzer_core::SourcesError>(())
+//! ```
 
 pub mod analysis;
+pub mod detect;
 pub mod facts;
+pub mod knowledge;
 mod lang;
+pub mod modules;
+pub mod resolve;
+pub mod sites;
 pub mod sources;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use rayon::prelude::*;
+
 pub use analysis::Analysis;
-pub use sources::{Limits, Sources, SourcesError};
+use analysis::{ModelProvider, Note, Stats};
+use facts::FileFacts;
+pub use knowledge::Knowledge;
+use modules::Modules;
+use resolve::{File, Project};
+use sites::Context;
+pub use sources::{Language, Limits, Sources, SourcesError};
 
 /// What a caller may choose.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// What is known of the world; the embedded knowledge by default.
+    pub knowledge: Arc<Knowledge>,
     /// Key of the secrets' fingerprints; the committed salt when empty.
     pub fingerprint_key: Vec<u8>,
     /// Set it from another thread to stop; the answer is then marked as cancelled.
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options { knowledge: knowledge::builtin(), fingerprint_key: Vec::new(), cancel: None }
+    }
+}
+
 /// What the agent in these files touches.
-pub fn analyze(sources: &Sources, _options: &Options) -> Analysis {
-    let stats = analysis::Stats {
-        files: sources.files().len(),
-        bytes: sources.files().iter().map(|f| f.text.len()).sum(),
-        parsed: 0,
+pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
+    let cancel = options.cancel.as_deref();
+    let read: Vec<Result<Arc<FileFacts>, lang::Cancelled>> =
+        sources.files().par_iter().map(|file| lang::read(&file.text, file.language, cancel).map(Arc::new)).collect();
+    let mut analysis = Analysis { id: id(sources), stats: stats(sources), ..Analysis::default() };
+    let Ok(facts) = read.into_iter().collect::<Result<Vec<_>, _>>() else {
+        analysis.cancelled = true;
+        return analysis;
     };
-    Analysis { stats, ..Analysis::default() }
+    analysis.notes = notes(sources, &facts);
+    let modules = Modules::new(sources);
+    let files = sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
+    let project = Project::new(files, &options.knowledge, &modules);
+    let cx = Context::new(&project);
+    let models = detect::models::detect(&cx);
+    let services = detect::tools::services(&cx);
+    let servers = detect::mcp::detect(&cx);
+    let functions = detect::functions::detect(&cx);
+    let mut destinations = detect::destinations::detect(&cx, &models, &services);
+    for host in servers.iter().filter_map(|server| Some((server.host.clone()?, &server.tool))) {
+        if !destinations.iter().any(|known| known.host == host.0) {
+            destinations.push(analysis::Destination {
+                host: host.0,
+                file: host.1.file.clone(),
+                line: host.1.line,
+                implied_by: None,
+                confidence: host.1.confidence,
+                evidence: host.1.evidence.clone(),
+            });
+        }
+    }
+    destinations.sort_by(|a, b| a.host.cmp(&b.host));
+    analysis.tools = detect::tools::detect(&cx, &services, servers, functions);
+    analysis.outbound_destinations = destinations.iter().map(|d| d.host.clone()).collect();
+    analysis.destinations = destinations;
+    analysis.model_usages = models.into_iter().map(|found| found.usage).collect();
+    analysis.model_usages.dedup_by(|a, b| {
+        (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
+    });
+    analysis.model_providers = model_providers(&analysis);
+    analysis.handlers = detect::handlers::detect(&cx);
+    analysis.frameworks = detect::frameworks::detect(&cx);
+    analysis.framework = analysis.frameworks.first().map(|f| f.name.clone()).unwrap_or_default();
+    analysis.env_vars = detect::env_vars::detect(&cx);
+    analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
+    analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
+    analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
+    analysis
+}
+
+fn id(sources: &Sources) -> String {
+    let digest = sources.digest();
+    let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("analysis-{hex}")
+}
+
+fn stats(sources: &Sources) -> Stats {
+    Stats {
+        files: sources.files().len(),
+        bytes: sources.files().iter().map(|file| file.text.len()).sum(),
+        parsed: sources.files().iter().filter(|file| file.language != Language::Text).count(),
+    }
+}
+
+fn notes(sources: &Sources, facts: &[Arc<FileFacts>]) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (file, facts) in sources.files().iter().zip(facts) {
+        let mut note = |code: &str, message: &str| {
+            notes.push(Note { file: file.path.to_string(), line: 0, code: code.into(), message: message.into() });
+        };
+        if facts.over_budget {
+            note("budget", "parsing costs more than the file's size allows (an unclosed string?): only strings and imports were read");
+        } else if facts.has_errors {
+            note("syntax", "a part of the file does not parse: the rest was read");
+        }
+    }
+    notes
+}
+
+fn model_providers(analysis: &Analysis) -> Vec<ModelProvider> {
+    let mut pairs: Vec<ModelProvider> = analysis
+        .model_usages
+        .iter()
+        .filter(|usage| usage.role != analysis::Role::Default)
+        .map(|usage| ModelProvider { provider: usage.provider.clone(), model: usage.model.clone() })
+        .collect();
+    pairs.sort();
+    pairs.dedup();
+    pairs
 }

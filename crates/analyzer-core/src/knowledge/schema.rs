@@ -192,6 +192,8 @@ rule!(
         host: Option<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
+        /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
+        platform: bool,
         /// Where the address is given.
         base: Vec<ArgRef>,
         /// Template of a regional host.

@@ -1,0 +1,12 @@
+//! Findings: one detector a file, each a function from the shared context to its own findings. Detectors know neither
+//! each other nor syntax trees.
+
+pub mod destinations;
+pub mod env_vars;
+pub mod frameworks;
+pub mod functions;
+pub mod handlers;
+pub mod mcp;
+pub mod models;
+pub mod prompts;
+pub mod tools;

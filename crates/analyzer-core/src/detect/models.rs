@@ -1,0 +1,463 @@
+//! Model usages: where a model is chosen, of which provider, for what.
+
+use crate::analysis::{Confidence, ModelUsage, Role, Step};
+use crate::facts::ExprKind;
+use crate::knowledge::index::{Folder, Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
+use crate::resolve::url::{self, Address};
+use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::sites::{Context, Outbound, Site};
+
+/// A usage, and the host it implies.
+pub struct Usage {
+    /// The finding.
+    pub usage: ModelUsage,
+    /// The host that is reached, when one is known.
+    pub host: Option<Implied>,
+}
+
+/// A host that a model usage reaches.
+pub struct Implied {
+    /// Bare host.
+    pub host: String,
+    /// The SDK whose default it is; none when the code names the host.
+    pub by: Option<String>,
+    /// Where the host comes from.
+    pub steps: Vec<Step>,
+}
+
+/// All usages, by SDK and by raw HTTP.
+pub fn detect(cx: &Context) -> Vec<Usage> {
+    let mut usages: Vec<Usage> = cx.sites.iter().flat_map(|site| of_site(cx, site)).collect();
+    usages.extend(cx.outbound.iter().filter_map(|outbound| of_request(cx, outbound)));
+    usages.sort_by(|a, b| key(&a.usage).cmp(&key(&b.usage)));
+    usages.dedup_by(|a, b| key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host));
+    usages
+}
+
+fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
+    (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
+}
+
+/// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
+/// the project imports.
+fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
+    let hits: Vec<Hit> = site.hits(RuleKind::Model).collect();
+    let exact: Vec<Hit> = hits.iter().copied().filter(|hit| !hit.by_suffix).collect();
+    if !exact.is_empty() {
+        // A framework's general rule gives way to the provider's own.
+        let own = exact.iter().copied().find(|hit| cx.project.knowledge.folder(hit.entry) == Folder::Provider);
+        return vec![own.unwrap_or(exact[0])];
+    }
+    let imported = |hit: &&Hit| {
+        let entry = cx.project.knowledge.entry(hit.entry);
+        cx.project.files.iter().any(|file| {
+            file.facts.imports.iter().any(|import| {
+                let rule = &entry.model[hit.rule as usize];
+                let symbols = rule.python.iter().chain(&rule.js);
+                symbols.into_iter().any(|s| s.split(['.', '#']).next() == import.module.split(['.', '/']).next())
+            })
+        })
+    };
+    let chosen = hits.iter().find(imported).or_else(|| {
+        hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first())
+    });
+    chosen.copied().into_iter().collect()
+}
+
+fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
+    let mut usages = Vec::new();
+    for hit in decide(cx, site) {
+        let entry = cx.project.knowledge.entry(hit.entry);
+        let rule = &entry.model[hit.rule as usize];
+        for model in models(cx, site, rule) {
+            for base in bases(cx, site, rule, entry) {
+                usages.extend(usage(cx, site, hit, &model, &base));
+            }
+        }
+    }
+    usages
+}
+
+/// The model that a call names.
+enum Model {
+    /// No argument for it.
+    Absent,
+    /// Given, but as an object: that object's constructor is the usage.
+    Object,
+    /// Given as text, known or not.
+    Given(Known),
+}
+
+fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
+    let Some((at, frames)) = cx.project.argument(site.at, &None, &rule.model) else {
+        return if rule.optional { Vec::new() } else { vec![Model::Absent] };
+    };
+    let known = cx.project.values(at, &frames);
+    let mut models = Vec::new();
+    for known in known {
+        models.push(match &known.value {
+            Value::Object(reference) => match router_call(cx, reference) {
+                // `Agent(model=openai("gpt-4o"))`: counted where the object is made.
+                Some(()) | None => Model::Object,
+            },
+            Value::Null if rule.optional => continue,
+            Value::Null => Model::Absent,
+            Value::Text(_) => {
+                let is_unknown = known.template().is_some_and(|t| t.starts_with('{')) && known.env().is_none();
+                if is_unknown && rule.optional && stands_for_object(cx, at) { Model::Object } else { Model::Given(known) }
+            }
+        });
+    }
+    models.truncate(6);
+    models
+}
+
+/// Whether an object is a model made elsewhere.
+fn router_call(_cx: &Context, reference: &Ref) -> Option<()> {
+    matches!(reference, Ref::External(..)).then_some(())
+}
+
+/// An unknown that is a call or an instance rather than a name someone passed.
+fn stands_for_object(cx: &Context, at: At) -> bool {
+    let facts = cx.project.facts(at.file);
+    matches!(facts.kind(at.expr), ExprKind::Call(_) | ExprKind::Name(_) | ExprKind::Attr(..))
+}
+
+/// Where a call goes.
+enum Base {
+    /// The default of the SDK.
+    Default,
+    /// An address that the code gives.
+    Given(Address, Vec<Step>),
+    /// Overridden by something unknown.
+    Unknown,
+}
+
+fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base> {
+    let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
+    if let Some((client, hit)) = cx.client_of(&site.chain) {
+        let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        places.push((client.at, client.frames, client_rule.base.clone()));
+    }
+    let _ = entry;
+    for (at, frames, args) in places {
+        let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
+        let mut bases = Vec::new();
+        for known in cx.project.values(value, &frames) {
+            match &known.value {
+                Value::Null => bases.push(Base::Default),
+                Value::Text(pieces) => bases.push(match url::parse(pieces) {
+                    Some(address) => Base::Given(address, known.steps),
+                    None => Base::Unknown,
+                }),
+                Value::Object(_) => bases.push(Base::Unknown),
+            }
+        }
+        bases.truncate(4);
+        if !bases.is_empty() {
+            return bases;
+        }
+    }
+    vec![Base::Default]
+}
+
+fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Option<Usage> {
+    let knowledge = cx.project.knowledge;
+    let entry = knowledge.entry(hit.entry);
+    let rule = &entry.model[hit.rule as usize];
+    let mut steps = Vec::new();
+    let mut confidence = if hit.by_suffix { Confidence::Medium } else { Confidence::High };
+    let (mut name, default_from_env) = match model {
+        Model::Object => return None,
+        Model::Absent => (None, false),
+        Model::Given(known) => {
+            steps.extend(known.steps.iter().cloned());
+            let name = known.literal_or_default().filter(|name| is_model_name(name));
+            (name, known.env().is_some() && known.is_resolved())
+        }
+    };
+    if rule.optional && name.is_none() && matches!(model, Model::Given(known) if known.env().is_none() && known.steps.is_empty()) {
+        // An agent whose model nobody knows: it may as well be an object.
+        confidence = Confidence::Low;
+    }
+    let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
+    let mut owner = knowledge.provider(&provider);
+    if rule.router {
+        let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
+        let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
+        let routed = named.as_deref().and_then(|prefix| knowledge.by_prefix(prefix)).map(|entry| (entry, name.clone()));
+        let routed = routed.or_else(|| {
+            let (entry, model) = knowledge.route(name.as_deref()?)?;
+            Some((entry, Some(model)))
+        });
+        if let Some((entry, model)) = routed {
+            provider.clone_from(&entry.id);
+            owner = Some(entry);
+            name = model;
+        } else if let (Some(text), None) = (&name, &rule.provider) {
+            // `custom/model`: the prefix is the best name there is.
+            if let Some((prefix, rest)) = text.split_once(['/', ':']) {
+                (provider, name) = (prefix.to_ascii_lowercase(), Some(rest.to_owned()));
+                owner = None;
+                confidence = Confidence::Medium;
+            }
+        }
+    }
+    let mut role = role(rule.role.as_deref());
+    let mut variable = cx.variable(site.at);
+    let host = match base {
+        Base::Default => implied(cx, site, rule, owner, hit),
+        Base::Unknown => {
+            confidence = confidence.min(Confidence::Medium);
+            None
+        }
+        Base::Given(address, base_steps) => {
+            let known = owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
+            match known {
+                Some(entry) => {
+                    provider.clone_from(&entry.id);
+                    if is_gateway(entry) {
+                        role = Role::Default;
+                        variable = address.env.clone().unwrap_or(variable);
+                    }
+                }
+                None if !address.host.is_empty() && !address.host.contains('{') => {
+                    confidence = confidence.min(Confidence::Medium);
+                    if is_loopback(address.bare_host()) {
+                        provider = "local".into();
+                    } else if url::is_external(&address.host) {
+                        provider = provider_of_host(address.bare_host());
+                    }
+                }
+                None => confidence = confidence.min(Confidence::Medium),
+            }
+            steps.extend(base_steps.iter().cloned());
+            let host = address.bare_host().to_owned();
+            (url::is_external(&address.host)).then(|| Implied { host, by: None, steps: base_steps.clone() })
+        }
+    };
+    let call = site.symbol.display();
+    steps.truncate(12);
+    steps.push(cx.step(site.at, format!("call of `{call}`")));
+    let usage = ModelUsage {
+        role,
+        model: name,
+        provider,
+        variable_name: variable,
+        file: cx.project.path(site.at.file).to_owned(),
+        line: cx.project.line(site.at),
+        default_from_env,
+        call,
+        confidence,
+        evidence: steps,
+    };
+    Some(Usage { usage, host })
+}
+
+/// Spaces and braces are no part of a model's name.
+fn is_model_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 200 && !text.contains(['{', '}', '\n', ' '])
+}
+
+/// The entry that an address belongs to: a provider by host, or by the variable that gives it.
+fn owner_of<'a>(cx: &'a Context, address: &Address) -> Option<&'a Entry> {
+    let knowledge = cx.project.knowledge;
+    if let Some(env) = &address.env
+        && let Some(entry) = provider_of_variable(cx, env)
+        && (is_gateway(entry) || address.host.is_empty())
+    {
+        return Some(entry);
+    }
+    let owner = cx.owners(address).find(|(folder, _)| *folder == Folder::Provider);
+    owner.map(|(_, entry)| knowledge.entry(entry))
+}
+
+/// The provider whose address an environment variable gives.
+pub fn provider_of_variable<'a>(cx: &'a Context, name: &str) -> Option<&'a Entry> {
+    let providers = cx.project.knowledge.entries().filter(|(folder, _)| *folder == Folder::Provider);
+    let gives = |entry: &&Entry| entry.client.iter().any(|c| c.base_env.iter().any(|v| v == name));
+    let candidates: Vec<&Entry> = providers.map(|(_, entry)| entry).filter(gives).collect();
+    // `OPENAI_BASE_URL` is read by other vendors' clients too; it is the one's that it is named after.
+    let named = candidates.iter().find(|entry| name.to_ascii_lowercase().starts_with(&entry.id.replace('-', "_")));
+    named.or(candidates.first()).copied()
+}
+
+/// The platform's own gateway: the provider without hosts that a variable stands for.
+pub fn is_gateway(entry: &Entry) -> bool {
+    entry.id == "gateway"
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "::1" || host == "host.docker.internal"
+}
+
+/// `api.acme.ai` is `acme`: the label in front of the public suffix.
+fn provider_of_host(host: &str) -> String {
+    let labels: Vec<&str> = host.split('.').collect();
+    let at = match labels.len() {
+        0 | 1 => 0,
+        n if n > 2 && ["co", "com", "net", "org"].contains(&labels[n - 2]) => n - 3,
+        n => n - 2,
+    };
+    labels[at].to_owned()
+}
+
+fn role(name: Option<&str>) -> Role {
+    match name {
+        Some("embedding") => Role::Embedding,
+        Some("classify") => Role::Classify,
+        Some("reranking") => Role::Reranking,
+        Some("default") => Role::Default,
+        _ => Role::Chat,
+    }
+}
+
+/// The host that an SDK reaches by itself.
+fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, hit: Hit) -> Option<Implied> {
+    if rule.local {
+        return None;
+    }
+    let entry = cx.project.knowledge.entry(hit.entry);
+    let by = Some(site.symbol.display());
+    let steps = vec![cx.step(site.at, format!("default address of `{}`", site.symbol.display()))];
+    let found = |host: &str| Some(Implied { host: host.to_owned(), by: by.clone(), steps: steps.clone() });
+    let regional = |template: &str, at: At, frames: &Frames, places: &[ArgRef]| {
+        let (at, frames) = cx.project.argument(at, frames, places)?;
+        let known = cx.project.values(at, &frames);
+        let region = known.iter().find_map(Known::literal_or_default)?;
+        found(&template.replace("{region}", &region).to_ascii_lowercase())
+    };
+    if let Some(template) = &rule.region_host {
+        return regional(template, site.at, &None, &rule.region);
+    }
+    if let Some((client, client_hit)) = cx.client_of(&site.chain) {
+        let client_rule = &cx.project.knowledge.entry(client_hit.entry).client[client_hit.rule as usize];
+        if let Some(template) = &client_rule.region_host {
+            return regional(template, client.at, &client.frames, &client_rule.region);
+        }
+        if let Some(host) = &client_rule.host {
+            return found(host);
+        }
+    }
+    if let (Some(host), false) = (&rule.host, rule.router) {
+        return found(host);
+    }
+    let owner = owner.or((!rule.router).then_some(entry))?;
+    let host = owner.hosts.first().filter(|host| url::is_external(host))?;
+    let host = host.split('/').next().unwrap_or(host);
+    found(host)
+}
+
+/// A raw HTTP call of a model provider's host, or of the platform's gateway.
+fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
+    if outbound.connection && !outbound.address.scheme.starts_with("ws") {
+        return None;
+    }
+    let entry = owner_of(cx, &outbound.address)?;
+    let path = outbound.address.path.to_ascii_lowercase();
+    let (model, default_from_env, model_steps) = requested_model(cx, outbound);
+    let model = model.or_else(|| model_in_path(&outbound.address.path));
+    // Only where a provider's own paths for models are called: not its file store, not its list of models.
+    let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
+    if model.is_none() && !is_model_path {
+        return None;
+    }
+    let role = match is_gateway(entry) {
+        true => Role::Default,
+        false => MODEL_PATHS.iter().find(|(part, _)| path.contains(part)).map_or(Role::Chat, |(_, role)| *role),
+    };
+    let variable_name = match &outbound.address.env {
+        Some(env) => env.clone(),
+        None => cx.variable(outbound.at),
+    };
+    let mut evidence = model_steps;
+    evidence.extend(outbound.steps.iter().cloned());
+    let host = outbound.address.bare_host().to_owned();
+    let host = url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
+    let usage = ModelUsage {
+        role,
+        model,
+        provider: entry.id.clone(),
+        variable_name,
+        file: cx.project.path(outbound.url_at.file).to_owned(),
+        line: cx.project.line(outbound.url_at),
+        default_from_env,
+        call: outbound.call.clone(),
+        confidence: outbound.confidence,
+        evidence,
+    };
+    Some(Usage { usage, host })
+}
+
+/// Parts of paths that stand for models in the APIs of all providers, and the role they imply.
+const MODEL_PATHS: &[(&str, Role)] = &[
+    ("embed", Role::Embedding),
+    ("rerank", Role::Reranking),
+    ("moderations", Role::Classify),
+    ("classif", Role::Classify),
+    ("chat", Role::Chat),
+    ("completion", Role::Chat),
+    ("messages", Role::Chat),
+    ("responses", Role::Chat),
+    ("generate", Role::Chat),
+    ("converse", Role::Chat),
+    ("invoke", Role::Chat),
+    ("predict", Role::Chat),
+    ("realtime", Role::Chat),
+    ("/models/", Role::Chat),
+];
+
+/// Whether an address is a provider's: then it is no tool.
+pub fn is_model_endpoint(cx: &Context, outbound: &Outbound) -> bool {
+    owner_of(cx, &outbound.address).is_some()
+}
+
+/// `"model"` in the body of a request: a dict, or JSON made of one, among the arguments.
+fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
+    let Some(call) = cx.project.call(outbound.at) else { return (None, false, Vec::new()) };
+    let mut work: Vec<(At, Frames, u32)> =
+        call.args.iter().map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0)).collect();
+    while let Some((at, frames, depth)) = work.pop() {
+        if depth > 5 {
+            continue;
+        }
+        for name in ["model", "modelId", "model_id"] {
+            if let Some((value, frames)) = cx.project.element(&(at, frames.clone()), name) {
+                let known = cx.project.values(value, &frames);
+                let from_env = known.iter().any(|k| k.env().is_some());
+                let first = known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps)));
+                return match first {
+                    Some((name, steps)) => (Some(name), from_env, steps),
+                    None => (None, false, Vec::new()),
+                };
+            }
+        }
+        // `data=json.dumps({…}).encode()`, `body: JSON.stringify({…})`, `json=payload`.
+        for reference in cx.project.refer(at, &frames) {
+            if let Ref::External(_, calls) = &reference {
+                for (call, frames) in calls {
+                    let Some(the_call) = cx.project.call(*call) else { continue };
+                    work.extend(the_call.args.iter().map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)));
+                }
+            }
+            if let Ref::Expr(to, frames) = reference {
+                if let ExprKind::Dict(_) = cx.project.facts(to.file).kind(to.expr) {
+                    let pairs = cx.project.pairs(to, &frames);
+                    let body = pairs.into_iter().filter(|(key, ..)| matches!(key.as_deref(), Some("body" | "data" | "json")));
+                    work.extend(body.map(|(_, at, frames)| (at, frames, depth + 1)));
+                } else if to != at {
+                    work.push((to, frames, depth + 1));
+                }
+            }
+        }
+    }
+    (None, false, Vec::new())
+}
+
+/// `/v1beta/models/gemini-pro:generateContent`, `/model/anthropic.claude/invoke`, `/models/org/name`.
+fn model_in_path(path: &str) -> Option<String> {
+    let (_, rest) = path.split_once("/models/").or_else(|| path.split_once("/model/"))?;
+    let name = rest.split(':').next()?.trim_end_matches("/invoke").trim_end_matches("/converse").trim_end_matches('/');
+    is_model_name(name).then(|| name.to_owned())
+}

@@ -1,0 +1,146 @@
+//! System prompts: the literal text that reaches the system role.
+
+use crate::analysis::{Prompt, Step};
+use crate::facts::{Bound, ExprId, ExprKind, MODULE};
+use crate::knowledge::index::RuleKind;
+use crate::resolve::{At, Frames, Known};
+use crate::sites::Context;
+
+/// A prompt, and how likely it is the main one: smaller first.
+struct Candidate {
+    rank: (u8, usize),
+    prompt: Prompt,
+}
+
+/// Prompts, the likeliest system prompt first. `main` is the entry point, whose prompts go before others.
+pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
+    let mut candidates = Vec::new();
+    for site in &cx.sites {
+        for hit in site.hits(RuleKind::Prompt) {
+            let rule = &cx.project.knowledge.entry(hit.entry).prompt[hit.rule as usize];
+            if let Some((at, frames)) = cx.project.argument(site.at, &None, &rule.text) {
+                let by = site.symbol.display();
+                add(cx, at, &frames, &by, rule.rank.unwrap_or(5), &mut candidates);
+            }
+        }
+    }
+    for file in 0..cx.project.files.len() {
+        messages(cx, file, &mut candidates);
+        conventional(cx, file, &mut candidates);
+    }
+    let depth = |path: &str| path.matches('/').count();
+    candidates.sort_by(|a, b| {
+        let order = |c: &Candidate| (c.rank.0, c.prompt.file != main, depth(&c.prompt.file), c.prompt.file.clone(), c.rank.1);
+        order(a).cmp(&order(b))
+    });
+    let mut prompts: Vec<Prompt> = Vec::new();
+    for candidate in candidates {
+        if !prompts.iter().any(|known| known.text == candidate.prompt.text) {
+            prompts.push(candidate.prompt);
+        }
+    }
+    prompts.truncate(64);
+    prompts
+}
+
+fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<Candidate>) {
+    let mut found: Vec<(Known, bool)> = cx.project.values(at, frames).into_iter().map(|known| (known, false)).collect();
+    // `SystemMessage(content=PROMPT)` handed on as an object, lists of instructions: their texts.
+    if found.iter().all(|(known, _)| known.template().is_none()) {
+        let items = cx.project.elements(at, frames);
+        found = items.into_iter().flat_map(|(at, frames)| cx.project.values(at, &frames)).map(|known| (known, true)).collect();
+        found.truncate(1);
+    }
+    for (known, _) in found {
+        let Some(text) = known.template() else { continue };
+        let text = dedent(&text);
+        let said = text.replace(|c: char| !c.is_alphabetic(), "").len();
+        let only_hole = text.starts_with('{') && text.ends_with('}') && !text[1..].contains('{');
+        if said < 3 || only_hole {
+            continue;
+        }
+        let origin = known.origin;
+        let mut evidence = known.steps.clone();
+        evidence.truncate(8);
+        evidence.push(Step {
+            what: format!("system prompt of `{by}`"),
+            file: cx.project.path(at.file).to_owned(),
+            line: cx.project.line(at),
+        });
+        out.push(Candidate {
+            rank: (rank, at.expr.0 as usize),
+            prompt: Prompt {
+                text,
+                file: cx.project.path(origin.file).to_owned(),
+                line: cx.project.line(origin),
+                used_by: by.to_owned(),
+                evidence,
+            },
+        });
+    }
+}
+
+/// `{"role": "system", "content": …}` and `("system", …)`: the shapes of chat messages.
+fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
+    let facts = cx.project.facts(file);
+    for (index, expr) in facts.exprs.iter().enumerate() {
+        let is_system = |id: ExprId| facts.text(id).is_some_and(|text| matches!(text, "system" | "developer"));
+        let content = match &expr.kind {
+            ExprKind::Dict(pairs) => {
+                let get = |name: &str| pairs.iter().find(|(key, _)| key.and_then(|k| facts.text(k)) == Some(name)).map(|p| p.1);
+                match get("role") {
+                    Some(role) if is_system(role) => get("content").or_else(|| get("text")).or_else(|| get("parts")),
+                    _ => None,
+                }
+            }
+            ExprKind::List(items) => match items[..] {
+                [role, content] if is_system(role) => Some(content),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(content) = content {
+            let _ = index;
+            add(cx, At { file, expr: content }, &None, "system message", 2, out);
+        }
+    }
+}
+
+/// `SYSTEM_PROMPT = "…"`: a constant whose name says what it is, when nothing better was found.
+fn conventional(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
+    let facts = cx.project.facts(file);
+    for ((scope, sym), bindings) in &facts.bindings {
+        let name = facts.name(*sym).to_ascii_lowercase().replace('_', "");
+        let says = ["systemprompt", "systemmessage", "systeminstruction", "systeminstructions", "agentinstructions"];
+        if *scope != MODULE || !says.iter().any(|s| name.ends_with(s)) {
+            continue;
+        }
+        if let Some(Bound::Expr(expr)) = bindings.last().map(|b| b.value) {
+            add(cx, At { file, expr }, &None, facts.name(*sym), 8, out);
+        }
+    }
+}
+
+/// Without the indentation that all lines share, and without space around.
+fn dedent(text: &str) -> String {
+    let indent = text
+        .lines()
+        .skip(1)
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines = text.lines().enumerate().map(|(i, line)| if i == 0 { line } else { line.get(indent..).unwrap_or(line.trim_start()) });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_indentation_is_no_part_of_a_prompt() {
+        assert_eq!(dedent("\n    You are\n      kind.\n    "), "You are\n  kind.");
+        assert_eq!(dedent("You are\n    kind."), "You are\nkind.");
+    }
+}

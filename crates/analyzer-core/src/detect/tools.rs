@@ -1,0 +1,312 @@
+//! Tools: services the agent reaches at an address of its own, by the platform, or through their library; MCP servers
+//! and function tools join them here.
+
+use std::collections::BTreeMap;
+
+
+use super::mcp::Server;
+use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
+use crate::knowledge::index::{Folder, RuleKind};
+use crate::knowledge::schema::ServiceRule;
+use crate::resolve::url::{self, Address};
+use crate::resolve::{At, Known, Value};
+use crate::sites::{Context, Outbound};
+
+/// A use of a service's library.
+pub struct Service {
+    /// Name of the tool.
+    pub name: String,
+    /// Id in the knowledge base.
+    pub id: String,
+    /// Path as submitted.
+    pub file: String,
+    /// Line of the call.
+    pub line: u32,
+    /// The call.
+    pub at: At,
+    /// What is called.
+    pub call: String,
+    /// Hosts it reaches.
+    pub hosts: Vec<String>,
+    /// The hosts are the library's defaults.
+    pub implied: bool,
+    /// The platform gives the address.
+    pub platform: bool,
+    /// Method and path of the request behind the call.
+    pub request: (Option<String>, Option<String>),
+    /// How sure.
+    pub confidence: Confidence,
+    /// The chain.
+    pub steps: Vec<Step>,
+}
+
+/// All uses of services' libraries.
+pub fn services(cx: &Context) -> Vec<Service> {
+    let mut services = Vec::new();
+    for site in &cx.sites {
+        // A model's own class is no service beside it.
+        if site.hits(RuleKind::Model).any(|hit| !hit.by_suffix) {
+            continue;
+        }
+        for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
+            let entry = cx.project.knowledge.entry(hit.entry);
+            let rule = &entry.service[hit.rule as usize];
+            let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+            let names = match template.contains("{}") {
+                false => vec![template],
+                true => named(cx, site.at, rule, &template),
+            };
+            let (hosts, implied) = hosts(cx, site.at, rule, &entry.hosts);
+            for name in names {
+                let call = site.symbol.display();
+                services.push(Service {
+                    name,
+                    id: entry.id.clone(),
+                    file: cx.project.path(site.at.file).to_owned(),
+                    line: cx.project.line(site.at),
+                    at: site.at,
+                    hosts: hosts.clone(),
+                    implied,
+                    platform: rule.platform,
+                    request: (rule.method.clone(), rule.path.clone()),
+                    confidence: Confidence::High,
+                    steps: vec![cx.step(site.at, format!("call of `{call}`"))],
+                    call,
+                });
+            }
+        }
+    }
+    services
+}
+
+/// Names by an argument: `aws-s3` of `boto3.client("s3")`; several where callers differ.
+fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String> {
+    let Some((value, frames)) = cx.project.argument(at, &None, &rule.tool_arg) else { return Vec::new() };
+    let known = cx.project.values(value, &frames);
+    let texts = known.iter().filter_map(Known::literal_or_default).filter(|text| !rule.except.contains(text));
+    texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
+}
+
+fn hosts(cx: &Context, at: At, rule: &ServiceRule, of_entry: &[String]) -> (Vec<String>, bool) {
+    if let Some((value, frames)) = cx.project.argument(at, &None, &rule.base) {
+        let mut hosts = Vec::new();
+        for known in cx.project.values(value, &frames) {
+            if let Value::Text(pieces) = &known.value {
+                let address = url::parse(pieces).or_else(|| bare(&known));
+                hosts.extend(address.filter(|a| url::is_external(&a.host)).map(|a| a.bare_host().to_owned()));
+            }
+        }
+        return (hosts, false);
+    }
+    if let Some(template) = &rule.region_host {
+        let region = cx.project.argument(at, &None, &rule.region);
+        let known = region.map(|(at, frames)| cx.project.values(at, &frames)).unwrap_or_default();
+        let region = known.iter().find_map(Known::literal_or_default);
+        return (region.map(|region| template.replace("{region}", &region)).into_iter().collect(), true);
+    }
+    if rule.local {
+        return (Vec::new(), true);
+    }
+    let host = rule.host.as_ref().or_else(|| of_entry.first());
+    let host = host.map(|host| host.split('/').next().unwrap_or(host).to_owned());
+    (host.filter(|host| url::is_external(host)).into_iter().collect(), true)
+}
+
+/// `host="db.acme.io"`.
+fn bare(known: &Known) -> Option<Address> {
+    let host = known.literal_or_default()?.to_ascii_lowercase();
+    url::is_external(&host).then(|| Address { host, ..Address::default() })
+}
+
+/// All tools: what is reached by address, by library, by MCP, and the functions.
+pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, functions: Vec<Tool>) -> Vec<Tool> {
+    let mut found = Found::default();
+    for outbound in &cx.outbound {
+        of_request(cx, outbound, &mut found);
+    }
+    for service in services {
+        of_service(cx, service, &mut found);
+    }
+    let mut tools: Vec<Tool> = found.0.into_values().collect();
+    for server in servers {
+        if !tools.iter().any(|tool| tool.name == server.tool.name && tool.kind == ToolKind::Mcp) {
+            tools.push(server.tool);
+        }
+    }
+    for function in functions {
+        // A function that only wraps a tool of the same name is that tool.
+        let name = function.name.replace('_', "-");
+        if !tools.iter().any(|tool| tool.kind == ToolKind::Env && tool.name == name) {
+            tools.push(function);
+        }
+    }
+    tools.sort_by(|a, b| (&a.file, a.line, &a.name, a.kind).cmp(&(&b.file, b.line, &b.name, b.kind)));
+    tools
+}
+
+/// Tools by name and kind.
+#[derive(Default)]
+struct Found(BTreeMap<(String, ToolKind), Tool>);
+
+impl Found {
+    fn add(&mut self, new: Tool) {
+        let key = (new.name.clone(), new.kind);
+        let Some(known) = self.0.get_mut(&key) else {
+            self.0.insert(key, new);
+            return;
+        };
+        let mut sites = std::mem::take(&mut known.call_sites);
+        sites.extend(new.call_sites.iter().cloned());
+        sites.sort();
+        sites.dedup();
+        if (&new.file, new.line) < (&known.file, known.line) {
+            *known = new;
+        }
+        known.call_sites = sites;
+    }
+}
+
+fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
+    let address = &outbound.address;
+    if super::models::is_model_endpoint(cx, outbound) {
+        return;
+    }
+    let owner = cx.owners(address).find(|(folder, _)| *folder == Folder::Service || *folder == Folder::Client);
+    let entry = owner.map(|(_, index)| cx.project.knowledge.entry(index));
+    let known_name = entry.map(|entry| entry.tool.clone().unwrap_or_else(|| format!("{}-api", entry.id)));
+    let known_name = known_name.filter(|name| !name.contains("{}"));
+    let (kind, name) = match &address.env {
+        Some(env) => (ToolKind::Env, name_of_variable(env)),
+        None if address.host.is_empty() || address.host.starts_with('{') => return,
+        None => (ToolKind::Http, known_name.unwrap_or_else(|| name_of_host(address.bare_host()))),
+    };
+    if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
+        return;
+    }
+    if kind == ToolKind::Http && (address.host.contains('{') || is_loopback(address.bare_host())) {
+        return;
+    }
+    let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
+    let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
+    let site = CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
+    found.add(Tool {
+        name,
+        kind,
+        file,
+        line,
+        base_url: (kind == ToolKind::Http).then(|| address.base_url()),
+        detected_url_pattern: address.env.clone(),
+        default_url: address.default.clone(),
+        service: entry.map(|entry| entry.id.clone()),
+        description: None,
+        confidence: outbound.confidence,
+        call_sites: vec![site],
+        evidence: outbound.steps.clone(),
+    });
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "[::1]"
+}
+
+fn of_service(cx: &Context, service: &Service, found: &mut Found) {
+    let (method, path) = service.request.clone();
+    let own = CallSite { file: service.file.clone(), line: service.line, method, path, call: service.call.clone() };
+    let mut call_sites = vec![own];
+    // What is called on the client that this call makes.
+    for site in &cx.sites {
+        if site.chain.first().is_some_and(|(at, _)| *at == service.at) && site.at != service.at {
+            let (file, line) = (cx.project.path(site.at.file).to_owned(), cx.project.line(site.at));
+            call_sites.push(CallSite { file, line, method: None, path: None, call: site.symbol.display() });
+        }
+    }
+    call_sites.sort();
+    call_sites.dedup();
+    let kind = if service.platform { ToolKind::Env } else { ToolKind::Sdk };
+    let variable = format!("TOOL_{}_URL", service.name.to_ascii_uppercase().replace('-', "_"));
+    found.add(Tool {
+        name: service.name.clone(),
+        kind,
+        file: service.file.clone(),
+        line: service.line,
+        base_url: service.hosts.first().map(|host| format!("https://{host}")),
+        detected_url_pattern: service.platform.then_some(variable),
+        default_url: None,
+        service: (!service.platform).then(|| service.id.clone()),
+        description: None,
+        confidence: service.confidence,
+        call_sites,
+        evidence: service.steps.clone(),
+    });
+}
+
+/// `TOOL_ECHO_TOOL_URL` and `TOOL_URL_ECHO_TOOL` are `echo-tool`; `CRM_URL` and `CRM_BASE_URL` are `crm`,
+/// `CRM_API_URL` is `crm-api`.
+pub fn name_of_variable(variable: &str) -> String {
+    let upper = variable.to_ascii_uppercase();
+    let platform = upper.strip_prefix("TOOL_URL_").or_else(|| upper.strip_prefix("TOOL_")?.strip_suffix("_URL"));
+    let name = match platform {
+        Some(name) => name,
+        None => {
+            let mut name = upper.as_str();
+            for start in ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "PUBLIC_"] {
+                name = name.strip_prefix(start).unwrap_or(name);
+            }
+            let ends = ["_BASE_URL", "_BASEURL", "_BASE_URI", "_URL", "_URI", "_ENDPOINT", "_HOST", "_ADDRESS", "_BASE", "_DSN"];
+            ends.iter().find_map(|end| name.strip_suffix(end)).filter(|rest| !rest.is_empty()).unwrap_or(name)
+        }
+    };
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `acme.io` and `www.acme.io` are `acme`.
+pub fn name_of_host(host: &str) -> String {
+    let labels: Vec<&str> = host.split('.').filter(|label| *label != "www").collect();
+    let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if labels.len() < 2 || is_address {
+        return host.replace('.', "-");
+    }
+    // Two-part suffixes such as `co.uk`.
+    let second = labels[labels.len() - 2];
+    let short = labels.len() > 2 && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second) && labels[labels.len() - 1].len() == 2;
+    let end = labels.len() - if short { 3 } else { 2 };
+    let (name, before) = (labels[end], &labels[..end]);
+    let parts: Vec<&str> = [name].into_iter().chain(before.iter().copied()).collect();
+    parts.join("-").replace('_', "-")
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_name_tools() {
+        let cases = [
+            ("TOOL_ECHO_TOOL_URL", "echo-tool"),
+            ("TOOL_URL_ECHO_TOOL", "echo-tool"),
+            ("CRM_URL", "crm"),
+            ("CRM_BASE_URL", "crm"),
+            ("CRM_API_URL", "crm-api"),
+            ("BASE_URL", "base"),
+        ];
+        for (variable, name) in cases {
+            assert_eq!(name_of_variable(variable), name, "{variable}");
+        }
+    }
+
+    #[test]
+    fn hosts_name_tools() {
+        let cases = [
+            ("api.acme.io", "acme-api"),
+            ("hooks.acme.io", "acme-hooks"),
+            ("acme.io", "acme"),
+            ("www.acme.io", "acme"),
+            ("api.acme.co.uk", "acme-api"),
+            ("crm-service", "crm-service"),
+        ];
+        for (host, name) in cases {
+            assert_eq!(name_of_host(host), name, "{host}");
+        }
+    }
+}

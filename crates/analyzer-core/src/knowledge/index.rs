@@ -1,0 +1,393 @@
+//! Knowledge compiled once: symbols by their last segment, hosts, router prefixes.
+
+use rustc_hash::FxHashMap;
+
+use super::schema::*;
+
+/// All entries, ready to be asked.
+#[derive(Debug)]
+pub struct Knowledge {
+    entries: Vec<(Folder, Entry)>,
+    python: Symbols,
+    javascript: Symbols,
+    hosts: FxHashMap<String, Vec<HostRule>>,
+    wildcard_hosts: Vec<HostRule>,
+    prefixes: FxHashMap<String, u32>,
+    models: Vec<(String, u32)>,
+    by_id: FxHashMap<String, u32>,
+    schemas: Vec<(u32, SchemaRule)>,
+}
+
+/// The folder an entry comes from: what kind of thing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// A model provider.
+    Provider,
+    /// A service that becomes a tool.
+    Service,
+    /// An HTTP or database client.
+    Client,
+    /// An agent framework.
+    Framework,
+    /// The language itself, and packs.
+    Other,
+}
+
+/// A rule that a symbol matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hit {
+    /// Which list of the entry.
+    pub kind: RuleKind,
+    /// Index of the entry.
+    pub entry: u32,
+    /// Index in the list.
+    pub rule: u32,
+    /// The base of the call is unknown; only the members' names agree.
+    pub by_suffix: bool,
+}
+
+/// The lists of an entry that hold symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleKind {
+    /// [`ModelRule`].
+    Model,
+    /// [`ClientRule`].
+    Client,
+    /// [`RequestRule`].
+    Request,
+    /// [`ServiceRule`].
+    Service,
+    /// [`FunctionRule`].
+    Function,
+    /// [`McpRule`].
+    Mcp,
+    /// [`PromptRule`].
+    Prompt,
+    /// [`HandlerRule`].
+    Handler,
+    /// [`EnvRule`].
+    EnvRead,
+    /// [`PassthroughRule`].
+    Passthrough,
+}
+
+#[derive(Debug, Clone)]
+struct HostRule {
+    host: String,
+    path: String,
+    entry: u32,
+}
+
+#[derive(Debug, Default)]
+struct Symbols {
+    by_last: FxHashMap<String, Vec<Pattern>>,
+    any_last: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    module: String,
+    tail: Vec<String>,
+    hit: Hit,
+}
+
+/// A symbol outside the submitted files, split into the module it comes from and the members behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Symbol {
+    /// Python's rules, not JavaScript's.
+    pub python: bool,
+    /// `openai.lib`, `@langchain/openai`; empty for globals; `?` for a base that is not known.
+    pub module: String,
+    /// `OpenAI()`, `chat`, `completions`, `create`.
+    pub tail: Vec<String>,
+}
+
+impl Symbol {
+    /// From a rule's notation.
+    pub fn parse(python: bool, text: &str) -> Symbol {
+        if !python {
+            let (module, tail) = text.split_once('#').unwrap_or(("", text));
+            return Symbol { python, module: module.into(), tail: split_members(tail) };
+        }
+        let parts = split_members(text);
+        let at = parts.iter().position(|p| p.starts_with(char::is_uppercase) || p.ends_with("()") || p == "*");
+        let at = at.unwrap_or(parts.len().saturating_sub(1));
+        Symbol { python, module: parts[..at].join("."), tail: parts[at..].to_vec() }
+    }
+
+    /// From a Python module path and members, divided as rules are.
+    pub fn python(parts: &[String]) -> Symbol {
+        let at = parts.iter().position(|p| p.starts_with(char::is_uppercase) || p.ends_with("()"));
+        let at = at.unwrap_or(parts.len().saturating_sub(1));
+        Symbol { python: true, module: parts[..at].join("."), tail: parts[at..].to_vec() }
+    }
+
+    /// As a person would write it.
+    pub fn display(&self) -> String {
+        let tail = self.tail.join(".");
+        match (self.module.as_str(), self.python) {
+            ("" | "?", _) => tail,
+            (module, true) => format!("{module}.{tail}"),
+            (module, false) => match tail.strip_prefix("default") {
+                Some(rest) => format!("{module}{rest}"),
+                None => format!("{module}.{tail}"),
+            },
+        }
+    }
+}
+
+fn split_members(text: &str) -> Vec<String> {
+    text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+impl Knowledge {
+    /// Compiles entries; the path of each says what kind of thing it is.
+    pub fn new(mut files: Vec<(String, Entry)>) -> Knowledge {
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut knowledge = Knowledge {
+            entries: Vec::new(),
+            python: Symbols::default(),
+            javascript: Symbols::default(),
+            hosts: FxHashMap::default(),
+            wildcard_hosts: Vec::new(),
+            prefixes: FxHashMap::default(),
+            models: Vec::new(),
+            by_id: FxHashMap::default(),
+            schemas: Vec::new(),
+        };
+        for (path, entry) in files {
+            let folder = match path.split('/').rev().nth(1) {
+                Some("providers") => Folder::Provider,
+                Some("services") => Folder::Service,
+                Some("clients") => Folder::Client,
+                Some("frameworks") => Folder::Framework,
+                _ => Folder::Other,
+            };
+            knowledge.add(folder, entry);
+        }
+        knowledge.models.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        knowledge
+    }
+
+    fn add(&mut self, folder: Folder, entry: Entry) {
+        let index = self.entries.len() as u32;
+        for host in &entry.hosts {
+            let (host, path) = match host.find('/') {
+                Some(at) => (&host[..at], &host[at..]),
+                None => (host.as_str(), ""),
+            };
+            let rule = HostRule { host: host.into(), path: path.into(), entry: index };
+            match host.strip_prefix("*.") {
+                Some(suffix) => self.wildcard_hosts.push(HostRule { host: suffix.into(), ..rule }),
+                None => self.hosts.entry(host.into()).or_default().push(rule),
+            }
+        }
+        if folder == Folder::Provider {
+            for prefix in entry.prefixes.iter().chain([&entry.id]) {
+                self.prefixes.entry(prefix.clone()).or_insert(index);
+            }
+            self.models.extend(entry.models.iter().map(|model| (model.clone(), index)));
+            self.by_id.insert(entry.id.clone(), index);
+        }
+        self.schemas.extend(entry.schema.iter().cloned().map(|schema| (index, schema)));
+        macro_rules! symbols {
+            ($($field:ident => $kind:ident),*) => {$(
+                for (rule, it) in entry.$field.iter().enumerate() {
+                    let hit = Hit { kind: RuleKind::$kind, entry: index, rule: rule as u32, by_suffix: false };
+                    it.python.iter().for_each(|text| self.python.add(Symbol::parse(true, text), hit));
+                    it.js.iter().for_each(|text| self.javascript.add(Symbol::parse(false, text), hit));
+                }
+            )*};
+        }
+        symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough);
+        self.entries.push((folder, entry));
+    }
+
+    /// An entry.
+    pub fn entry(&self, index: u32) -> &Entry {
+        &self.entries[index as usize].1
+    }
+
+    /// What kind of thing an entry is.
+    pub fn folder(&self, index: u32) -> Folder {
+        self.entries[index as usize].0
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = (Folder, &Entry)> {
+        self.entries.iter().map(|(folder, entry)| (*folder, entry))
+    }
+
+    /// A provider by its id.
+    pub fn provider(&self, id: &str) -> Option<&Entry> {
+        self.by_id.get(id).map(|&index| self.entry(index))
+    }
+
+    /// Shapes of literal dicts that declare a tool.
+    pub fn schemas(&self) -> impl Iterator<Item = &SchemaRule> {
+        self.schemas.iter().map(|(_, schema)| schema)
+    }
+
+    /// Every rule that names this symbol.
+    pub fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {
+        let symbols = if symbol.python { &self.python } else { &self.javascript };
+        let hits = symbols.lookup(symbol);
+        if !hits.is_empty() || symbol.tail.len() < 3 {
+            return hits;
+        }
+        // `client.with_options(…).chat.completions.create`: calls on the way that give the same thing back.
+        let last = symbol.tail.len() - 1;
+        let fluent = |(at, part): (usize, &String)| {
+            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase)).then(|| part.clone())
+        };
+        let tail: Vec<String> = symbol.tail.iter().enumerate().filter_map(fluent).collect();
+        if tail.len() == symbol.tail.len() {
+            return hits;
+        }
+        symbols.lookup(&Symbol { tail, ..symbol.clone() })
+    }
+
+    /// The entries whose host this is, the one with the longest path first. `host` may carry a port.
+    pub fn by_host(&self, host: &str, path: &str) -> Vec<u32> {
+        let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
+        let exact = [host, bare].into_iter().flat_map(|host| self.hosts.get(host).into_iter().flatten());
+        let wild = self
+            .wildcard_hosts
+            .iter()
+            .filter(|rule| bare.strip_suffix(rule.host.as_str()).is_some_and(|rest| rest.ends_with('.')));
+        let mut rules: Vec<&HostRule> = exact.chain(wild).filter(|rule| path.starts_with(&rule.path)).collect();
+        rules.sort_by_key(|rule| (std::cmp::Reverse(rule.path.len()), rule.entry));
+        rules.dedup_by_key(|rule| rule.entry);
+        rules.into_iter().map(|rule| rule.entry).collect()
+    }
+
+    /// The provider of a model string as routers take it, and the model without the prefix.
+    pub fn route(&self, model: &str) -> Option<(&Entry, String)> {
+        for separator in ['/', ':'] {
+            if let Some((prefix, rest)) = model.split_once(separator)
+                && let Some(&index) = self.prefixes.get(prefix)
+                && !rest.is_empty()
+            {
+                return Some((self.entry(index), rest.to_owned()));
+            }
+        }
+        self.by_model(model).map(|entry| (entry, model.to_owned()))
+    }
+
+    /// The provider of a bare model name.
+    pub fn by_model(&self, model: &str) -> Option<&Entry> {
+        let lower = model.to_ascii_lowercase();
+        self.models.iter().find(|(prefix, _)| lower.starts_with(prefix)).map(|&(_, index)| self.entry(index))
+    }
+
+    /// The provider that a router's prefix names.
+    pub fn by_prefix(&self, prefix: &str) -> Option<&Entry> {
+        self.prefixes.get(prefix).map(|&index| self.entry(index))
+    }
+}
+
+impl Symbols {
+    fn add(&mut self, symbol: Symbol, hit: Hit) {
+        let pattern = Pattern { module: symbol.module, tail: symbol.tail, hit };
+        match pattern.tail.last().map(String::as_str) {
+            None => {}
+            Some("*") => self.any_last.push(pattern),
+            Some(last) => self.by_last.entry(last.to_owned()).or_default().push(pattern),
+        }
+    }
+
+    fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {
+        let Some(last) = symbol.tail.last() else { return Vec::new() };
+        let named = self.by_last.get(last).into_iter().flatten();
+        let mut hits: Vec<Hit> = match symbol.module.as_str() {
+            "?" => named.filter(|p| p.has_suffix(symbol)).map(|p| Hit { by_suffix: true, ..p.hit }).collect(),
+            _ => named.chain(&self.any_last).filter(|p| p.matches(symbol)).map(|p| p.hit).collect(),
+        };
+        hits.sort_by_key(|hit| (hit.kind, hit.entry, hit.rule));
+        hits.dedup();
+        hits
+    }
+}
+
+impl Pattern {
+    fn matches(&self, symbol: &Symbol) -> bool {
+        let separator = if symbol.python { '.' } else { '/' };
+        let module = match symbol.module.strip_prefix(self.module.as_str()) {
+            Some("") => true,
+            Some(rest) => !self.module.is_empty() && rest.starts_with(separator),
+            None => false,
+        };
+        module && (self.tail_is(&symbol.tail) || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
+    }
+
+    fn tail_is(&self, tail: &[String]) -> bool {
+        self.tail.len() == tail.len() && self.tail.iter().zip(tail).all(|(p, s)| p == s || p == "*")
+    }
+
+    /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
+    fn has_suffix(&self, symbol: &Symbol) -> bool {
+        let (n, own) = (symbol.tail.len(), self.tail.len());
+        n >= 2 && own > n && self.tail[own - n..] == symbol.tail[..] && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knowledge() -> Knowledge {
+        let text = "id = \"acme\"\nname = \"Acme\"\nsource = \"s\"\nhosts = [\"api.acme.io\", \"*.acme.cloud\", \"big.io/acme\"]\n\
+            prefixes = [\"acme_ai\"]\nmodels = [\"ac-\"]\n\
+            [[model]]\npython = [\"acme.Acme().chat.create\", \"acme.run\"]\njs = [\"@acme/sdk#default().chat\", \"@acme/sdk#Acme().chat\"]\n";
+        Knowledge::new(vec![("providers/acme.toml".into(), toml::from_str(text).unwrap())])
+    }
+
+    fn hits(python: bool, text: &str) -> usize {
+        knowledge().lookup(&Symbol::parse(python, text)).len()
+    }
+
+    #[test]
+    fn a_class_may_come_from_any_submodule() {
+        assert_eq!(hits(true, "acme.Acme().chat.create"), 1);
+        assert_eq!(hits(true, "acme.lib.client.Acme().chat.create"), 1);
+        assert_eq!(hits(true, "acme.lib.run"), 1);
+        assert_eq!(hits(true, "acmeother.Acme().chat.create"), 0);
+        assert_eq!(hits(false, "@acme/sdk/client#Acme().chat"), 1);
+        assert_eq!(hits(false, "@acme/sdk#default.Acme().chat"), 1);
+    }
+
+    #[test]
+    fn calls_that_give_the_same_thing_back_do_not_hide_it() {
+        assert_eq!(hits(true, "acme.Acme().with_options().chat.create"), 1);
+    }
+
+    #[test]
+    fn an_unknown_base_is_recognised_by_its_members() {
+        let unknown = Symbol { python: true, module: "?".into(), tail: vec!["chat".into(), "create".into()] };
+        assert!(knowledge().lookup(&unknown)[0].by_suffix);
+        let short = Symbol { tail: vec!["create".into()], ..unknown };
+        assert!(knowledge().lookup(&short).is_empty());
+    }
+
+    #[test]
+    fn hosts_may_be_exact_wild_or_a_part() {
+        let k = knowledge();
+        assert_eq!(k.by_host("api.acme.io", "/v1"), [0]);
+        assert_eq!(k.by_host("api.acme.io:443", "/v1"), [0]);
+        assert_eq!(k.by_host("x.acme.cloud", ""), [0]);
+        assert_eq!(k.by_host("acme.cloud", "").len(), 0);
+        assert_eq!(k.by_host("big.io", "/acme/x"), [0]);
+        assert_eq!(k.by_host("big.io", "/other").len(), 0);
+    }
+
+    #[test]
+    fn routers_strings_name_a_provider() {
+        let k = knowledge();
+        let route = |model: &str| k.route(model).map(|(entry, model)| (entry.id.clone(), model));
+        assert_eq!(route("acme/x"), Some(("acme".into(), "x".into())));
+        assert_eq!(route("acme_ai:x/y"), Some(("acme".into(), "x/y".into())));
+        assert_eq!(route("ac-1"), Some(("acme".into(), "ac-1".into())));
+        assert_eq!(route("other"), None);
+    }
+}

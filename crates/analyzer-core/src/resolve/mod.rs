@@ -1,0 +1,383 @@
+//! All files together: what a callee stands for, and what an expression evaluates to.
+//!
+//! Two questions, two total and bounded functions: [`Project::refer`] and [`Project::values`]. Unknown is an answer,
+//! and so is "one of these": branches and several callers give alternatives. Every question has a budget of steps, so
+//! that no program, however entangled, costs more than a constant.
+
+mod names;
+pub mod url;
+mod values;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::facts::*;
+use crate::knowledge::index::{Hit, RuleKind, Symbol};
+use crate::knowledge::schema::ArgRef;
+use crate::knowledge::{Entry, Knowledge};
+use crate::modules::Modules;
+use crate::sources::Source;
+
+pub use values::{Known, Piece, Value};
+
+/// Steps one question may take.
+const FUEL: u32 = 3_000;
+/// How deep one question may go.
+const DEPTH: u32 = 40;
+/// Alternatives of one answer.
+const MANY: usize = 8;
+
+/// A file of the project.
+pub struct File<'a> {
+    /// As submitted.
+    pub source: &'a Source,
+    /// What it says.
+    pub facts: Arc<FileFacts>,
+}
+
+/// An expression of the project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct At {
+    /// Index of the file.
+    pub file: usize,
+    /// The expression in it.
+    pub expr: ExprId,
+}
+
+/// A call that is being looked into: its arguments are what the parameters stand for.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// File and function that is called.
+    pub function: (usize, FunctionId),
+    /// The call.
+    pub call: At,
+    /// The frame that the call's own arguments are read in.
+    pub outer: Option<Arc<Frame>>,
+}
+
+/// Frames, innermost first.
+pub type Frames = Option<Arc<Frame>>;
+
+/// What an expression stands for.
+#[derive(Debug, Clone)]
+pub enum Ref {
+    /// Something outside the submitted files, and the calls on the way to it.
+    External(Symbol, Vec<(At, Frames)>),
+    /// A submitted function, and the instance it is called on.
+    Function(usize, FunctionId),
+    /// A submitted class.
+    Class(usize, ClassId),
+    /// An instance of a submitted class, and the call that made it.
+    Instance(usize, ClassId, Option<(At, Frames)>),
+    /// A submitted module.
+    Module(usize),
+    /// A Python package path of which only a part is known: seen from a file.
+    Package(usize, String),
+    /// A literal or another expression that has a value rather than a meaning.
+    Expr(At, Frames),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The state of one question.
+pub struct Question {
+    fuel: u32,
+    depth: u32,
+}
+
+impl Question {
+    fn new() -> Self {
+        Question { fuel: FUEL, depth: 0 }
+    }
+
+    /// Goes one level deeper, unless the budget is spent.
+    fn step(&mut self) -> bool {
+        if self.fuel == 0 || self.depth >= DEPTH {
+            return false;
+        }
+        self.fuel -= 1;
+        self.depth += 1;
+        true
+    }
+
+    fn back(&mut self) {
+        self.depth -= 1;
+    }
+}
+
+/// A call with its frames.
+type Caller = At;
+
+/// All submitted files, and what is known of the world.
+pub struct Project<'a> {
+    /// The files, sorted by path.
+    pub files: Vec<File<'a>>,
+    /// What is known.
+    pub knowledge: &'a Knowledge,
+    /// Which module is which file.
+    pub modules: &'a Modules,
+    /// Submitted calls of submitted functions.
+    callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
+    /// Submitted constructions of submitted classes.
+    constructions: FxHashMap<(usize, ClassId), Vec<At>>,
+}
+
+impl<'a> Project<'a> {
+    /// All files together; the calls among them are found in parallel.
+    pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
+        use rayon::prelude::*;
+        let mut project = Project {
+            files,
+            knowledge,
+            modules,
+            callers: FxHashMap::default(),
+            constructions: FxHashMap::default(),
+        };
+        let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
+            .into_par_iter()
+            .map(|file| {
+                let facts = &project.files[file].facts;
+                let own = |call: &Call| {
+                    let callee = At { file, expr: call.callee };
+                    let call = At { file, expr: call.expr };
+                    let refs = project.refer(callee, &None).into_iter();
+                    refs.filter(|r| matches!(r, Ref::Function(..) | Ref::Class(..))).map(move |r| (r, call))
+                };
+                facts.calls.iter().flat_map(own).collect()
+            })
+            .collect();
+        for (target, call) in found.into_iter().flatten() {
+            match target {
+                Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
+                Ref::Class(file, class) => {
+                    project.constructions.entry((file, class)).or_default().push(call);
+                    if let Some(init) = project.constructor(file, class) {
+                        project.callers.entry(init).or_default().push(call);
+                    }
+                }
+                _ => {}
+            }
+        }
+        project
+    }
+
+    /// Facts of a file.
+    pub fn facts(&self, file: usize) -> &FileFacts {
+        &self.files[file].facts
+    }
+
+    /// Path of a file.
+    pub fn path(&self, file: usize) -> &str {
+        &self.files[file].source.path
+    }
+
+    /// The call behind an expression.
+    pub fn call(&self, at: At) -> Option<&Call> {
+        self.facts(at.file).call(at.expr)
+    }
+
+    /// Line of an expression.
+    pub fn line(&self, at: At) -> u32 {
+        self.facts(at.file).expr(at.expr).line
+    }
+
+    /// Submitted calls of a submitted function.
+    pub fn callers(&self, file: usize, function: FunctionId) -> &[At] {
+        self.callers.get(&(file, function)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Submitted constructions of a submitted class.
+    pub fn constructions(&self, file: usize, class: ClassId) -> &[At] {
+        self.constructions.get(&(file, class)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The function that runs when a class is constructed.
+    pub fn constructor(&self, file: usize, class: ClassId) -> Option<(usize, FunctionId)> {
+        let facts = self.facts(file);
+        let scope = facts.classes[class.0 as usize].scope;
+        ["__init__", "constructor"].iter().find_map(|name| match facts.bindings_named(scope, name).last()?.value {
+            Bound::Function(id) => Some((file, id)),
+            _ => None,
+        })
+    }
+
+    /// Rules that name the symbol an expression stands for, with the reference they matched.
+    pub fn hits(&self, at: At, frames: &Frames) -> Vec<(Hit, Ref)> {
+        let mut found: Vec<(Hit, Ref)> = Vec::new();
+        for reference in self.refer(at, frames) {
+            if let Ref::External(symbol, _) = &reference {
+                let mut symbol = symbol.clone();
+                if symbol.module == "?" {
+                    symbol.python = self.is_python(at.file);
+                }
+                for hit in self.knowledge.lookup(&symbol) {
+                    if !found.iter().any(|(known, _)| *known == hit) {
+                        found.push((hit, reference.clone()));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The rules of one kind that a symbol matches.
+    pub fn rules<'k>(&'k self, symbol: &Symbol, kind: RuleKind) -> impl Iterator<Item = (&'k Entry, u32)> + 'k {
+        let hits = self.knowledge.lookup(symbol);
+        hits.into_iter().filter(move |hit| hit.kind == kind).map(|hit| (self.knowledge.entry(hit.entry), hit.rule))
+    }
+
+    /// The expression that stands at one of these places of a call; the first that is given counts.
+    pub fn argument(&self, call: At, frames: &Frames, places: &[ArgRef]) -> Option<(At, Frames)> {
+        places.iter().find_map(|place| self.argument_at(call, frames, place))
+    }
+
+    fn argument_at(&self, at: At, frames: &Frames, place: &ArgRef) -> Option<(At, Frames)> {
+        let facts = self.facts(at.file);
+        let call = facts.call(at.expr)?;
+        match place {
+            ArgRef::Position(wanted) => {
+                let positional = call.args.iter().filter(|arg| arg.name.is_none());
+                let arg = positional.clone().nth(*wanted)?;
+                let spread_before = positional.take(*wanted + 1).any(|a| matches!(facts.kind(a.value), ExprKind::Spread(_)));
+                (!spread_before).then(|| (At { file: at.file, expr: arg.value }, frames.clone()))
+            }
+            ArgRef::Name(path) => {
+                let mut parts = path.split('.');
+                let first = parts.next()?;
+                let mut found = self.named_argument(at, frames, call, first)?;
+                for part in parts {
+                    found = self.element(&found, part)?;
+                }
+                Some(found)
+            }
+        }
+    }
+
+    /// Keyword argument, key of an object argument, or key of something spread into the call.
+    fn named_argument(&self, at: At, frames: &Frames, call: &Call, name: &str) -> Option<(At, Frames)> {
+        let facts = self.facts(at.file);
+        let here = |expr| (At { file: at.file, expr }, frames.clone());
+        for arg in &call.args {
+            if arg.name.is_some_and(|sym| facts.name(sym) == name) {
+                return Some(here(arg.value));
+            }
+        }
+        let python = self.files[at.file].source.language.is_python();
+        for arg in call.args.iter().filter(|arg| arg.name.is_none()) {
+            let holder = match *facts.kind(arg.value) {
+                ExprKind::Spread(inner) => here(inner),
+                _ if python => continue,
+                _ => here(arg.value),
+            };
+            if let Some(found) = self.element(&holder, name) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// The value at a key of a literal dict or object, or at an index of a list, however many names away it stands.
+    pub fn element(&self, holder: &(At, Frames), key: &str) -> Option<(At, Frames)> {
+        self.refer(holder.0, &holder.1).into_iter().find_map(|reference| match reference {
+            Ref::Expr(at, frames) => self.literal_element(at, &frames, key),
+            _ => None,
+        })
+    }
+
+    /// Keys and values of a literal dict or object, spreads included.
+    pub fn pairs(&self, at: At, frames: &Frames) -> Vec<(Option<String>, At, Frames)> {
+        let mut pairs = Vec::new();
+        let mut work = vec![(at, frames.clone(), 0)];
+        while let Some((at, frames, depth)) = work.pop() {
+            let facts = self.facts(at.file);
+            let ExprKind::Dict(items) = facts.kind(at.expr) else { continue };
+            for &(key, value) in items.iter().take(4_096) {
+                let value = At { file: at.file, expr: value };
+                match key {
+                    Some(key) => {
+                        let text = match facts.kind(key) {
+                            ExprKind::Text(text) => Some(text.to_string()),
+                            ExprKind::Number(text) => Some(text.to_string()),
+                            _ => self.text(At { file: at.file, expr: key }, &frames),
+                        };
+                        pairs.push((text, value, frames.clone()));
+                    }
+                    None if depth < 4 => {
+                        for reference in self.refer(value, &frames) {
+                            if let Ref::Expr(at, frames) = reference {
+                                work.push((at, frames, depth + 1));
+                            }
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        pairs
+    }
+
+    fn literal_element(&self, at: At, frames: &Frames, key: &str) -> Option<(At, Frames)> {
+        match self.facts(at.file).kind(at.expr) {
+            ExprKind::Dict(_) => {
+                let pairs = self.pairs(at, frames);
+                pairs.into_iter().find(|(k, ..)| k.as_deref() == Some(key)).map(|(_, at, frames)| (at, frames))
+            }
+            ExprKind::List(items) => {
+                let index: usize = key.parse().ok()?;
+                Some((At { file: at.file, expr: *items.get(index)? }, frames.clone()))
+            }
+            // `dict(model="x")`, `SomeConfig(model="x")`.
+            ExprKind::Call(_) => {
+                let call = self.call(at)?;
+                let facts = self.facts(at.file);
+                let arg = call.args.iter().find(|arg| arg.name.is_some_and(|sym| facts.name(sym) == key))?;
+                Some((At { file: at.file, expr: arg.value }, frames.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Elements of a literal list or of the values of a literal dict, spreads and concatenations included.
+    pub fn elements(&self, at: At, frames: &Frames) -> Vec<(At, Frames)> {
+        let mut out = Vec::new();
+        let mut work = vec![(at, frames.clone(), 0)];
+        while let Some((at, frames, depth)) = work.pop() {
+            if depth > 6 || out.len() > 4_096 {
+                continue;
+            }
+            let facts = self.facts(at.file);
+            let here = |expr| At { file: at.file, expr };
+            match facts.kind(at.expr) {
+                ExprKind::List(items) | ExprKind::Concat(items) => {
+                    let is_list = matches!(facts.kind(at.expr), ExprKind::List(_));
+                    for &item in items.iter().rev() {
+                        match *facts.kind(item) {
+                            ExprKind::Spread(inner) => work.push((here(inner), frames.clone(), depth + 1)),
+                            _ if is_list => work.push((here(item), frames.clone(), 100)),
+                            _ => work.push((here(item), frames.clone(), depth + 1)),
+                        }
+                    }
+                }
+                ExprKind::Either(a, b) | ExprKind::Cond(a, b) => {
+                    work.push((here(*b), frames.clone(), depth + 1));
+                    work.push((here(*a), frames.clone(), depth + 1));
+                }
+                _ => {
+                    for reference in self.refer(at, &frames) {
+                        match reference {
+                            Ref::Expr(to, frames) if to != at => work.push((to, frames, depth + 1)),
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            // Elements come off the stack in order, marked by their depth.
+            while let Some((at, frames, 100)) = work.last().cloned() {
+                work.pop();
+                out.push((at, frames));
+            }
+        }
+        out
+    }
+}

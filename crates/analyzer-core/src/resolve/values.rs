@@ -1,0 +1,825 @@
+//! What an expression evaluates to, as far as one can tell without running it, and where that comes from.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::analysis::Step;
+
+/// A value, and the way it came.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The value.
+    pub value: Value,
+    /// From the origin to here.
+    pub steps: Vec<Step>,
+    /// The expression that it starts from: a literal, a look-up.
+    pub origin: At,
+}
+
+/// A value.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Text with holes; a literal is one piece.
+    Text(Vec<Piece>),
+    /// Something that is not text: an instance, a function, a dict.
+    Object(Ref),
+    /// `None`.
+    Null,
+}
+
+/// A piece of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Known text.
+    Lit(String),
+    /// An environment variable or command-line option, with the literal it falls back to.
+    Env {
+        /// Name of the variable; empty for a command-line option.
+        name: String,
+        /// The fallback.
+        default: Option<String>,
+    },
+    /// Unknown; the name says what would stand there.
+    Hole(String),
+}
+
+impl Known {
+    /// The text, when every piece of it is known.
+    pub fn literal(&self) -> Option<String> {
+        let Value::Text(pieces) = &self.value else { return None };
+        pieces.iter().map(|piece| if let Piece::Lit(text) = piece { Some(text.as_str()) } else { None }).collect()
+    }
+
+    /// The text with the fallbacks of variables in their place, when every piece is then known.
+    pub fn literal_or_default(&self) -> Option<String> {
+        let Value::Text(pieces) = &self.value else { return None };
+        let text = |piece| match piece {
+            Piece::Lit(text) | Piece::Env { default: Some(text), .. } => Some(text),
+            _ => None,
+        };
+        pieces.iter().cloned().map(text).collect()
+    }
+
+    /// The text with holes in braces and variables by their fallback or name.
+    pub fn template(&self) -> Option<String> {
+        let Value::Text(pieces) = &self.value else { return None };
+        let text = |piece: &Piece| match piece {
+            Piece::Lit(text) | Piece::Env { default: Some(text), .. } => text.clone(),
+            Piece::Env { name, .. } | Piece::Hole(name) => format!("{{{name}}}"),
+        };
+        Some(pieces.iter().map(text).collect())
+    }
+
+    /// A variable of the environment takes part.
+    pub fn env(&self) -> Option<(&str, Option<&str>)> {
+        let Value::Text(pieces) = &self.value else { return None };
+        pieces.iter().find_map(|piece| match piece {
+            Piece::Env { name, default } => Some((name.as_str(), default.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// No hole and no variable without fallback.
+    pub fn is_resolved(&self) -> bool {
+        self.literal_or_default().is_some()
+    }
+}
+
+impl Project<'_> {
+    /// What an expression evaluates to; several answers where branches or callers differ.
+    pub fn values(&self, at: At, frames: &Frames) -> Vec<Known> {
+        self.values_in(at, frames, &mut Question::new())
+    }
+
+    /// The text of an expression, when it is one known literal.
+    pub fn text(&self, at: At, frames: &Frames) -> Option<String> {
+        self.text_in(at, frames, &mut Question::new())
+    }
+
+    pub(super) fn text_in(&self, at: At, frames: &Frames, q: &mut Question) -> Option<String> {
+        match self.facts(at.file).kind(at.expr) {
+            ExprKind::Text(text) | ExprKind::Number(text) => return Some(text.to_string()),
+            _ => {}
+        }
+        let mut known = self.values_in(at, frames, q).into_iter();
+        let first = known.next()?.literal_or_default()?;
+        Some(first)
+    }
+
+    fn values_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        if !q.step() {
+            return vec![self.hole(at)];
+        }
+        let mut known = self.value_kind(at, frames, q);
+        q.back();
+        // Alternatives that say the same are one.
+        let mut seen: Vec<String> = Vec::new();
+        known.retain(|k| match k.template() {
+            Some(text) if seen.contains(&text) => false,
+            Some(text) => {
+                seen.push(text);
+                true
+            }
+            None => true,
+        });
+        known.truncate(MANY);
+        known
+    }
+
+    fn step(&self, at: At, what: String) -> Step {
+        Step { what, file: self.path(at.file).to_owned(), line: self.line(at) }
+    }
+
+    fn text_known(&self, at: At, pieces: Vec<Piece>, what: &str) -> Known {
+        Known { value: Value::Text(pieces), steps: vec![self.step(at, what.to_owned())], origin: at }
+    }
+
+    /// The unknown, named for what would stand there.
+    fn hole(&self, at: At) -> Known {
+        let name = self.hole_name(at);
+        Known { value: Value::Text(vec![Piece::Hole(name)]), steps: Vec::new(), origin: at }
+    }
+
+    fn hole_name(&self, at: At) -> String {
+        let facts = self.facts(at.file);
+        let mut expr = at.expr;
+        for _ in 0..16 {
+            match facts.kind(expr) {
+                ExprKind::Name(sym) if facts.name(*sym).starts_with('{') => return "options".into(),
+                ExprKind::Name(sym) | ExprKind::Attr(_, sym) => return facts.name(*sym).to_owned(),
+                ExprKind::Call(index) => {
+                    let call = &facts.calls[*index as usize];
+                    // `quote(city)`, `encodeURIComponent(id)`, `str(id)`: what is wrapped tells more.
+                    match (call.args.first(), facts.kind(call.callee)) {
+                        (Some(arg), ExprKind::Name(_)) if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
+                            expr = arg.value;
+                        }
+                        _ => expr = call.callee,
+                    }
+                }
+                ExprKind::Index(base, key) => match facts.text(*key) {
+                    Some(key) => return key.to_owned(),
+                    None => expr = *base,
+                },
+                ExprKind::Either(a, _) | ExprKind::Cond(a, _) | ExprKind::Spread(a) | ExprKind::Element(a) => expr = *a,
+                _ => break,
+            }
+        }
+        "value".into()
+    }
+
+    fn value_kind(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let facts = self.facts(at.file);
+        let here = |expr| At { file: at.file, expr };
+        match facts.kind(at.expr) {
+            ExprKind::Text(text) => vec![self.text_known(at, vec![Piece::Lit(text.to_string())], "literal")],
+            ExprKind::Number(text) => vec![self.text_known(at, vec![Piece::Lit(text.to_string())], "literal")],
+            ExprKind::Bool(_) => vec![self.hole(at)],
+            ExprKind::Null => vec![Known { value: Value::Null, steps: Vec::new(), origin: at }],
+            ExprKind::Concat(parts) => self.concat(at, &parts.clone(), frames, q),
+            ExprKind::Percent(template, values) => self.percent(at, here(*template), here(*values), frames, q),
+            ExprKind::Either(a, b) => self.either(here(*a), here(*b), frames, q),
+            ExprKind::Cond(a, b) => {
+                let mut known = self.values_in(here(*a), frames, q);
+                known.extend(self.values_in(here(*b), frames, q));
+                prefer_known(known)
+            }
+            ExprKind::Name(sym) => self.named_value(at, *sym, frames, q),
+            ExprKind::Attr(..) | ExprKind::Index(..) | ExprKind::Element(_) => self.member_value(at, frames, q),
+            ExprKind::Call(_) => self.called_value(at, frames, q),
+            ExprKind::Dict(_) | ExprKind::List(_) | ExprKind::Function(_) | ExprKind::Class(_) => {
+                let object = Value::Object(Ref::Expr(at, frames.clone()));
+                vec![Known { value: object, steps: Vec::new(), origin: at }]
+            }
+            _ => vec![self.hole(at)],
+        }
+    }
+
+    /// All ways to put the parts together, a few at most.
+    fn concat(&self, at: At, parts: &[ExprId], frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let mut whole: Vec<(Vec<Piece>, Vec<Step>)> = vec![(Vec::new(), Vec::new())];
+        for &part in parts.iter().take(4_096) {
+            let alternatives = self.values_in(At { file: at.file, expr: part }, frames, q);
+            let mut next = Vec::new();
+            for (pieces, steps) in &whole {
+                for alternative in &alternatives {
+                    if next.len() == MANY {
+                        break;
+                    }
+                    let (mut pieces, mut steps) = (pieces.clone(), steps.clone());
+                    match &alternative.value {
+                        Value::Text(more) => more.iter().cloned().for_each(|piece| push_piece(&mut pieces, piece)),
+                        _ => push_piece(&mut pieces, Piece::Hole(self.hole_name(alternative.origin))),
+                    }
+                    let is_literal = matches!(self.facts(at.file).kind(part), ExprKind::Text(_));
+                    if !is_literal && steps.len() < 12 {
+                        steps.extend(alternative.steps.iter().cloned());
+                    }
+                    next.push((pieces, steps));
+                }
+            }
+            if !next.is_empty() {
+                whole = next;
+            }
+        }
+        let what = if self.text_only(at, parts) { "literal" } else { "built text" };
+        whole
+            .into_iter()
+            .map(|(pieces, mut steps)| {
+                steps.push(self.step(at, what.into()));
+                Known { value: Value::Text(pieces), steps, origin: at }
+            })
+            .collect()
+    }
+
+    fn text_only(&self, at: At, parts: &[ExprId]) -> bool {
+        parts.iter().all(|&part| self.facts(at.file).text(part).is_some())
+    }
+
+    /// `"…%s…" % values`.
+    fn percent(&self, at: At, template: At, values: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let Some(text) = self.text_in(template, frames, q) else { return vec![self.hole(at)] };
+        let items: Vec<At> = match self.facts(values.file).kind(values.expr) {
+            ExprKind::List(items) => items.iter().map(|&expr| At { file: at.file, expr }).collect(),
+            _ => vec![values],
+        };
+        let mut pieces = Vec::new();
+        let mut steps = Vec::new();
+        let mut rest = text.as_str();
+        let mut items = items.into_iter();
+        while let Some(found) = rest.find('%') {
+            push_piece(&mut pieces, Piece::Lit(rest[..found].to_owned()));
+            rest = &rest[found + 1..];
+            if let Some(after) = rest.strip_prefix('%') {
+                push_piece(&mut pieces, Piece::Lit("%".into()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix(['s', 'd', 'r']) {
+                rest = after;
+                if let Some(known) = items.next().and_then(|item| self.values_in(item, frames, q).into_iter().next()) {
+                    steps.extend(known.steps.clone());
+                    match known.value {
+                        Value::Text(more) => more.into_iter().for_each(|piece| push_piece(&mut pieces, piece)),
+                        _ => push_piece(&mut pieces, Piece::Hole("value".into())),
+                    }
+                }
+            } else {
+                push_piece(&mut pieces, Piece::Lit("%".into()));
+            }
+        }
+        push_piece(&mut pieces, Piece::Lit(rest.to_owned()));
+        steps.push(self.step(at, "`%`".into()));
+        vec![Known { value: Value::Text(pieces), steps, origin: at }]
+    }
+
+    /// `a or b`: a variable takes `b` as its fallback; a known `a` is the answer; an unknown one leaves both.
+    fn either(&self, a: At, b: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let firsts = self.values_in(a, frames, q);
+        let mut out = Vec::new();
+        let mut needs_second = firsts.is_empty();
+        let mut envs = Vec::new();
+        for known in firsts {
+            match &known.value {
+                Value::Text(pieces) => match &pieces[..] {
+                    [Piece::Env { name, default: None }] => envs.push((name.clone(), known.steps.clone(), known.origin)),
+                    [Piece::Lit(text)] if text.is_empty() => needs_second = true,
+                    [Piece::Hole(_)] => needs_second = true,
+                    _ => out.push(known),
+                },
+                Value::Null => needs_second = true,
+                Value::Object(Ref::Unknown) => needs_second = true,
+                Value::Object(_) => out.push(known),
+            }
+        }
+        if needs_second || !envs.is_empty() {
+            let seconds = self.values_in(b, frames, q);
+            for (name, steps, origin) in envs {
+                let default = seconds.iter().find_map(Known::literal_or_default);
+                let fallback = seconds.iter().find(|second| second.env().is_some() && default.is_none());
+                if let Some(second) = fallback {
+                    out.push(second.clone());
+                }
+                let mut steps = steps;
+                if default.is_some() {
+                    steps.push(self.step(b, "fallback".into()));
+                }
+                let piece = Piece::Env { name, default };
+                out.push(Known { value: Value::Text(vec![piece]), steps, origin });
+            }
+            if needs_second {
+                out.extend(seconds);
+            }
+        }
+        prefer_known(out)
+    }
+
+    fn named_value(&self, at: At, sym: Sym, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let bindings = self.reaching(at, sym);
+        if bindings.is_empty() {
+            return self.by_reference(at, frames, q);
+        }
+        let name = self.facts(at.file).name(sym).to_owned();
+        let mut out = Vec::new();
+        for (binding, _) in bindings {
+            let before = out.len();
+            match binding.value {
+                Bound::Expr(expr) => out.extend(self.values_in(At { file: at.file, expr }, frames, q)),
+                Bound::Param(function, index) => {
+                    let arguments = self.arguments_of_param(at.file, function, index, frames);
+                    for (argument, frames) in arguments {
+                        out.extend(self.values_in(argument, &frames, q));
+                    }
+                    out.extend(self.option_default(at.file, function, &name));
+                    if out.len() == before {
+                        out.push(self.hole(at));
+                    }
+                }
+                _ => {
+                    for reference in self.bound(at.file, binding, frames, q) {
+                        out.extend(self.value_of(reference, at, q));
+                    }
+                }
+            }
+            let step = Step { what: format!("`{name}`"), file: self.path(at.file).to_owned(), line: binding.line };
+            for known in &mut out[before..] {
+                if known.steps.len() < 16 && !known.steps.is_empty() {
+                    known.steps.push(step.clone());
+                }
+            }
+        }
+        prefer_known(out)
+    }
+
+    /// `@click.option("--model", default="…")` gives the parameter of that name its value.
+    fn option_default(&self, file: usize, function: FunctionId, name: &str) -> Vec<Known> {
+        let facts = self.facts(file);
+        let mut out = Vec::new();
+        for &decorator in &facts.functions[function.0 as usize].decorators {
+            let Some(call) = facts.call(decorator) else { continue };
+            let flag = call.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
+            let named = flag.into_iter().any(|flag| flag.trim_start_matches('-').replace('-', "_") == name);
+            let at = At { file, expr: decorator };
+            if let (true, Some((default, _))) = (named, self.argument(at, &None, &[ArgRef::Name("default".into())])) {
+                out.extend(self.text(default, &None).map(|text| {
+                    let piece = Piece::Env { name: String::new(), default: Some(text) };
+                    self.text_known(default, vec![piece], "default of an option")
+                }));
+            }
+        }
+        out
+    }
+
+    fn by_reference(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let mut out = Vec::new();
+        for reference in self.refer_in(at, frames, q) {
+            out.extend(self.value_of(reference, at, q));
+        }
+        if out.is_empty() {
+            out.push(self.hole(at));
+        }
+        prefer_known(out)
+    }
+
+    /// The value of what an expression stands for.
+    fn value_of(&self, reference: Ref, at: At, q: &mut Question) -> Vec<Known> {
+        match reference {
+            Ref::Expr(to, frames) if to != at => self.values_in(to, &frames, q),
+            Ref::Expr(..) | Ref::Unknown => vec![self.hole(at)],
+            Ref::External(ref symbol, _) if symbol.module == "?" => vec![self.hole(at)],
+            other => vec![Known { value: Value::Object(other), steps: Vec::new(), origin: at }],
+        }
+    }
+
+    /// `os.environ["X"]`, `process.env.X`, `settings.model`, `args.model`, `CONFIG["base"]`.
+    fn member_value(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let facts = self.facts(at.file);
+        let here = |expr| At { file: at.file, expr };
+        let (base, key) = match facts.kind(at.expr) {
+            ExprKind::Attr(base, sym) => (here(*base), Some(facts.name(*sym).to_owned())),
+            ExprKind::Index(base, key) => (here(*base), self.text_in(here(*key), frames, q)),
+            _ => return self.by_reference(at, frames, q),
+        };
+        let mut out = Vec::new();
+        for reference in self.refer_in(base, frames, q) {
+            match (&reference, &key) {
+                (Ref::External(symbol, calls), Some(key)) => {
+                    if self.is_env_map(symbol) {
+                        let piece = Piece::Env { name: key.clone(), default: None };
+                        out.push(self.text_known(at, vec![piece], &format!("env `{key}`")));
+                    } else if let Some((call, _)) = calls.last() {
+                        out.extend(self.parsed_option(*call, symbol, key));
+                    }
+                }
+                (Ref::Instance(file, class, made), Some(key)) => {
+                    out.extend(self.field_value(*file, *class, made.as_ref(), key, q));
+                }
+                (Ref::Class(file, class), Some(key)) => out.extend(self.field_value(*file, *class, None, key, q)),
+                _ => {}
+            }
+        }
+        if out.iter().any(|known| !matches!(&known.value, Value::Text(p) if matches!(p[..], [Piece::Hole(_)]))) {
+            return prefer_known(out);
+        }
+        let mut known = self.by_reference(at, frames, q);
+        if let Some(key) = key {
+            let step = self.step(at, format!("`{key}`"));
+            for known in &mut known {
+                if !known.steps.is_empty() && known.steps.len() < 16 {
+                    known.steps.push(step.clone());
+                }
+            }
+        }
+        known
+    }
+
+    fn is_env_map(&self, symbol: &Symbol) -> bool {
+        self.rules(symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].map)
+    }
+
+    /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
+    fn field_value(&self, file: usize, class: ClassId, made: Option<&(At, Frames)>, key: &str, q: &mut Question) -> Vec<Known> {
+        let facts = self.facts(file);
+        let info = &facts.classes[class.0 as usize];
+        let bindings = facts.bindings_named(info.scope, key);
+        let constructor = self.constructor(file, class);
+        let mut out = Vec::new();
+        if constructor.is_none() || bindings.is_empty() {
+            for (at, frames) in self.given_fields(file, class, key, made) {
+                out.extend(self.values_in(at, &frames, q));
+            }
+        }
+        let frames: Frames = match (made, constructor) {
+            (Some((call, outer)), Some(function)) => {
+                Some(Arc::new(Frame { function, call: *call, outer: outer.clone() }))
+            }
+            _ => None,
+        };
+        let from_env = self.reads_environment(file, class, q);
+        for binding in bindings.iter().rev().take(MANY) {
+            let before = out.len();
+            match binding.value {
+                Bound::Expr(expr) => {
+                    let known = self.values_in(At { file, expr }, &frames, q);
+                    out.extend(known.into_iter().map(|known| match (from_env, known.literal()) {
+                        (true, Some(text)) => {
+                            let piece = Piece::Env { name: key.to_ascii_uppercase(), default: Some(text) };
+                            Known { value: Value::Text(vec![piece]), ..known }
+                        }
+                        _ => known,
+                    }));
+                }
+                Bound::Annotation(expr) if from_env => {
+                    let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
+                    out.push(self.text_known(At { file, expr }, vec![piece], &format!("env `{}`", key.to_ascii_uppercase())));
+                }
+                _ => {}
+            }
+            let step = Step { what: format!("`{key}`"), file: self.path(file).to_owned(), line: binding.line };
+            for known in &mut out[before..] {
+                if known.steps.len() < 16 && !known.steps.is_empty() {
+                    known.steps.push(step.clone());
+                }
+            }
+        }
+        prefer_known(out)
+    }
+
+    /// The class reads its fields from the environment (pydantic's settings).
+    fn reads_environment(&self, file: usize, class: ClassId, q: &mut Question) -> bool {
+        let bases = self.facts(file).classes[class.0 as usize].bases.clone();
+        bases.into_iter().take(4).any(|expr| {
+            self.refer_in(At { file, expr }, &None, q).into_iter().any(|base| match base {
+                Ref::External(symbol, _) => {
+                    self.rules(&symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].fields)
+                }
+                Ref::Class(f, c) if (f, c) != (file, class) && q.step() => {
+                    let reads = self.reads_environment(f, c, q);
+                    q.back();
+                    reads
+                }
+                _ => false,
+            })
+        })
+    }
+
+    /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
+    fn parsed_option(&self, call: At, symbol: &Symbol, key: &str) -> Vec<Known> {
+        let parses = symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+        if !parses {
+            return Vec::new();
+        }
+        let facts = self.facts(call.file);
+        let mut out = Vec::new();
+        for candidate in &facts.calls {
+            let ExprKind::Attr(_, method) = *facts.kind(candidate.callee) else { continue };
+            if !matches!(facts.name(method), "add_argument" | "option" | "requiredOption") {
+                continue;
+            }
+            let flags = candidate.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
+            let mut flags = flags.flat_map(|flag| flag.split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
+            if !flags.any(|flag| flag.trim_start_matches('-').replace('-', "_") == key) {
+                continue;
+            }
+            let at = At { file: call.file, expr: candidate.expr };
+            let places = [ArgRef::Name("default".into()), ArgRef::Position(2)];
+            if let Some((default, frames)) = self.argument(at, &None, &places)
+                && let Some(text) = self.text(default, &frames)
+            {
+                let piece = Piece::Env { name: String::new(), default: Some(text) };
+                out.push(self.text_known(default, vec![piece], &format!("default of option `{key}`")));
+            }
+        }
+        out
+    }
+
+    fn called_value(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let Some(call) = self.call(at) else { return vec![self.hole(at)] };
+        let callee = At { file: at.file, expr: call.callee };
+        let callee_refs = self.refer_in(callee, frames, q);
+        for reference in &callee_refs {
+            let Ref::External(symbol, _) = reference else { continue };
+            if let Some(known) = self.env_read(symbol, at, frames, q) {
+                return known;
+            }
+            if let Some((inner, frames)) = self.passed_through(symbol, at, frames) {
+                return self.values_in(inner, &frames, q);
+            }
+            if let Some(known) = self.joined(symbol, at, frames, q) {
+                return known;
+            }
+        }
+        let facts = self.facts(at.file);
+        if let ExprKind::Attr(base, method) = *facts.kind(call.callee) {
+            let base = At { file: at.file, expr: base };
+            let method = facts.name(method).to_owned();
+            if let Some(known) = self.text_method(at, base, &method, frames, q) {
+                return known;
+            }
+        }
+        let mut out = Vec::new();
+        for reference in callee_refs {
+            match reference {
+                Ref::Function(file, id) => {
+                    let frame = Frame { function: (file, id), call: at, outer: frames.clone() };
+                    let inner = Some(Arc::new(frame));
+                    for &expr in self.facts(file).functions[id.0 as usize].returns.iter().take(MANY) {
+                        out.extend(self.values_in(At { file, expr }, &inner, q));
+                    }
+                }
+                Ref::Class(file, class) => out.push(Known {
+                    value: Value::Object(Ref::Instance(file, class, Some((at, frames.clone())))),
+                    steps: Vec::new(),
+                    origin: at,
+                }),
+                Ref::External(symbol, mut calls) if symbol.module != "?" => {
+                    calls.push((at, frames.clone()));
+                    let object = Ref::External(super::names::called(symbol), calls);
+                    out.push(Known { value: Value::Object(object), steps: Vec::new(), origin: at });
+                }
+                _ => {}
+            }
+        }
+        if out.is_empty() {
+            out.push(self.hole(at));
+        }
+        prefer_known(out)
+    }
+
+    /// `os.getenv("X", "default")`.
+    fn env_read(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let (entry, rule) = self.rules(symbol, RuleKind::EnvRead).find(|(e, r)| !e.env_read[*r as usize].map)?;
+        let rule = &entry.env_read[rule as usize];
+        if rule.fields {
+            return None;
+        }
+        let (name, name_frames) = self.argument(at, frames, &rule.name)?;
+        let name = self.text_in(name, &name_frames, q)?;
+        let mut steps = vec![self.step(at, format!("env `{name}`"))];
+        let default = self.argument(at, frames, &rule.default).and_then(|(default, frames)| {
+            let known = self.values_in(default, &frames, q);
+            known.into_iter().find_map(|known| known.literal_or_default().map(|text| (text, known.steps)))
+        });
+        let default = default.map(|(text, from)| {
+            let mut all = from;
+            all.append(&mut steps);
+            steps = all;
+            text
+        });
+        let piece = Piece::Env { name, default };
+        Some(vec![Known { value: Value::Text(vec![piece]), steps, origin: at }])
+    }
+
+    /// `urljoin(a, b)`, `new URL(path, base)`, `posixpath.join(a, b)`.
+    fn joined(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let name = symbol.tail.last()?.as_str();
+        let (base, path) = match (symbol.module.as_str(), name) {
+            ("urllib.parse" | "urlparse" | "requests.compat", "urljoin") => (0, 1),
+            ("" | "url", "URL") if !symbol.python => (1, 0),
+            ("posixpath" | "os.path", "join") => (0, 1),
+            _ => return None,
+        };
+        let argument = |index| self.argument(at, frames, &[ArgRef::Position(index)]);
+        let Some((path_at, path_frames)) = argument(path) else {
+            let (only, frames) = argument(base)?;
+            return Some(self.values_in(only, &frames, q));
+        };
+        let paths = self.values_in(path_at, &path_frames, q);
+        let Some((base_at, base_frames)) = argument(base) else { return Some(paths) };
+        let bases = self.values_in(base_at, &base_frames, q);
+        let mut out = Vec::new();
+        for base in &bases {
+            for path in &paths {
+                let (Value::Text(base_pieces), Value::Text(path_pieces)) = (&base.value, &path.value) else { continue };
+                let mut steps = base.steps.clone();
+                steps.extend(path.steps.iter().cloned());
+                steps.push(self.step(at, format!("`{name}`")));
+                let pieces = url::join(base_pieces, path_pieces);
+                out.push(Known { value: Value::Text(pieces), steps, origin: base.origin });
+            }
+        }
+        out.truncate(MANY);
+        Some(out)
+    }
+
+    /// Methods of text, dicts and lists.
+    fn text_method(&self, at: At, base: At, method: &str, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let map = |known: Vec<Known>, f: &dyn Fn(&str) -> String| {
+            let apply = |mut known: Known| {
+                if let Value::Text(pieces) = &mut known.value {
+                    for piece in pieces {
+                        match piece {
+                            Piece::Lit(text) => *text = f(text),
+                            Piece::Env { default: Some(text), .. } => *text = f(text),
+                            _ => {}
+                        }
+                    }
+                }
+                known
+            };
+            known.into_iter().map(apply).collect::<Vec<_>>()
+        };
+        let argument = |index, q: &mut Question| {
+            let (at, frames) = self.argument(at, frames, &[ArgRef::Position(index)])?;
+            self.text_in(at, &frames, q)
+        };
+        Some(match method {
+            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf" | "href"
+            | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
+                let known = self.values_in(base, frames, q);
+                match method {
+                    "strip" | "trim" if argument(0, q).is_none() => map(known, &|text| text.trim().to_owned()),
+                    "lower" | "toLowerCase" => map(known, &str::to_ascii_lowercase),
+                    "upper" => map(known, &str::to_ascii_uppercase),
+                    _ => known,
+                }
+            }
+            "rstrip" | "trimEnd" | "removesuffix" => {
+                let end = argument(0, q);
+                let mut known = self.values_in(base, frames, q);
+                for known in &mut known {
+                    if let Value::Text(pieces) = &mut known.value
+                        && let Some(Piece::Lit(text) | Piece::Env { default: Some(text), .. }) = pieces.last_mut()
+                    {
+                        let trimmed = match &end {
+                            Some(end) => text.trim_end_matches(end.as_str()),
+                            None => text.trim_end(),
+                        };
+                        *text = trimmed.to_owned();
+                    }
+                }
+                known
+            }
+            "lstrip" | "removeprefix" => self.values_in(base, frames, q),
+            "replace" | "replaceAll" => {
+                let known = self.values_in(base, frames, q);
+                match (argument(0, q), argument(1, q)) {
+                    (Some(from), Some(to)) if !from.is_empty() => map(known, &|text| text.replace(&from, &to)),
+                    // A pattern: what it removes is usually the slash at the end.
+                    _ => known,
+                }
+            }
+            "format" => self.format(at, base, frames, q)?,
+            "join" => {
+                let separator = self.text_in(base, frames, q);
+                let (list, separator) = match separator {
+                    Some(separator) => (self.argument(at, frames, &[ArgRef::Position(0)])?, separator),
+                    // JavaScript: `[a, b].join("/")`.
+                    None => ((base, frames.clone()), argument(0, q).unwrap_or(",".into())),
+                };
+                self.join_list(at, list, &separator, q)?
+            }
+            "concat" => {
+                let parts: Vec<ExprId> = self.call(at)?.args.iter().map(|arg| arg.value).collect();
+                let parts: Vec<ExprId> = [base.expr].into_iter().chain(parts).collect();
+                self.concat(at, &parts, frames, q)
+            }
+            "get" | "pop" | "setdefault" => {
+                let key = argument(0, q)?;
+                let found = self.element(&(base, frames.clone()), &key);
+                let default = || self.argument(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())]);
+                let (value, frames) = found.or_else(default)?;
+                self.values_in(value, &frames, q)
+            }
+            // `model.split("/")[1]` and the like say nothing that is sure.
+            _ => return None,
+        })
+    }
+
+    fn join_list(&self, at: At, list: (At, Frames), separator: &str, q: &mut Question) -> Option<Vec<Known>> {
+        let items = self.elements(list.0, &list.1);
+        if items.is_empty() {
+            return None;
+        }
+        let mut pieces = Vec::new();
+        let mut steps = Vec::new();
+        for (index, (item, frames)) in items.into_iter().enumerate() {
+            if index > 0 {
+                push_piece(&mut pieces, Piece::Lit(separator.to_owned()));
+            }
+            match self.values_in(item, &frames, q).into_iter().next() {
+                Some(Known { value: Value::Text(more), .. }) => {
+                    more.into_iter().for_each(|piece| push_piece(&mut pieces, piece));
+                }
+                _ => push_piece(&mut pieces, Piece::Hole(self.hole_name(item))),
+            }
+        }
+        steps.push(self.step(at, "`join`".into()));
+        Some(vec![Known { value: Value::Text(pieces), steps, origin: at }])
+    }
+
+    /// `"…{}…{name}".format(…)`.
+    fn format(&self, at: At, base: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let templates = self.values_in(base, frames, q);
+        let mut out = Vec::new();
+        for known in templates {
+            let Value::Text(template) = &known.value else { continue };
+            let mut pieces = Vec::new();
+            let mut steps = known.steps.clone();
+            let mut next = 0;
+            for piece in template {
+                let Piece::Lit(text) = piece else {
+                    push_piece(&mut pieces, piece.clone());
+                    continue;
+                };
+                let mut rest = text.as_str();
+                while let Some(open) = rest.find('{') {
+                    push_piece(&mut pieces, Piece::Lit(rest[..open].to_owned()));
+                    rest = &rest[open + 1..];
+                    if let Some(after) = rest.strip_prefix('{') {
+                        push_piece(&mut pieces, Piece::Lit("{".into()));
+                        rest = after;
+                        continue;
+                    }
+                    let Some(close) = rest.find('}') else { break };
+                    let field = rest[..close].split([':', '!']).next().unwrap_or("");
+                    rest = &rest[close + 1..];
+                    let place = match field.parse::<usize>() {
+                        Ok(index) => ArgRef::Position(index),
+                        Err(_) if field.is_empty() => {
+                            next += 1;
+                            ArgRef::Position(next - 1)
+                        }
+                        Err(_) => ArgRef::Name(field.split(['.', '[']).next().unwrap_or("").to_owned()),
+                    };
+                    let value = self.argument(at, frames, &[place]);
+                    match value.and_then(|(at, frames)| self.values_in(at, &frames, q).into_iter().next()) {
+                        Some(Known { value: Value::Text(more), steps: more_steps, .. }) => {
+                            steps.extend(more_steps);
+                            more.into_iter().for_each(|piece| push_piece(&mut pieces, piece));
+                        }
+                        _ => {
+                            let name = if field.is_empty() { "value" } else { field };
+                            push_piece(&mut pieces, Piece::Hole(name.to_owned()));
+                        }
+                    }
+                }
+                push_piece(&mut pieces, Piece::Lit(rest.replace("}}", "}")));
+            }
+            steps.truncate(16);
+            steps.push(self.step(at, "`format`".into()));
+            out.push(Known { value: Value::Text(pieces), steps, origin: known.origin });
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+/// Adjacent known text is one piece.
+fn push_piece(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), piece) {
+        (_, Piece::Lit(text)) if text.is_empty() => {}
+        (Some(Piece::Lit(last)), Piece::Lit(text)) => last.push_str(&text),
+        (_, piece) => pieces.push(piece),
+    }
+}
+
+/// Drops the entirely unknown where something is known.
+fn prefer_known(mut known: Vec<Known>) -> Vec<Known> {
+    let says = |k: &Known| match &k.value {
+        Value::Text(pieces) => !matches!(pieces[..], [Piece::Hole(_)]),
+        Value::Object(Ref::Unknown) | Value::Null => false,
+        Value::Object(_) => true,
+    };
+    if known.iter().any(says) {
+        known.retain(says);
+    }
+    known
+}

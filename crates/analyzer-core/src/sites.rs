@@ -1,0 +1,370 @@
+//! Every call that may matter, classified once; and every address that a call connects to.
+//!
+//! Detectors share this, never findings: what a call is, is decided here, so that no two of them can claim it.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::analysis::{Confidence, Step};
+use crate::facts::*;
+use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
+use crate::knowledge::schema::{ArgRef, RequestRule};
+use crate::resolve::url::{self, Address};
+use crate::resolve::{At, Frame, Frames, Known, Project, Ref, Value};
+
+/// A call of something outside the submitted files.
+pub struct Site {
+    /// The call.
+    pub at: At,
+    /// What is called.
+    pub symbol: Symbol,
+    /// Calls on the way: the constructor of the client that this is called on.
+    pub chain: Vec<(At, Frames)>,
+    /// Rules that name it, of one kind after the other.
+    pub hits: Vec<Hit>,
+}
+
+impl Site {
+    /// Hits of one kind.
+    pub fn hits(&self, kind: RuleKind) -> impl Iterator<Item = Hit> + '_ {
+        self.hits.iter().copied().filter(move |hit| hit.kind == kind)
+    }
+}
+
+/// A call that connects to an address given by the code.
+pub struct Outbound {
+    /// The call.
+    pub at: At,
+    /// The address inside the call.
+    pub url_at: At,
+    /// The address, as far as it is known.
+    pub address: Address,
+    /// HTTP method in upper case.
+    pub method: Option<String>,
+    /// What is called.
+    pub call: String,
+    /// The address is a connection's, not an HTTP URL.
+    pub connection: bool,
+    /// From the address's origin to the call.
+    pub steps: Vec<Step>,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The call whose arguments the address was read with.
+    pub frames: Frames,
+}
+
+/// What detectors are given.
+pub struct Context<'a> {
+    /// All files.
+    pub project: &'a Project<'a>,
+    /// All calls of known things.
+    pub sites: Vec<Site>,
+    /// All addresses.
+    pub outbound: Vec<Outbound>,
+    /// Names that calls are assigned to.
+    pub assigned: FxHashMap<At, String>,
+}
+
+impl<'a> Context<'a> {
+    /// Classifies every call.
+    pub fn new(project: &'a Project<'a>) -> Context<'a> {
+        let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> =
+            (0..project.files.len()).into_par_iter().map(|file| (sites_of(project, file), assigned(project, file))).collect();
+        let mut sites = Vec::new();
+        let mut names = FxHashMap::default();
+        for (of_file, assigned) in per_file {
+            sites.extend(of_file);
+            names.extend(assigned);
+        }
+        let mut cx = Context { project, sites, outbound: Vec::new(), assigned: names };
+        cx.outbound = cx.sites.par_iter().flat_map_iter(|site| cx.outbound_of(site)).collect();
+        cx
+    }
+
+    /// The site of a call.
+    pub fn site(&self, at: At) -> Option<&Site> {
+        let from = self.sites.partition_point(|site| site.at < at);
+        self.sites.get(from).filter(|site| site.at == at)
+    }
+
+    /// A step of evidence at an expression.
+    pub fn step(&self, at: At, what: impl Into<String>) -> Step {
+        Step { what: what.into(), file: self.project.path(at.file).to_owned(), line: self.project.line(at) }
+    }
+
+    /// The name that the code gives to the client of a call: `client` of `client.chat.completions.create(…)`, or the
+    /// variable that a constructor is assigned to.
+    pub fn variable(&self, at: At) -> String {
+        if let Some(name) = self.assigned.get(&at) {
+            return name.clone();
+        }
+        let facts = self.project.facts(at.file);
+        let Some(call) = facts.call(at.expr) else { return String::new() };
+        let mut expr = call.callee;
+        let mut last = None;
+        for _ in 0..64 {
+            match facts.kind(expr) {
+                ExprKind::Attr(base, sym) => {
+                    if matches!(facts.kind(*base), ExprKind::Name(own) if matches!(facts.name(*own), "self" | "this" | "cls")) {
+                        return facts.name(*sym).to_owned();
+                    }
+                    last = Some(*sym);
+                    expr = *base;
+                }
+                ExprKind::Name(sym) => return facts.name(*sym).to_owned(),
+                ExprKind::Call(index) => expr = facts.calls[*index as usize].callee,
+                _ => break,
+            }
+        }
+        last.map(|sym| facts.name(sym).to_owned()).unwrap_or_default()
+    }
+
+    /// The address that a client was given, with the one it has by itself: of the constructors on the way to a call,
+    /// the last that a client rule names.
+    pub fn client_of(&self, chain: &[(At, Frames)]) -> Option<(ClientSite, Hit)> {
+        chain.iter().rev().find_map(|(at, frames)| {
+            let site_hits = match self.site(*at) {
+                Some(site) => site.hits.clone(),
+                None => self.project.hits(self.callee(*at)?, frames).into_iter().map(|(hit, _)| hit).collect(),
+            };
+            let hit = site_hits.into_iter().filter(|hit| hit.kind == RuleKind::Client).find(|hit| self.applies(*hit, *at, frames))?;
+            Some((ClientSite { at: *at, frames: frames.clone() }, hit))
+        })
+    }
+
+    /// A client rule may hold only for some first arguments: `boto3.client("bedrock-runtime")`.
+    pub fn applies(&self, hit: Hit, at: At, frames: &Frames) -> bool {
+        let rule = &self.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        if rule.only.is_empty() {
+            return true;
+        }
+        let places = [ArgRef::Position(0), ArgRef::Name("service_name".into())];
+        let first = self.project.argument(at, frames, &places);
+        let text = first.and_then(|(at, frames)| self.project.text(at, &frames));
+        text.is_some_and(|text| rule.only.contains(&text))
+    }
+
+    fn callee(&self, at: At) -> Option<At> {
+        Some(At { file: at.file, expr: self.project.call(at)?.callee })
+    }
+
+    /// The addresses that a request goes to.
+    fn outbound_of(&self, site: &Site) -> Vec<Outbound> {
+        let mut out = Vec::new();
+        for hit in site.hits(RuleKind::Request) {
+            let rule = &self.project.knowledge.entry(hit.entry).request[hit.rule as usize];
+            for frames in self.contexts(site.at) {
+                self.request(site, rule, &frames, &mut out);
+            }
+            if !out.is_empty() {
+                break;
+            }
+        }
+        out
+    }
+
+    /// The calls that lead here: none when the function has no parameters or nobody calls it.
+    fn contexts(&self, at: At) -> Vec<Frames> {
+        let facts = self.project.facts(at.file);
+        let Some(function) = facts.function_of(at.expr) else { return vec![None] };
+        if facts.functions[function.0 as usize].params.is_empty() {
+            return vec![None];
+        }
+        let callers = self.project.callers(at.file, function);
+        if callers.is_empty() || callers.len() > 24 {
+            return vec![None];
+        }
+        let frame = |&call: &At| Some(Arc::new(Frame { function: (at.file, function), call, outer: None }));
+        callers.iter().map(frame).collect()
+    }
+
+    fn request(&self, site: &Site, rule: &RequestRule, frames: &Frames, out: &mut Vec<Outbound>) {
+        let project = self.project;
+        let url = project.argument(site.at, frames, &rule.url);
+        // A request object that was made elsewhere is counted there.
+        let bases = self.plain_bases(&site.chain);
+        let (url_at, known) = match url {
+            Some((url_at, url_frames)) => (url_at, project.values(url_at, &url_frames)),
+            None if !bases.is_empty() => {
+                let origin = bases[0].origin;
+                (site.at, vec![Known { value: Value::Text(Vec::new()), steps: Vec::new(), origin }])
+            }
+            None => return,
+        };
+        let method = self.method(site.at, rule, frames);
+        for known in known {
+            let Value::Text(pieces) = &known.value else { continue };
+            let direct = if rule.connection { connection(pieces) } else { url::parse(pieces) };
+            let addresses: Vec<(Address, Vec<Step>)> = match direct {
+                Some(address) => vec![(address, known.steps.clone())],
+                None => bases
+                    .iter()
+                    .filter_map(|base| {
+                        let Value::Text(base_pieces) = &base.value else { return None };
+                        let joined = append(base_pieces, pieces);
+                        let steps = base.steps.iter().chain(&known.steps).cloned().collect();
+                        Some((url::parse(&joined)?, steps))
+                    })
+                    .collect(),
+            };
+            for (address, mut steps) in addresses {
+                let call = site.symbol.display();
+                steps.push(self.step(site.at, format!("call of `{call}`")));
+                let resolved = !address.host.contains('{') && (!address.host.is_empty() || address.env.is_some());
+                let confidence = match (resolved, site.symbol.module == "?") {
+                    (true, false) => Confidence::High,
+                    (true, true) => Confidence::Medium,
+                    (false, _) => Confidence::Low,
+                };
+                out.push(Outbound {
+                    at: site.at,
+                    url_at,
+                    address,
+                    method: method.clone(),
+                    call,
+                    connection: rule.connection,
+                    steps,
+                    confidence,
+                    frames: frames.clone(),
+                });
+            }
+        }
+    }
+
+    /// Addresses that the client of a call was constructed with.
+    fn plain_bases(&self, chain: &[(At, Frames)]) -> Vec<Known> {
+        let Some((client, hit)) = self.client_of(chain) else { return Vec::new() };
+        let rule = &self.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        match self.project.argument(client.at, &client.frames, &rule.base) {
+            Some((at, frames)) => self.project.values(at, &frames),
+            None => Vec::new(),
+        }
+    }
+
+    fn method(&self, at: At, rule: &RequestRule, frames: &Frames) -> Option<String> {
+        if let Some(method) = &rule.method {
+            return Some(method.clone());
+        }
+        if let Some((at, frames)) = self.project.argument(at, frames, &rule.method_arg) {
+            let text = self.project.text(at, &frames)?.to_ascii_uppercase();
+            let plausible = !text.is_empty() && text.len() <= 12 && text.chars().all(|c| c.is_ascii_alphabetic());
+            return plausible.then_some(text);
+        }
+        if rule.connection {
+            return None;
+        }
+        let has_body = self.project.argument(at, frames, &rule.body).is_some();
+        Some(if has_body { "POST" } else { "GET" }.into())
+    }
+
+    /// The providers and services whose host an address has.
+    pub fn owners(&self, address: &Address) -> impl Iterator<Item = (Folder, u32)> + '_ {
+        let known = &self.project.knowledge;
+        known.by_host(&address.host, &address.path).into_iter().map(|entry| (known.folder(entry), entry))
+    }
+}
+
+/// Where a client was constructed.
+pub struct ClientSite {
+    /// The constructor's call.
+    pub at: At,
+    /// The frames its arguments are read in.
+    pub frames: Frames,
+}
+
+/// A base with a path behind it, as HTTP clients join them.
+fn append(base: &[crate::resolve::Piece], path: &[crate::resolve::Piece]) -> Vec<crate::resolve::Piece> {
+    use crate::resolve::Piece;
+    let mut out = base.to_vec();
+    let ends = |piece: Option<&Piece>| match piece {
+        Some(Piece::Lit(text)) | Some(Piece::Env { default: Some(text), .. }) => text.ends_with('/'),
+        _ => false,
+    };
+    let starts = matches!(path.first(), Some(Piece::Lit(text)) if text.starts_with('/'));
+    let mut rest = path.to_vec();
+    match (ends(out.last()), starts) {
+        (true, true) => {
+            if let Some(Piece::Lit(text)) = rest.first_mut() {
+                text.remove(0);
+            }
+        }
+        (false, false) if !path.is_empty() => out.push(Piece::Lit("/".into())),
+        _ => {}
+    }
+    out.extend(rest);
+    out
+}
+
+/// A data source name, or a bare host.
+fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
+    use crate::resolve::Piece;
+    if let Some(address) = url::parse(pieces).filter(|a| !a.host.is_empty() || a.env.is_some()) {
+        return Some(address);
+    }
+    let text: String = match pieces {
+        [Piece::Lit(text)] => text.clone(),
+        [Piece::Env { name, default: Some(text) }] => {
+            let host = text.to_ascii_lowercase();
+            return Some(Address { host, env: Some(name.clone()), default: Some(text.clone()), ..Address::default() });
+        }
+        _ => return None,
+    };
+    let host_like = text.contains('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_".contains(c));
+    host_like.then(|| Address { host: text.to_ascii_lowercase(), ..Address::default() })
+}
+
+fn sites_of(project: &Project, file: usize) -> Vec<Site> {
+    let facts = project.facts(file);
+    let mut sites = Vec::new();
+    for call in &facts.calls {
+        let callee = At { file, expr: call.callee };
+        let at = At { file, expr: call.expr };
+        let mut best: Option<Site> = None;
+        for reference in project.refer(callee, &None) {
+            let Ref::External(mut symbol, chain) = reference else { continue };
+            if symbol.module == "?" {
+                symbol.python = project.files[file].source.language.is_python();
+            }
+            let hits = project.knowledge.lookup(&symbol);
+            match &mut best {
+                None => best = Some(Site { at, symbol, chain, hits }),
+                // Branches: `client = OpenAI() if x else Groq()`. Each branch's rules count.
+                Some(site) => {
+                    if site.hits.is_empty() && !hits.is_empty() {
+                        *site = Site { at, symbol, chain, hits };
+                    } else {
+                        let new = hits.into_iter().filter(|hit| !site.hits.contains(hit)).collect::<Vec<_>>();
+                        if !new.is_empty() {
+                            sites.push(Site { at, symbol, chain, hits: new });
+                        }
+                    }
+                }
+            }
+        }
+        sites.extend(best);
+    }
+    sites.sort_by_key(|site| site.at);
+    sites
+}
+
+/// The names that calls of a file are assigned to.
+fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
+    let facts = project.facts(file);
+    let mut names = FxHashMap::default();
+    for ((_, sym), bindings) in &facts.bindings {
+        for binding in bindings {
+            if let Bound::Expr(expr) = binding.value
+                && matches!(facts.kind(expr), ExprKind::Call(_))
+            {
+                let name = facts.name(*sym).to_owned();
+                let slot = names.entry(At { file, expr }).or_insert_with(|| name.clone());
+                if name < *slot {
+                    *slot = name; // The same whatever the order of the map.
+                }
+            }
+        }
+    }
+    names
+}
