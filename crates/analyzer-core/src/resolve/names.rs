@@ -200,8 +200,7 @@ impl Project<'_> {
             return vec![this];
         }
         let arguments = self.arguments_of_param(file, id, index, frames);
-        let mut refs: Vec<Ref> =
-            arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
+        let mut refs: Vec<Ref> = arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
         refs = self.prefer_known(refs);
         let known = refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r));
         let param = self.facts(file).functions[id.0 as usize].params[index as usize];
@@ -223,7 +222,10 @@ impl Project<'_> {
         let function = &facts.functions[id.0 as usize];
         let class = function.class?;
         let decorated = |name: &str| {
-            function.decorators.iter().any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
+            function
+                .decorators
+                .iter()
+                .any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
         };
         if decorated("staticmethod") {
             return None;
@@ -233,7 +235,13 @@ impl Project<'_> {
     }
 
     /// The arguments that a parameter may have been given, and its default.
-    pub(super) fn arguments_of_param(&self, file: usize, id: FunctionId, index: u32, frames: &Frames) -> Vec<(At, Frames)> {
+    pub(super) fn arguments_of_param(
+        &self,
+        file: usize,
+        id: FunctionId,
+        index: u32,
+        frames: &Frames,
+    ) -> Vec<(At, Frames)> {
         let facts = self.facts(file);
         let function = &facts.functions[id.0 as usize];
         let param = function.params[index as usize];
@@ -446,9 +454,9 @@ impl Project<'_> {
         }
         let refs = match base {
             Ref::External(symbol, calls) => vec![Ref::External(extend(symbol, name), calls)],
-            Ref::Module(file) => self.module_member(file, name, q).unwrap_or_else(|| {
-                if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }
-            }),
+            Ref::Module(file) => self
+                .module_member(file, name, q)
+                .unwrap_or_else(|| if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }),
             Ref::Package(file, path) => {
                 let path = format!("{path}.{name}");
                 match self.modules.resolve_python(self.path(file), &path, None) {
@@ -532,7 +540,13 @@ impl Project<'_> {
     }
 
     /// What constructions of a class give to a field by name.
-    pub(super) fn given_fields(&self, file: usize, class: ClassId, name: &str, made: Option<&(At, Frames)>) -> Vec<(At, Frames)> {
+    pub(super) fn given_fields(
+        &self,
+        file: usize,
+        class: ClassId,
+        name: &str,
+        made: Option<&(At, Frames)>,
+    ) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
             let the_call = facts.call(call.expr)?;
@@ -676,7 +690,8 @@ fn select(
         let info = facts.blocks[block.0 as usize];
         info.scope == scope && info.parent.is_none_or(|parent| facts.blocks[parent.0 as usize].scope != scope)
     };
-    let mut candidates: Vec<&Binding> = bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
+    let mut candidates: Vec<&Binding> =
+        bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
     if candidates.is_empty() {
         candidates = bindings.iter().collect();
     }

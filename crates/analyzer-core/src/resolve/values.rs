@@ -151,7 +151,9 @@ impl Project<'_> {
                     let call = &facts.calls[*index as usize];
                     // `quote(city)`, `encodeURIComponent(id)`, `str(id)`: what is wrapped tells more.
                     match (call.args.first(), facts.kind(call.callee)) {
-                        (Some(arg), ExprKind::Name(_)) if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
+                        (Some(arg), ExprKind::Name(_))
+                            if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) =>
+                        {
                             expr = arg.value;
                         }
                         _ => expr = call.callee,
@@ -280,7 +282,9 @@ impl Project<'_> {
         for known in firsts {
             match &known.value {
                 Value::Text(pieces) => match &pieces[..] {
-                    [Piece::Env { name, default: None }] => envs.push((name.clone(), known.steps.clone(), known.origin)),
+                    [Piece::Env { name, default: None }] => {
+                        envs.push((name.clone(), known.steps.clone(), known.origin))
+                    }
                     [Piece::Lit(text)] if text.is_empty() => needs_second = true,
                     [Piece::Hole(_)] => needs_second = true,
                     _ => out.push(known),
@@ -436,7 +440,14 @@ impl Project<'_> {
     }
 
     /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
-    fn field_value(&self, file: usize, class: ClassId, made: Option<&(At, Frames)>, key: &str, q: &mut Question) -> Vec<Known> {
+    fn field_value(
+        &self,
+        file: usize,
+        class: ClassId,
+        made: Option<&(At, Frames)>,
+        key: &str,
+        q: &mut Question,
+    ) -> Vec<Known> {
         let facts = self.facts(file);
         let info = &facts.classes[class.0 as usize];
         let bindings = facts.bindings_named(info.scope, key);
@@ -469,7 +480,11 @@ impl Project<'_> {
                 }
                 Bound::Annotation(expr) if from_env => {
                     let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
-                    out.push(self.text_known(At { file, expr }, vec![piece], &format!("env `{}`", key.to_ascii_uppercase())));
+                    out.push(self.text_known(
+                        At { file, expr },
+                        vec![piece],
+                        &format!("env `{}`", key.to_ascii_uppercase()),
+                    ));
                 }
                 _ => {}
             }
@@ -503,7 +518,8 @@ impl Project<'_> {
 
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
     fn parsed_option(&self, call: At, symbol: &Symbol, key: &str) -> Vec<Known> {
-        let parses = symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+        let parses =
+            symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
         if !parses {
             return Vec::new();
         }
@@ -662,8 +678,8 @@ impl Project<'_> {
             self.text_in(at, &frames, q)
         };
         Some(match method {
-            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf" | "href"
-            | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
+            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf"
+            | "href" | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
                 let known = self.values_in(base, frames, q);
                 match method {
                     "strip" | "trim" if argument(0, q).is_none() => map(known, &|text| text.trim().to_owned()),
