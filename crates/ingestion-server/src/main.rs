@@ -11,6 +11,9 @@ use ingestion_server::web::keys::SHORTEST;
 use ingestion_server::web::{Keys, Settings, World, log, serve};
 use ingestion_server::{Config, Ingestion};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The analyzer of AI agents over HTTP.
 #[derive(Debug, Parser)]
 #[command(version)]
