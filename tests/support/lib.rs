@@ -1,1 +1,4 @@
-//! Support for tests that span crates.
+//! Support for tests and chores that span crates.
+
+pub mod labels;
+pub mod score;

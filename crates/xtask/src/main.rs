@@ -1,6 +1,7 @@
 //! The workspace's chores: `cargo xtask <chore>`, one file each.
 
 mod run;
+mod score;
 mod test;
 
 use std::process::ExitCode;
@@ -18,11 +19,14 @@ struct Flags {
 enum Chore {
     /// Install what the tests need, and run them all.
     Test(test::Flags),
+    /// Compare the analyzer with labels made by reading.
+    Score(score::Flags),
 }
 
 fn main() -> ExitCode {
     let done = match Flags::parse().chore {
         Chore::Test(flags) => test::run(&flags),
+        Chore::Score(flags) => score::run(&flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

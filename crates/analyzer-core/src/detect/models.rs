@@ -31,9 +31,7 @@ pub fn detect(cx: &Context) -> Vec<Usage> {
     let mut usages: Vec<Usage> = cx.sites.iter().flat_map(|site| of_site(cx, site)).collect();
     usages.extend(cx.outbound.iter().filter_map(|outbound| of_request(cx, outbound)));
     usages.sort_by(|a, b| key(&a.usage).cmp(&key(&b.usage)));
-    usages.dedup_by(|a, b| {
-        key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host)
-    });
+    usages.dedup_by(|a, b| key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host));
     usages
 }
 
@@ -61,10 +59,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
             })
         })
     };
-    let chosen = hits
-        .iter()
-        .find(imported)
-        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first()));
+    let chosen = hits.iter().find(imported).or_else(|| {
+        hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first())
+    });
     chosen.copied().into_iter().collect()
 }
 
@@ -108,11 +105,7 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             Value::Null => Model::Absent,
             Value::Text(_) => {
                 let is_unknown = known.template().is_some_and(|t| t.starts_with('{')) && known.env().is_none();
-                if is_unknown && rule.optional && stands_for_object(cx, at) {
-                    Model::Object
-                } else {
-                    Model::Given(known)
-                }
+                if is_unknown && rule.optional && stands_for_object(cx, at) { Model::Object } else { Model::Given(known) }
             }
         });
     }
@@ -184,10 +177,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             (name, known.env().is_some() && known.is_resolved())
         }
     };
-    if rule.optional
-        && name.is_none()
-        && matches!(model, Model::Given(known) if known.env().is_none() && known.steps.is_empty())
-    {
+    if rule.optional && name.is_none() && matches!(model, Model::Given(known) if known.env().is_none() && known.steps.is_empty()) {
         // An agent whose model nobody knows: it may as well be an object.
         confidence = Confidence::Low;
     }
@@ -223,8 +213,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             None
         }
         Base::Given(address, base_steps) => {
-            let known =
-                owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
+            let known = owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
             match known {
                 Some(entry) => {
                     provider.clone_from(&entry.id);
@@ -300,11 +289,7 @@ pub fn is_gateway(entry: &Entry) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.starts_with("127.")
-        || host == "0.0.0.0"
-        || host == "::1"
-        || host == "host.docker.internal"
+    host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "::1" || host == "host.docker.internal"
 }
 
 /// `api.acme.ai` is `acme`: the label in front of the public suffix.
@@ -389,8 +374,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let mut evidence = model_steps;
     evidence.extend(outbound.steps.iter().cloned());
     let host = outbound.address.bare_host().to_owned();
-    let host =
-        url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
+    let host = url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
     let usage = ModelUsage {
         role,
         model,
@@ -432,11 +416,8 @@ pub fn is_model_endpoint(cx: &Context, outbound: &Outbound) -> bool {
 /// `"model"` in the body of a request: a dict, or JSON made of one, among the arguments.
 fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
     let Some(call) = cx.project.call(outbound.at) else { return (None, false, Vec::new()) };
-    let mut work: Vec<(At, Frames, u32)> = call
-        .args
-        .iter()
-        .map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0))
-        .collect();
+    let mut work: Vec<(At, Frames, u32)> =
+        call.args.iter().map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0)).collect();
     while let Some((at, frames, depth)) = work.pop() {
         if depth > 5 {
             continue;
@@ -457,19 +438,13 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             if let Ref::External(_, calls) = &reference {
                 for (call, frames) in calls {
                     let Some(the_call) = cx.project.call(*call) else { continue };
-                    work.extend(
-                        the_call
-                            .args
-                            .iter()
-                            .map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)),
-                    );
+                    work.extend(the_call.args.iter().map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)));
                 }
             }
             if let Ref::Expr(to, frames) = reference {
                 if let ExprKind::Dict(_) = cx.project.facts(to.file).kind(to.expr) {
                     let pairs = cx.project.pairs(to, &frames);
-                    let body =
-                        pairs.into_iter().filter(|(key, ..)| matches!(key.as_deref(), Some("body" | "data" | "json")));
+                    let body = pairs.into_iter().filter(|(key, ..)| matches!(key.as_deref(), Some("body" | "data" | "json")));
                     work.extend(body.map(|(_, at, frames)| (at, frames, depth + 1)));
                 } else if to != at {
                     work.push((to, frames, depth + 1));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::knowledge::index::{Folder, RuleKind};
@@ -50,8 +51,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
         for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
             let entry = cx.project.knowledge.entry(hit.entry);
             let rule = &entry.service[hit.rule as usize];
-            let template =
-                rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+            let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
             let names = match template.contains("{}") {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
@@ -188,8 +188,7 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     }
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
-    let site =
-        CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
+    let site = CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
     found.add(Tool {
         name,
         kind,
@@ -253,18 +252,7 @@ pub fn name_of_variable(variable: &str) -> String {
             for start in ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "PUBLIC_"] {
                 name = name.strip_prefix(start).unwrap_or(name);
             }
-            let ends = [
-                "_BASE_URL",
-                "_BASEURL",
-                "_BASE_URI",
-                "_URL",
-                "_URI",
-                "_ENDPOINT",
-                "_HOST",
-                "_ADDRESS",
-                "_BASE",
-                "_DSN",
-            ];
+            let ends = ["_BASE_URL", "_BASEURL", "_BASE_URI", "_URL", "_URI", "_ENDPOINT", "_HOST", "_ADDRESS", "_BASE", "_DSN"];
             ends.iter().find_map(|end| name.strip_suffix(end)).filter(|rest| !rest.is_empty()).unwrap_or(name)
         }
     };
@@ -280,14 +268,13 @@ pub fn name_of_host(host: &str) -> String {
     }
     // Two-part suffixes such as `co.uk`.
     let second = labels[labels.len() - 2];
-    let short = labels.len() > 2
-        && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second)
-        && labels[labels.len() - 1].len() == 2;
+    let short = labels.len() > 2 && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second) && labels[labels.len() - 1].len() == 2;
     let end = labels.len() - if short { 3 } else { 2 };
     let (name, before) = (labels[end], &labels[..end]);
     let parts: Vec<&str> = [name].into_iter().chain(before.iter().copied()).collect();
     parts.join("-").replace('_', "-")
 }
+
 
 #[cfg(test)]
 mod tests {

@@ -239,8 +239,7 @@ impl Knowledge {
         // `client.with_options(…).chat.completions.create`: calls on the way that give the same thing back.
         let last = symbol.tail.len() - 1;
         let fluent = |(at, part): (usize, &String)| {
-            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase))
-                .then(|| part.clone())
+            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase)).then(|| part.clone())
         };
         let tail: Vec<String> = symbol.tail.iter().enumerate().filter_map(fluent).collect();
         if tail.len() == symbol.tail.len() {
@@ -319,9 +318,7 @@ impl Pattern {
             Some(rest) => !self.module.is_empty() && rest.starts_with(separator),
             None => false,
         };
-        module
-            && (self.tail_is(&symbol.tail)
-                || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
+        module && (self.tail_is(&symbol.tail) || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
     }
 
     fn tail_is(&self, tail: &[String]) -> bool {
@@ -331,10 +328,7 @@ impl Pattern {
     /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
     fn has_suffix(&self, symbol: &Symbol) -> bool {
         let (n, own) = (symbol.tail.len(), self.tail.len());
-        n >= 2
-            && own > n
-            && self.tail[own - n..] == symbol.tail[..]
-            && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
+        n >= 2 && own > n && self.tail[own - n..] == symbol.tail[..] && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
     }
 }
 

@@ -127,8 +127,13 @@ impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
-        let mut project =
-            Project { files, knowledge, modules, callers: FxHashMap::default(), constructions: FxHashMap::default() };
+        let mut project = Project {
+            files,
+            knowledge,
+            modules,
+            callers: FxHashMap::default(),
+            constructions: FxHashMap::default(),
+        };
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
             .map(|file| {
@@ -224,26 +229,29 @@ impl<'a> Project<'a> {
 
     /// The expression that stands at one of these places of a call; the first that is given counts.
     pub fn argument(&self, call: At, frames: &Frames, places: &[ArgRef]) -> Option<(At, Frames)> {
-        places.iter().find_map(|place| self.argument_at(call, frames, place))
+        self.argument_in(call, frames, places, &mut Question::new())
     }
 
-    fn argument_at(&self, at: At, frames: &Frames, place: &ArgRef) -> Option<(At, Frames)> {
+    fn argument_in(&self, call: At, frames: &Frames, places: &[ArgRef], q: &mut Question) -> Option<(At, Frames)> {
+        places.iter().find_map(|place| self.argument_at(call, frames, place, q))
+    }
+
+    fn argument_at(&self, at: At, frames: &Frames, place: &ArgRef, q: &mut Question) -> Option<(At, Frames)> {
         let facts = self.facts(at.file);
         let call = facts.call(at.expr)?;
         match place {
             ArgRef::Position(wanted) => {
                 let positional = call.args.iter().filter(|arg| arg.name.is_none());
                 let arg = positional.clone().nth(*wanted)?;
-                let spread_before =
-                    positional.take(*wanted + 1).any(|a| matches!(facts.kind(a.value), ExprKind::Spread(_)));
+                let spread_before = positional.take(*wanted + 1).any(|a| matches!(facts.kind(a.value), ExprKind::Spread(_)));
                 (!spread_before).then(|| (At { file: at.file, expr: arg.value }, frames.clone()))
             }
             ArgRef::Name(path) => {
                 let mut parts = path.split('.');
                 let first = parts.next()?;
-                let mut found = self.named_argument(at, frames, call, first)?;
+                let mut found = self.named_argument(at, frames, call, first, q)?;
                 for part in parts {
-                    found = self.element(&found, part)?;
+                    found = self.element_in(&found, part, q)?;
                 }
                 Some(found)
             }
@@ -251,7 +259,14 @@ impl<'a> Project<'a> {
     }
 
     /// Keyword argument, key of an object argument, or key of something spread into the call.
-    fn named_argument(&self, at: At, frames: &Frames, call: &Call, name: &str) -> Option<(At, Frames)> {
+    fn named_argument(
+        &self,
+        at: At,
+        frames: &Frames,
+        call: &Call,
+        name: &str,
+        q: &mut Question,
+    ) -> Option<(At, Frames)> {
         let facts = self.facts(at.file);
         let here = |expr| (At { file: at.file, expr }, frames.clone());
         for arg in &call.args {
@@ -266,7 +281,7 @@ impl<'a> Project<'a> {
                 _ if python => continue,
                 _ => here(arg.value),
             };
-            if let Some(found) = self.element(&holder, name) {
+            if let Some(found) = self.element_in(&holder, name, q) {
                 return Some(found);
             }
         }
@@ -275,14 +290,22 @@ impl<'a> Project<'a> {
 
     /// The value at a key of a literal dict or object, or at an index of a list, however many names away it stands.
     pub fn element(&self, holder: &(At, Frames), key: &str) -> Option<(At, Frames)> {
-        self.refer(holder.0, &holder.1).into_iter().find_map(|reference| match reference {
-            Ref::Expr(at, frames) => self.literal_element(at, &frames, key),
+        self.element_in(holder, key, &mut Question::new())
+    }
+
+    fn element_in(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
+            Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
             _ => None,
         })
     }
 
     /// Keys and values of a literal dict or object, spreads included.
     pub fn pairs(&self, at: At, frames: &Frames) -> Vec<(Option<String>, At, Frames)> {
+        self.pairs_in(at, frames, &mut Question::new())
+    }
+
+    fn pairs_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<(Option<String>, At, Frames)> {
         let mut pairs = Vec::new();
         let mut work = vec![(at, frames.clone(), 0)];
         while let Some((at, frames, depth)) = work.pop() {
@@ -295,12 +318,12 @@ impl<'a> Project<'a> {
                         let text = match facts.kind(key) {
                             ExprKind::Text(text) => Some(text.to_string()),
                             ExprKind::Number(text) => Some(text.to_string()),
-                            _ => self.text(At { file: at.file, expr: key }, &frames),
+                            _ => self.text_in(At { file: at.file, expr: key }, &frames, q),
                         };
                         pairs.push((text, value, frames.clone()));
                     }
                     None if depth < 4 => {
-                        for reference in self.refer(value, &frames) {
+                        for reference in self.refer_in(value, &frames, q) {
                             if let Ref::Expr(at, frames) = reference {
                                 work.push((at, frames, depth + 1));
                             }
@@ -313,10 +336,10 @@ impl<'a> Project<'a> {
         pairs
     }
 
-    fn literal_element(&self, at: At, frames: &Frames, key: &str) -> Option<(At, Frames)> {
+    fn literal_element(&self, at: At, frames: &Frames, key: &str, q: &mut Question) -> Option<(At, Frames)> {
         match self.facts(at.file).kind(at.expr) {
             ExprKind::Dict(_) => {
-                let pairs = self.pairs(at, frames);
+                let pairs = self.pairs_in(at, frames, q);
                 pairs.into_iter().find(|(k, ..)| k.as_deref() == Some(key)).map(|(_, at, frames)| (at, frames))
             }
             ExprKind::List(items) => {
@@ -336,6 +359,10 @@ impl<'a> Project<'a> {
 
     /// Elements of a literal list or of the values of a literal dict, spreads and concatenations included.
     pub fn elements(&self, at: At, frames: &Frames) -> Vec<(At, Frames)> {
+        self.elements_in(at, frames, &mut Question::new())
+    }
+
+    fn elements_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<(At, Frames)> {
         let mut out = Vec::new();
         let mut work = vec![(at, frames.clone(), 0)];
         while let Some((at, frames, depth)) = work.pop() {
@@ -360,7 +387,7 @@ impl<'a> Project<'a> {
                     work.push((here(*a), frames.clone(), depth + 1));
                 }
                 _ => {
-                    for reference in self.refer(at, &frames) {
+                    for reference in self.refer_in(at, &frames, q) {
                         match reference {
                             Ref::Expr(to, frames) if to != at => work.push((to, frames, depth + 1)),
                             _ => {}

@@ -52,7 +52,7 @@ impl Project<'_> {
                 let mut refs = Vec::new();
                 for holder in holders {
                     if let Ref::Expr(list, list_frames) = holder {
-                        for (item, frames) in self.elements(list, &list_frames).into_iter().take(MANY) {
+                        for (item, frames) in self.elements_in(list, &list_frames, q).into_iter().take(MANY) {
                             refs.extend(self.refer_in(item, &frames, q));
                         }
                     }
@@ -199,8 +199,9 @@ impl Project<'_> {
         if let Some(this) = self.own_parameter(file, id, index) {
             return vec![this];
         }
-        let arguments = self.arguments_of_param(file, id, index, frames);
-        let mut refs: Vec<Ref> = arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
+        let arguments = self.arguments_of_param(file, id, index, frames, q);
+        let mut refs: Vec<Ref> =
+            arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
         refs = self.prefer_known(refs);
         let known = refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r));
         let param = self.facts(file).functions[id.0 as usize].params[index as usize];
@@ -222,10 +223,7 @@ impl Project<'_> {
         let function = &facts.functions[id.0 as usize];
         let class = function.class?;
         let decorated = |name: &str| {
-            function
-                .decorators
-                .iter()
-                .any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
+            function.decorators.iter().any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
         };
         if decorated("staticmethod") {
             return None;
@@ -235,13 +233,7 @@ impl Project<'_> {
     }
 
     /// The arguments that a parameter may have been given, and its default.
-    pub(super) fn arguments_of_param(
-        &self,
-        file: usize,
-        id: FunctionId,
-        index: u32,
-        frames: &Frames,
-    ) -> Vec<(At, Frames)> {
+    pub(super) fn arguments_of_param(&self, file: usize, id: FunctionId, index: u32, frames: &Frames, q: &mut Question) -> Vec<(At, Frames)> {
         let facts = self.facts(file);
         let function = &facts.functions[id.0 as usize];
         let param = function.params[index as usize];
@@ -249,7 +241,7 @@ impl Project<'_> {
         let mut at_frame = frames.as_ref();
         while let Some(frame) = at_frame {
             if frame.function == (file, id) {
-                let given = self.given(frame.call, &frame.outer, file, id, index);
+                let given = self.given(frame.call, &frame.outer, file, id, index, q);
                 return given.or(default).into_iter().collect();
             }
             at_frame = frame.outer.as_ref();
@@ -258,7 +250,7 @@ impl Project<'_> {
         let callers = self.callers(file, id);
         let mut omitted = callers.is_empty();
         for &call in callers.iter().take(MANY * 2) {
-            match self.given(call, &None, file, id, index) {
+            match self.given(call, &None, file, id, index, q) {
                 Some(argument) => arguments.push(argument),
                 None => omitted = true,
             }
@@ -270,7 +262,7 @@ impl Project<'_> {
     }
 
     /// The argument that a call gives to a parameter.
-    fn given(&self, call: At, frames: &Frames, file: usize, id: FunctionId, index: u32) -> Option<(At, Frames)> {
+    fn given(&self, call: At, frames: &Frames, file: usize, id: FunctionId, index: u32, q: &mut Question) -> Option<(At, Frames)> {
         let caller = self.facts(call.file);
         let function = &self.facts(file).functions[id.0 as usize];
         let param = function.params.get(index as usize)?;
@@ -284,7 +276,7 @@ impl Project<'_> {
             }
             for arg in the_call.args.iter().filter(|arg| arg.name.is_none()) {
                 if let (true, ExprKind::Spread(inner)) = (self.is_python(call.file), caller.kind(arg.value))
-                    && let Some(found) = self.element(&here(*inner), name)
+                    && let Some(found) = self.element_in(&here(*inner), name, q)
                 {
                     return Some(found);
                 }
@@ -454,9 +446,9 @@ impl Project<'_> {
         }
         let refs = match base {
             Ref::External(symbol, calls) => vec![Ref::External(extend(symbol, name), calls)],
-            Ref::Module(file) => self
-                .module_member(file, name, q)
-                .unwrap_or_else(|| if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }),
+            Ref::Module(file) => self.module_member(file, name, q).unwrap_or_else(|| {
+                if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }
+            }),
             Ref::Package(file, path) => {
                 let path = format!("{path}.{name}");
                 match self.modules.resolve_python(self.path(file), &path, None) {
@@ -466,7 +458,7 @@ impl Project<'_> {
             }
             Ref::Class(file, class) => self.class_member(file, class, name, None, q),
             Ref::Instance(file, class, made) => self.class_member(file, class, name, Some(made), q),
-            Ref::Expr(at, frames) => match self.literal_element(at, &frames, name) {
+            Ref::Expr(at, frames) => match self.literal_element(at, &frames, name, q) {
                 Some((at, frames)) => self.refer_in(at, &frames, q),
                 // `Model.GPT.value`: the value of a constant is itself.
                 None if name == "value" => vec![Ref::Expr(at, frames)],
@@ -540,13 +532,7 @@ impl Project<'_> {
     }
 
     /// What constructions of a class give to a field by name.
-    pub(super) fn given_fields(
-        &self,
-        file: usize,
-        class: ClassId,
-        name: &str,
-        made: Option<&(At, Frames)>,
-    ) -> Vec<(At, Frames)> {
+    pub(super) fn given_fields(&self, file: usize, class: ClassId, name: &str, made: Option<&(At, Frames)>) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
             let the_call = facts.call(call.expr)?;
@@ -598,16 +584,16 @@ impl Project<'_> {
         match base {
             Ref::Expr(at, holder_frames) => {
                 let key = self.text_in(key, frames, q);
-                let found = key.and_then(|key| self.literal_element(at, &holder_frames, &key));
+                let found = key.and_then(|key| self.literal_element(at, &holder_frames, &key, q));
                 match found {
                     Some((at, frames)) => self.refer_in(at, &frames, q),
                     None => {
                         // The key is not known: any of the values.
                         let all: Vec<(At, Frames)> = match self.facts(at.file).kind(at.expr) {
                             ExprKind::Dict(_) => {
-                                self.pairs(at, &holder_frames).into_iter().map(|(_, at, f)| (at, f)).collect()
+                                self.pairs_in(at, &holder_frames, q).into_iter().map(|(_, at, f)| (at, f)).collect()
                             }
-                            ExprKind::List(_) => self.elements(at, &holder_frames),
+                            ExprKind::List(_) => self.elements_in(at, &holder_frames, q),
                             _ => Vec::new(),
                         };
                         all.into_iter().take(MANY).flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect()
@@ -637,7 +623,7 @@ impl Project<'_> {
         for callee in callees {
             match callee {
                 Ref::External(symbol, mut calls) => {
-                    if let Some((place, frames)) = self.passed_through(&symbol, at, frames) {
+                    if let Some((place, frames)) = self.passed_through(&symbol, at, frames, q) {
                         refs.extend(self.refer_in(place, &frames, q));
                         continue;
                     }
@@ -671,10 +657,10 @@ impl Project<'_> {
     }
 
     /// The argument that a call gives back unchanged, if it is known to.
-    pub(super) fn passed_through(&self, symbol: &Symbol, call: At, frames: &Frames) -> Option<(At, Frames)> {
+    pub(super) fn passed_through(&self, symbol: &Symbol, call: At, frames: &Frames, q: &mut Question) -> Option<(At, Frames)> {
         let mut rules = self.rules(symbol, RuleKind::Passthrough);
         let (entry, rule) = rules.next()?;
-        self.argument(call, frames, &entry.passthrough[rule as usize].value)
+        self.argument_in(call, frames, &entry.passthrough[rule as usize].value, q)
     }
 }
 
@@ -690,8 +676,7 @@ fn select(
         let info = facts.blocks[block.0 as usize];
         info.scope == scope && info.parent.is_none_or(|parent| facts.blocks[parent.0 as usize].scope != scope)
     };
-    let mut candidates: Vec<&Binding> =
-        bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
+    let mut candidates: Vec<&Binding> = bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
     if candidates.is_empty() {
         candidates = bindings.iter().collect();
     }

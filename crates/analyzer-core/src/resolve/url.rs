@@ -138,13 +138,8 @@ pub fn is_external(host: &str) -> bool {
     }
     if let Ok(ip) = bare.parse::<std::net::Ipv4Addr>() {
         let shared = ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]);
-        return !(ip.is_private()
-            || ip.is_loopback()
-            || ip.is_link_local()
-            || ip.is_unspecified()
-            || ip.is_broadcast()
-            || ip.is_documentation()
-            || shared);
+        return !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast()
+            || ip.is_documentation() || shared);
     }
     if bare.contains(':') {
         return match bare.parse::<std::net::Ipv6Addr>() {
@@ -153,21 +148,7 @@ pub fn is_external(host: &str) -> bool {
         };
     }
     let Some((_, last)) = bare.rsplit_once('.') else { return false };
-    let reserved = [
-        "local",
-        "localhost",
-        "internal",
-        "svc",
-        "cluster",
-        "test",
-        "example",
-        "invalid",
-        "lan",
-        "home",
-        "localdomain",
-        "intranet",
-        "corp",
-    ];
+    let reserved = ["local", "localhost", "internal", "svc", "cluster", "test", "example", "invalid", "lan", "home", "localdomain", "intranet", "corp"];
     let in_cluster = bare.ends_with(".svc.cluster.local") || bare.contains(".svc.");
     let labels = bare.split('.').all(|label| {
         !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
@@ -218,20 +199,8 @@ mod tests {
             assert!(is_external(host), "{host}");
         }
         for host in [
-            "localhost",
-            "echo-tool",
-            "127.0.0.1:80",
-            "10.0.0.1",
-            "169.254.169.254",
-            "192.168.1.2",
-            "a.svc.cluster.local",
-            "db.internal",
-            "x.local",
-            "{host}.io",
-            "[::1]:80",
-            "api.acme.example",
-            "100.64.0.1",
-            "",
+            "localhost", "echo-tool", "127.0.0.1:80", "10.0.0.1", "169.254.169.254", "192.168.1.2", "a.svc.cluster.local",
+            "db.internal", "x.local", "{host}.io", "[::1]:80", "api.acme.example", "100.64.0.1", "",
         ] {
             assert!(!is_external(host), "{host}");
         }

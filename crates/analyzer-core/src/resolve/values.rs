@@ -151,9 +151,7 @@ impl Project<'_> {
                     let call = &facts.calls[*index as usize];
                     // `quote(city)`, `encodeURIComponent(id)`, `str(id)`: what is wrapped tells more.
                     match (call.args.first(), facts.kind(call.callee)) {
-                        (Some(arg), ExprKind::Name(_))
-                            if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) =>
-                        {
+                        (Some(arg), ExprKind::Name(_)) if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
                             expr = arg.value;
                         }
                         _ => expr = call.callee,
@@ -282,9 +280,7 @@ impl Project<'_> {
         for known in firsts {
             match &known.value {
                 Value::Text(pieces) => match &pieces[..] {
-                    [Piece::Env { name, default: None }] => {
-                        envs.push((name.clone(), known.steps.clone(), known.origin))
-                    }
+                    [Piece::Env { name, default: None }] => envs.push((name.clone(), known.steps.clone(), known.origin)),
                     [Piece::Lit(text)] if text.is_empty() => needs_second = true,
                     [Piece::Hole(_)] => needs_second = true,
                     _ => out.push(known),
@@ -328,11 +324,11 @@ impl Project<'_> {
             match binding.value {
                 Bound::Expr(expr) => out.extend(self.values_in(At { file: at.file, expr }, frames, q)),
                 Bound::Param(function, index) => {
-                    let arguments = self.arguments_of_param(at.file, function, index, frames);
+                    let arguments = self.arguments_of_param(at.file, function, index, frames, q);
                     for (argument, frames) in arguments {
                         out.extend(self.values_in(argument, &frames, q));
                     }
-                    out.extend(self.option_default(at.file, function, &name));
+                    out.extend(self.option_default(at.file, function, &name, q));
                     if out.len() == before {
                         out.push(self.hole(at));
                     }
@@ -354,7 +350,7 @@ impl Project<'_> {
     }
 
     /// `@click.option("--model", default="…")` gives the parameter of that name its value.
-    fn option_default(&self, file: usize, function: FunctionId, name: &str) -> Vec<Known> {
+    fn option_default(&self, file: usize, function: FunctionId, name: &str, q: &mut Question) -> Vec<Known> {
         let facts = self.facts(file);
         let mut out = Vec::new();
         for &decorator in &facts.functions[function.0 as usize].decorators {
@@ -362,8 +358,8 @@ impl Project<'_> {
             let flag = call.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
             let named = flag.into_iter().any(|flag| flag.trim_start_matches('-').replace('-', "_") == name);
             let at = At { file, expr: decorator };
-            if let (true, Some((default, _))) = (named, self.argument(at, &None, &[ArgRef::Name("default".into())])) {
-                out.extend(self.text(default, &None).map(|text| {
+            if let (true, Some((default, _))) = (named, self.argument_in(at, &None, &[ArgRef::Name("default".into())], q)) {
+                out.extend(self.text_in(default, &None, q).map(|text| {
                     let piece = Piece::Env { name: String::new(), default: Some(text) };
                     self.text_known(default, vec![piece], "default of an option")
                 }));
@@ -410,7 +406,7 @@ impl Project<'_> {
                         let piece = Piece::Env { name: key.clone(), default: None };
                         out.push(self.text_known(at, vec![piece], &format!("env `{key}`")));
                     } else if let Some((call, _)) = calls.last() {
-                        out.extend(self.parsed_option(*call, symbol, key));
+                        out.extend(self.parsed_option(*call, symbol, key, q));
                     }
                 }
                 (Ref::Instance(file, class, made), Some(key)) => {
@@ -440,14 +436,7 @@ impl Project<'_> {
     }
 
     /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
-    fn field_value(
-        &self,
-        file: usize,
-        class: ClassId,
-        made: Option<&(At, Frames)>,
-        key: &str,
-        q: &mut Question,
-    ) -> Vec<Known> {
+    fn field_value(&self, file: usize, class: ClassId, made: Option<&(At, Frames)>, key: &str, q: &mut Question) -> Vec<Known> {
         let facts = self.facts(file);
         let info = &facts.classes[class.0 as usize];
         let bindings = facts.bindings_named(info.scope, key);
@@ -480,11 +469,7 @@ impl Project<'_> {
                 }
                 Bound::Annotation(expr) if from_env => {
                     let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
-                    out.push(self.text_known(
-                        At { file, expr },
-                        vec![piece],
-                        &format!("env `{}`", key.to_ascii_uppercase()),
-                    ));
+                    out.push(self.text_known(At { file, expr }, vec![piece], &format!("env `{}`", key.to_ascii_uppercase())));
                 }
                 _ => {}
             }
@@ -517,9 +502,8 @@ impl Project<'_> {
     }
 
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
-    fn parsed_option(&self, call: At, symbol: &Symbol, key: &str) -> Vec<Known> {
-        let parses =
-            symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+    fn parsed_option(&self, call: At, symbol: &Symbol, key: &str, q: &mut Question) -> Vec<Known> {
+        let parses = symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
         if !parses {
             return Vec::new();
         }
@@ -537,8 +521,8 @@ impl Project<'_> {
             }
             let at = At { file: call.file, expr: candidate.expr };
             let places = [ArgRef::Name("default".into()), ArgRef::Position(2)];
-            if let Some((default, frames)) = self.argument(at, &None, &places)
-                && let Some(text) = self.text(default, &frames)
+            if let Some((default, frames)) = self.argument_in(at, &None, &places, q)
+                && let Some(text) = self.text_in(default, &frames, q)
             {
                 let piece = Piece::Env { name: String::new(), default: Some(text) };
                 out.push(self.text_known(default, vec![piece], &format!("default of option `{key}`")));
@@ -556,7 +540,7 @@ impl Project<'_> {
             if let Some(known) = self.env_read(symbol, at, frames, q) {
                 return known;
             }
-            if let Some((inner, frames)) = self.passed_through(symbol, at, frames) {
+            if let Some((inner, frames)) = self.passed_through(symbol, at, frames, q) {
                 return self.values_in(inner, &frames, q);
             }
             if let Some(known) = self.joined(symbol, at, frames, q) {
@@ -607,10 +591,10 @@ impl Project<'_> {
         if rule.fields {
             return None;
         }
-        let (name, name_frames) = self.argument(at, frames, &rule.name)?;
+        let (name, name_frames) = self.argument_in(at, frames, &rule.name, q)?;
         let name = self.text_in(name, &name_frames, q)?;
         let mut steps = vec![self.step(at, format!("env `{name}`"))];
-        let default = self.argument(at, frames, &rule.default).and_then(|(default, frames)| {
+        let default = self.argument_in(at, frames, &rule.default, q).and_then(|(default, frames)| {
             let known = self.values_in(default, &frames, q);
             known.into_iter().find_map(|known| known.literal_or_default().map(|text| (text, known.steps)))
         });
@@ -633,13 +617,13 @@ impl Project<'_> {
             ("posixpath" | "os.path", "join") => (0, 1),
             _ => return None,
         };
-        let argument = |index| self.argument(at, frames, &[ArgRef::Position(index)]);
-        let Some((path_at, path_frames)) = argument(path) else {
-            let (only, frames) = argument(base)?;
+        let argument = |index, q: &mut Question| self.argument_in(at, frames, &[ArgRef::Position(index)], q);
+        let Some((path_at, path_frames)) = argument(path, q) else {
+            let (only, frames) = argument(base, q)?;
             return Some(self.values_in(only, &frames, q));
         };
         let paths = self.values_in(path_at, &path_frames, q);
-        let Some((base_at, base_frames)) = argument(base) else { return Some(paths) };
+        let Some((base_at, base_frames)) = argument(base, q) else { return Some(paths) };
         let bases = self.values_in(base_at, &base_frames, q);
         let mut out = Vec::new();
         for base in &bases {
@@ -674,12 +658,12 @@ impl Project<'_> {
             known.into_iter().map(apply).collect::<Vec<_>>()
         };
         let argument = |index, q: &mut Question| {
-            let (at, frames) = self.argument(at, frames, &[ArgRef::Position(index)])?;
+            let (at, frames) = self.argument_in(at, frames, &[ArgRef::Position(index)], q)?;
             self.text_in(at, &frames, q)
         };
         Some(match method {
-            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf"
-            | "href" | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
+            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf" | "href"
+            | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
                 let known = self.values_in(base, frames, q);
                 match method {
                     "strip" | "trim" if argument(0, q).is_none() => map(known, &|text| text.trim().to_owned()),
@@ -717,7 +701,7 @@ impl Project<'_> {
             "join" => {
                 let separator = self.text_in(base, frames, q);
                 let (list, separator) = match separator {
-                    Some(separator) => (self.argument(at, frames, &[ArgRef::Position(0)])?, separator),
+                    Some(separator) => (self.argument_in(at, frames, &[ArgRef::Position(0)], q)?, separator),
                     // JavaScript: `[a, b].join("/")`.
                     None => ((base, frames.clone()), argument(0, q).unwrap_or(",".into())),
                 };
@@ -730,8 +714,8 @@ impl Project<'_> {
             }
             "get" | "pop" | "setdefault" => {
                 let key = argument(0, q)?;
-                let found = self.element(&(base, frames.clone()), &key);
-                let default = || self.argument(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())]);
+                let found = self.element_in(&(base, frames.clone()), &key, q);
+                let default = || self.argument_in(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())], q);
                 let (value, frames) = found.or_else(default)?;
                 self.values_in(value, &frames, q)
             }
@@ -741,7 +725,7 @@ impl Project<'_> {
     }
 
     fn join_list(&self, at: At, list: (At, Frames), separator: &str, q: &mut Question) -> Option<Vec<Known>> {
-        let items = self.elements(list.0, &list.1);
+        let items = self.elements_in(list.0, &list.1, q);
         if items.is_empty() {
             return None;
         }
@@ -796,7 +780,7 @@ impl Project<'_> {
                         }
                         Err(_) => ArgRef::Name(field.split(['.', '[']).next().unwrap_or("").to_owned()),
                     };
-                    let value = self.argument(at, frames, &[place]);
+                    let value = self.argument_in(at, frames, &[place], q);
                     match value.and_then(|(at, frames)| self.values_in(at, &frames, q).into_iter().next()) {
                         Some(Known { value: Value::Text(more), steps: more_steps, .. }) => {
                             steps.extend(more_steps);

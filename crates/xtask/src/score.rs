@@ -1,0 +1,114 @@
+//! `cargo xtask score`: the analyzer against labels made by reading.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use analyzer_core::{Options, Sources, analyze};
+use test_bench::labels::{self, Label};
+use test_bench::score::{CATEGORIES, Score, score};
+
+use crate::run::{Done, root, say, target};
+
+/// Which labels, and where the agents lie.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
+    /// Folder with one folder per labelled agent; those that are missing are listed with the place to fetch them from.
+    #[arg(long)]
+    sources: Option<PathBuf>,
+    /// Which half: `learn`, `unseen` or `all`. The unseen half prints figures only.
+    #[arg(long, default_value = "learn")]
+    half: String,
+    /// Only this agent.
+    #[arg(long)]
+    only: Option<String>,
+    /// List misses and extras of this category only.
+    #[arg(long)]
+    category: Option<String>,
+}
+
+/// Scores, misses and extras.
+pub fn run(flags: &Flags) -> Done {
+    let folder = flags.sources.clone().unwrap_or_else(|| target().join("agents"));
+    let all = labels::load(&root().join("fixtures/labels"))?;
+    let mut total = Score::default();
+    let (mut scored, mut perfect, mut absent) = (0, 0, Vec::new());
+    for (id, label) in &all {
+        let wanted = match flags.half.as_str() {
+            "all" => true,
+            half => (half == "unseen") == is_unseen(id),
+        };
+        if !wanted || flags.only.as_ref().is_some_and(|only| only != id) {
+            continue;
+        }
+        let agent = folder.join(id);
+        if !agent.is_dir() {
+            absent.push((id, label));
+            continue;
+        }
+        let sources = Sources::new(labels::sources(&agent)?).map_err(|error| format!("{id}: {error}"))?;
+        let analysis = analyze(&sources, &Options::default());
+        let of_agent = score(label, &analysis);
+        scored += 1;
+        perfect += usize::from(of_agent.is_perfect());
+        if flags.half != "unseen" {
+            list(id, &of_agent, flags.category.as_deref());
+        }
+        total.add(&of_agent);
+    }
+    if scored > 0 {
+        table(&total, scored, perfect);
+    }
+    report_absent(&absent, &folder);
+    Ok(())
+}
+
+/// Half of the labels are looked at only as a number: those whose id has an odd sum of bytes.
+fn is_unseen(id: &str) -> bool {
+    id.bytes().map(u32::from).sum::<u32>() % 2 == 1
+}
+
+fn list(id: &str, score: &Score, category: Option<&str>) {
+    let mut lines = Vec::new();
+    for name in CATEGORIES.iter().filter(|name| category.is_none_or(|c| c == **name)) {
+        let count = &score.strict[name];
+        lines.extend(count.misses.iter().map(|miss| format!("  - {name}: {miss}")));
+        lines.extend(count.extras.iter().map(|extra| format!("  + {name}: {extra}")));
+    }
+    if !lines.is_empty() {
+        say(&format!("{id}\n{}", lines.join("\n")));
+    }
+}
+
+fn table(total: &Score, scored: usize, perfect: usize) {
+    let mut rows = vec![format!("{:<15} {:>9} {:>9} {:>9} {:>11}", "category", "precision", "recall", "strict F1", "lenient F1")];
+    for name in CATEGORIES {
+        let (strict, lenient) = (&total.strict[name], &total.lenient[name]);
+        rows.push(format!(
+            "{name:<15} {:>9.3} {:>9.3} {:>9.3} {:>11.3}",
+            strict.precision(),
+            strict.recall(),
+            strict.f1(),
+            lenient.f1()
+        ));
+    }
+    rows.push(format!("macro F1 {:.3}; {perfect} of {scored} agents without a miss or extra", total.macro_f1()));
+    for (confidence, (right, all)) in total.confidence.iter().rev() {
+        rows.push(format!("confidence {confidence:?}: {right} of {all} right ({:.3})", *right as f64 / *all as f64));
+    }
+    say(&rows.join("\n"));
+}
+
+fn report_absent(absent: &[(&String, &Label)], folder: &std::path::Path) {
+    if absent.is_empty() {
+        return;
+    }
+    let mut by_repository: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (id, label) in absent {
+        let line = format!("  {}/{id}: commit {}, folder {:?}", folder.display(), label.commit, label.path);
+        by_repository.entry(&label.repository).or_default().push(line);
+    }
+    say(&format!("{} agents are not at hand; fetch them to be scored:", absent.len()));
+    for (repository, lines) in by_repository {
+        say(&format!("{repository}\n{}", lines.join("\n")));
+    }
+}
