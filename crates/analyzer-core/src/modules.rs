@@ -1,29 +1,555 @@
-//! Placeholder.
-use crate::sources::Sources;
+//! Modules: which submitted file an import means, if it means one.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::manifest::{Manifests, OwnPackage, PathAlias, folder_of, is_under, join, sources_of};
+use crate::packages;
+use crate::sources::{Source, Sources};
+
+/// The submitted files as the module systems of Python and JavaScript see them.
 #[derive(Debug, Default)]
-pub struct Modules { files: Vec<String> }
+pub struct Modules {
+    sources: Vec<Source>,
+    files: FxHashMap<String, usize>,
+    /// Folders with Python files in them or below them.
+    python_folders: FxHashSet<String>,
+    /// Folders that a manifest makes a project of its own; the root is always one.
+    projects: FxHashSet<String>,
+    /// The longest folder first, so that the nearest configuration counts.
+    aliases: Vec<PathAlias>,
+    npm: FxHashMap<String, OwnPackage>,
+    python: FxHashSet<String>,
+    /// Distributions that a manifest declares: an import of that name is theirs, if nothing nearer answers.
+    declared: FxHashSet<String>,
+    /// Where a module or package of a name lies, the shallowest one.
+    python_tops: FxHashMap<String, String>,
+}
+
+/// Folders of a project that build tools and servers put on the search path.
+const SOURCE_FOLDERS: [&str; 4] = ["src", "lib", "app", "backend"];
+
+const MANIFESTS: [&str; 8] = [
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "requirements.txt",
+    "Pipfile",
+    "package.json",
+    "deno.json",
+    "tsconfig.json",
+];
+
+const EXTENSIONS: [&str; 9] = ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "json"];
+
 impl Modules {
-    pub fn new(s: &Sources) -> Self { Modules { files: s.files().iter().map(|f| f.path.to_string()).collect() } }
-    pub fn resolve_python(&self, importer: &str, module: &str, item: Option<&str>) -> Option<usize> {
-        let dir: Vec<&str> = importer.split('/').collect();
-        let dots = module.chars().take_while(|c| *c == '.').count();
-        let mut parts: Vec<&str> = module.trim_start_matches('.').split('.').filter(|p| !p.is_empty()).collect();
-        parts.extend(item);
-        let find = |base: &[&str]| {
-            let full = base.iter().chain(&parts).copied().collect::<Vec<_>>().join("/");
-            [format!("{full}.py"), format!("{full}/__init__.py")].iter().find_map(|p| self.files.iter().position(|f| f == p))
-        };
-        if dots > 0 { return find(&dir[..dir.len().saturating_sub(dots)]); }
-        (0..dir.len()).rev().find_map(|n| find(&dir[..n])).or_else(|| find(&["src"]))
+    /// Indexes the files; the manifests say what else names them.
+    pub fn new(sources: &Sources, manifests: &Manifests) -> Modules {
+        let mut modules = Modules { sources: sources.files().to_vec(), ..Modules::default() };
+        modules.projects.insert(String::new());
+        for (index, source) in sources.files().iter().enumerate() {
+            let path = &*source.path;
+            modules.files.insert(path.to_owned(), index);
+            if MANIFESTS.contains(&path.rsplit('/').next().unwrap_or(path)) {
+                modules.projects.insert(folder_of(path).to_owned());
+            }
+            if path.ends_with(".py") {
+                modules.top(path);
+                let mut folder = folder_of(path);
+                while !folder.is_empty() && modules.python_folders.insert(folder.to_owned()) {
+                    folder = folder_of(folder);
+                }
+            }
+        }
+        modules.aliases = manifests.path_aliases.clone();
+        modules.aliases.sort_by(|a, b| b.folder.len().cmp(&a.folder.len()).then_with(|| longer_pattern(a, b)));
+        // Every import is held against every alias; no real project has so many.
+        modules.aliases.truncate(1_000);
+        for own in &manifests.package_names {
+            match own.npm {
+                true => drop(modules.npm.entry(own.name.clone()).or_insert_with(|| own.clone())),
+                false => drop(modules.python.insert(own.name.clone())),
+            }
+        }
+        let declared = manifests.python.iter().map(|declared| declared.name.replace('-', "_"));
+        modules.declared = declared.filter(|name| !modules.python.contains(name)).collect();
+        modules
     }
-    pub fn is_local_python(&self, _i: &str, _m: &str) -> bool { false }
-    pub fn resolve_js(&self, importer: &str, spec: &str) -> Option<usize> {
-        if !spec.starts_with('.') && !spec.starts_with("@/") { return None; }
-        let mut dir: Vec<&str> = importer.split('/').collect(); dir.pop();
-        if spec.starts_with("@/") { dir.clear(); }
-        for p in spec.trim_start_matches("@/").split('/') { match p { "." | "" => {}, ".." => { dir.pop(); }, p => dir.push(p) } }
-        let base = dir.join("/");
-        let stem = base.strip_suffix(".js").unwrap_or(&base);
-        ["", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", "/index.ts", "/index.js"].iter().find_map(|e| { let a = format!("{base}{e}"); let b = format!("{stem}{e}"); self.files.iter().position(|f| *f == a || *f == b) })
+
+    /// Remembers the shallowest place of a Python file's own name, and of its package's.
+    fn top(&mut self, path: &str) {
+        let folder = folder_of(path);
+        let stem = path[folder.len()..].trim_start_matches('/').trim_end_matches(".py");
+        let (name, place) = match stem {
+            "__init__" => (folder.rsplit('/').next().unwrap_or(folder), folder_of(folder)),
+            stem => (stem, folder),
+        };
+        if name.is_empty() {
+            return;
+        }
+        let nearer = |known: &String| known.matches('/').count() <= place.matches('/').count();
+        if !self.python_tops.get(name).is_some_and(nearer) {
+            self.python_tops.insert(name.to_owned(), place.to_owned());
+        }
+    }
+
+    /// The file of a Python module as written in an import, which may start with dots. With an item, only the
+    /// submodule that `from module import item` names: whether the module itself defines the item is not asked here.
+    pub fn resolve_python(&self, importer: &str, module: &str, item: Option<&str>) -> Option<usize> {
+        let dots = module.bytes().take_while(|&b| b == b'.').count();
+        let name = module[dots..].replace('.', "/");
+        let name = match item {
+            Some(item) if name.is_empty() => item.to_owned(),
+            Some(item) => format!("{name}/{item}"),
+            None => name,
+        };
+        if dots > 0 {
+            let mut folder = folder_of(importer);
+            for _ in 1..dots {
+                if folder.is_empty() {
+                    return None;
+                }
+                folder = folder_of(folder);
+            }
+            return self.python_file(folder, &name);
+        }
+        let root = name.split('/').next().unwrap_or(&name);
+        // A module does not import itself: the author means the package of that name.
+        let other = |file: &usize| *self.sources[*file].path != *importer;
+        let roots = self.python_roots(importer, root);
+        let found = roots.iter().find_map(|folder| self.python_file(folder, &name).filter(other));
+        found.or_else(|| match self.is_known_python(root) {
+            true => None,
+            false => self.unknown_python(&roots, &name).filter(other),
+        })
+    }
+
+    fn is_known_python(&self, root: &str) -> bool {
+        packages::is_known_python(root) || packages::is_python_stdlib(root) || self.declared.contains(root)
+    }
+
+    /// A module of a name that no package has: from above the submitted folder (`repo.agents.x` for `x.py`), or from a
+    /// folder that the program puts on the search path itself.
+    fn unknown_python(&self, roots: &[String], name: &str) -> Option<usize> {
+        // One name alone says little, unless the manifests would have declared the package.
+        let enough = if self.declared.is_empty() || name.matches('/').count() > 1 { 2 } else { 1 };
+        let mut below_top = name;
+        for _ in 0..3 {
+            let Some((_, rest)) = below_top.split_once('/') else { break };
+            below_top = rest;
+            let found = roots.iter().find_map(|folder| self.python_file(folder, rest));
+            if let Some(file) = found.filter(|_| rest.split('/').count() >= enough) {
+                return Some(file);
+            }
+        }
+        let (root, rest) = name.split_once('/').unwrap_or((name, ""));
+        self.python_tops.get(root).and_then(|folder| match rest {
+            "" => self.python_file(folder, root),
+            _ => self.python_file(folder, name),
+        })
+    }
+
+    /// Whether a Python import asks for something of the project, even if that was not submitted.
+    pub fn is_local_python(&self, importer: &str, module: &str) -> bool {
+        let root = module.split('.').next().unwrap_or(module);
+        if root.is_empty() || self.resolve_python(importer, module, None).is_some() {
+            return true;
+        }
+        let known = self.is_known_python(root);
+        if !known && self.python.contains(root) {
+            return true;
+        }
+        let path = module.replace('.', "/");
+        self.python_roots(importer, root).iter().any(|folder| {
+            let package = self.python_folders.contains(&below(folder, &path));
+            let script = || self.files.get(&below(folder, &format!("{root}.py")));
+            let folder = || self.python_folders.contains(&below(folder, root));
+            package || !known && (folder() || script().is_some_and(|&file| *self.sources[file].path != *importer))
+        })
+    }
+
+    /// Whether `from module import item` is answered by the project. A local module of a known package's name that
+    /// has no such item leaves the import to the package: the author's program runs.
+    pub fn is_local_python_member(&self, importer: &str, module: &str, item: &str) -> bool {
+        if self.resolve_python(importer, module, Some(item)).is_some() {
+            return true;
+        }
+        let root = module.split('.').next().unwrap_or(module);
+        if root.is_empty() || !self.is_known_python(root) {
+            return self.is_local_python(importer, module);
+        }
+        self.resolve_python(importer, module, None).is_some_and(|file| {
+            if module.len() > root.len() {
+                return true;
+            }
+            let text = &self.sources[file].text;
+            let text = text.get(..256 << 10).unwrap_or(text);
+            has_word(text, item) || text.contains("import *") || text.contains("__getattr__")
+        })
+    }
+
+    /// The file of a JavaScript import specifier.
+    pub fn resolve_js(&self, importer: &str, specifier: &str) -> Option<usize> {
+        let specifier = specifier.split('?').next().unwrap_or(specifier);
+        if is_relative(specifier) {
+            return self.javascript_file(&join(folder_of(importer), specifier)?);
+        }
+        let project = self.project(importer);
+        if let Some(path) = specifier.strip_prefix('/') {
+            return [project, ""].iter().find_map(|root| self.javascript_file(&join(root, path)?));
+        }
+        let mut aliases = self.aliases(importer, specifier).filter(|target| !target.contains(':'));
+        if let Some(file) = aliases.find_map(|target| self.javascript_file(&target)) {
+            return Some(file);
+        }
+        if let Some(path) = by_convention(specifier) {
+            let roots = [project, ""].into_iter().flat_map(|root| ["", "src", "app"].map(|inside| below(root, inside)));
+            return roots.into_iter().find_map(|root| self.javascript_file(&join(&root, path)?));
+        }
+        self.own_package(specifier).and_then(|(own, inside)| self.own_file(own, inside))
+    }
+
+    /// Whether a JavaScript import asks for something of the project, even if that was not submitted.
+    pub fn is_local_js(&self, importer: &str, specifier: &str) -> bool {
+        let aliased = || {
+            let mut targets = self.aliases.iter().filter(|alias| alias.pattern.len() > 1).filter_map(|alias| {
+                let under = is_under(importer, &alias.folder);
+                under.then(|| caught(&alias.pattern, specifier)).flatten().map(|_| &alias.targets)
+            });
+            // The nearest alias decides; one that leads out of the project names a package.
+            targets.next().is_some_and(|targets| targets.iter().any(|target| !target.contains(':')))
+        };
+        is_relative(specifier)
+            || specifier.starts_with('/')
+            || by_convention(specifier).is_some()
+            || aliased()
+            || specifier.starts_with('#') && self.external_js(importer, specifier).is_none()
+            || self.resolve_js(importer, specifier).is_some()
+    }
+
+    /// What an import map puts in the place of a specifier: `npm:openai@4`, `https://esm.sh/openai`.
+    pub fn external_js(&self, importer: &str, specifier: &str) -> Option<String> {
+        self.aliases(importer, specifier).find(|target| target.contains(':'))
+    }
+
+    /// Folders where Python would look for a top-level module, nearest first.
+    fn python_roots(&self, importer: &str, root: &str) -> Vec<String> {
+        let mut roots = Vec::new();
+        let mut inner = Vec::new();
+        let mut folder = folder_of(importer);
+        // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
+        // unless nobody knows another module of that name.
+        loop {
+            let inside_package = self.files.contains_key(&below(folder, "__init__.py"));
+            let project = self.projects.contains(folder);
+            match inside_package && !project {
+                true => inner.push(folder.to_owned()),
+                false => roots.push(folder.to_owned()),
+            }
+            if project {
+                roots.extend(SOURCE_FOLDERS.map(|name| below(folder, name)));
+            }
+            if folder.is_empty() {
+                break;
+            }
+            folder = folder_of(folder);
+        }
+        if !inner.is_empty() && !self.is_known_python(root) {
+            roots.extend(inner);
+        }
+        roots
+    }
+
+    fn python_file(&self, folder: &str, name: &str) -> Option<usize> {
+        let path = below(folder, name);
+        let module = (!name.is_empty()).then(|| format!("{path}.py"));
+        let package = below(&path, "__init__.py");
+        // A package wins over a module of the same name.
+        [Some(package), module].into_iter().flatten().find_map(|path| self.files.get(&path).copied())
+    }
+
+    fn javascript_file(&self, path: &str) -> Option<usize> {
+        let exact = || self.files.get(path).copied();
+        let swapped = || {
+            // TypeScript writes the name of the file that it will make.
+            let (stem, extension) = path.rsplit_once('.')?;
+            let made_from: &[&str] = match extension {
+                "js" => &["ts", "tsx"],
+                "jsx" => &["tsx"],
+                "mjs" => &["mts"],
+                "cjs" => &["cts"],
+                _ => &[],
+            };
+            made_from.iter().find_map(|e| self.files.get(&format!("{stem}.{e}")).copied())
+        };
+        let extended = || EXTENSIONS.iter().find_map(|e| self.files.get(&format!("{path}.{e}")).copied());
+        let index = || EXTENSIONS.iter().find_map(|e| self.files.get(&below(path, &format!("index.{e}"))).copied());
+        exact().or_else(swapped).or_else(extended).or_else(index)
+    }
+
+    /// The nearest folder above a file that has a manifest.
+    fn project<'a>(&self, importer: &'a str) -> &'a str {
+        let mut folder = folder_of(importer);
+        while !self.projects.contains(folder) {
+            folder = folder_of(folder);
+        }
+        folder
+    }
+
+    /// What the aliases that a file knows make of a specifier, nearest configuration first.
+    fn aliases<'a>(&'a self, importer: &'a str, specifier: &'a str) -> impl Iterator<Item = String> + 'a {
+        let known = self.aliases.iter().filter(move |alias| is_under(importer, &alias.folder));
+        known.flat_map(move |alias| {
+            let caught = caught(&alias.pattern, specifier);
+            let targets = caught.map(|caught| {
+                alias.targets.iter().map(move |target| match alias.pattern.is_empty() {
+                    true => below(target, caught),
+                    false => target.replacen('*', caught, 1),
+                })
+            });
+            targets.into_iter().flatten()
+        })
+    }
+
+    /// The project's own npm package that a specifier names, and the path inside it.
+    fn own_package<'a>(&self, specifier: &'a str) -> Option<(&OwnPackage, &'a str)> {
+        let name = npm_name(specifier);
+        let inside = specifier[name.len()..].trim_start_matches('/');
+        self.npm.get(name).map(|own| (own, inside))
+    }
+
+    fn own_file(&self, own: &OwnPackage, inside: &str) -> Option<usize> {
+        let entries = || {
+            let written = own.entries.iter().flat_map(|entry| sources_of(entry));
+            written.chain(["src/index", "index"].map(|name| below(&own.folder, name))).collect()
+        };
+        let candidates: Vec<String> = match inside.is_empty() {
+            true => entries(),
+            false => ["", "src"].map(|folder| below(&below(&own.folder, folder), inside)).into(),
+        };
+        candidates.iter().find_map(|path| self.javascript_file(path))
+    }
+}
+
+/// The package that a bare specifier names: `@scope/name/sub` → `@scope/name`.
+pub fn npm_name(specifier: &str) -> &str {
+    let parts = if specifier.starts_with('@') { 2 } else { 1 };
+    let end = specifier.match_indices('/').nth(parts - 1).map_or(specifier.len(), |(at, _)| at);
+    &specifier[..end]
+}
+
+fn is_relative(specifier: &str) -> bool {
+    matches!(specifier, "." | "..") || specifier.starts_with("./") || specifier.starts_with("../")
+}
+
+/// `@/lib`, `~/lib`: what templates call the project's own folder. No npm scope is empty.
+fn by_convention(specifier: &str) -> Option<&str> {
+    ["@/", "~/", "$/", "@@/"].iter().find_map(|prefix| specifier.strip_prefix(prefix))
+}
+
+/// What the star of a pattern stands for; everything, for the empty pattern.
+fn caught<'a>(pattern: &str, specifier: &'a str) -> Option<&'a str> {
+    match pattern.split_once('*') {
+        _ if pattern.is_empty() => Some(specifier),
+        None => (pattern == specifier).then_some(""),
+        Some((start, end)) => specifier.strip_prefix(start)?.strip_suffix(end),
+    }
+}
+
+/// The more a pattern fixes, the earlier it is asked; `baseUrl` comes last.
+fn longer_pattern(a: &PathAlias, b: &PathAlias) -> std::cmp::Ordering {
+    let fixed = |alias: &PathAlias| (!alias.pattern.contains('*'), alias.pattern.len());
+    let base = a.pattern.is_empty().cmp(&b.pattern.is_empty());
+    base.then_with(|| fixed(b).cmp(&fixed(a))).then_with(|| a.pattern.cmp(&b.pattern))
+}
+
+fn below(folder: &str, name: &str) -> String {
+    match (folder.is_empty(), name.is_empty()) {
+        (true, _) => name.to_owned(),
+        (_, true) => folder.to_owned(),
+        _ => format!("{folder}/{name}"),
+    }
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(part) && !text[at + word.len()..].starts_with(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Project(Sources, Modules);
+
+    impl Project {
+        fn new(files: &[(&str, &str)]) -> Project {
+            let sources = Sources::new(files.iter().map(|(path, text)| (*path, *text))).unwrap();
+            let modules = Modules::new(&sources, &Manifests::read(&sources));
+            Project(sources, modules)
+        }
+
+        fn of(paths: &[&str]) -> Project {
+            Project::new(&paths.iter().map(|path| (*path, "")).collect::<Vec<_>>())
+        }
+
+        fn path(&self, file: Option<usize>) -> &str {
+            file.map_or("", |file| &self.0.files()[file].path)
+        }
+
+        fn python(&self, importer: &str, module: &str, item: Option<&str>) -> &str {
+            self.path(self.1.resolve_python(importer, module, item))
+        }
+
+        fn js(&self, importer: &str, specifier: &str) -> &str {
+            self.path(self.1.resolve_js(importer, specifier))
+        }
+    }
+
+    #[test]
+    fn dots_count_folders() {
+        let p = Project::of(&["a/__init__.py", "a/b/__init__.py", "a/b/c.py", "a/d.py"]);
+        assert_eq!(p.python("a/b/c.py", ".", None), "a/b/__init__.py");
+        assert_eq!(p.python("a/b/c.py", "..d", None), "a/d.py");
+        assert_eq!(p.python("a/b/c.py", "..", Some("d")), "a/d.py");
+        assert_eq!(p.python("a/b/c.py", "....x", None), "");
+        assert!(p.1.is_local_python("a/b/c.py", "....x"));
+    }
+
+    #[test]
+    fn packages_are_found_from_the_root_from_src_and_beside_a_script() {
+        let p = Project::of(&["src/pkg/__init__.py", "src/pkg/m.py", "tools/run.py", "tools/side.py", "main.py"]);
+        assert_eq!(p.python("main.py", "pkg.m", None), "src/pkg/m.py");
+        assert_eq!(p.python("main.py", "pkg", Some("m")), "src/pkg/m.py");
+        assert_eq!(p.python("main.py", "src.pkg.m", None), "src/pkg/m.py");
+        assert_eq!(p.python("tools/run.py", "side", None), "tools/side.py");
+        assert_eq!(p.python("main.py", "side", None), "tools/side.py", "no package is called so");
+        assert_eq!(p.python("main.py", "tools", Some("side")), "tools/side.py");
+    }
+
+    #[test]
+    fn a_file_inside_a_package_does_not_hide_a_known_package() {
+        let p = Project::of(&[
+            "app/__init__.py",
+            "app/llms/__init__.py",
+            "app/llms/openai.py",
+            "app/llms/use.py",
+            "app/llms/mine.py",
+        ]);
+        assert_eq!(p.python("app/llms/use.py", "openai", None), "");
+        assert!(!p.1.is_local_python("app/llms/use.py", "openai"));
+        assert_eq!(p.python("app/llms/use.py", "mine", None), "app/llms/mine.py");
+    }
+
+    #[test]
+    fn a_script_beside_a_file_of_a_packages_name_imports_the_file() {
+        let p =
+            Project::new(&[("main.py", ""), ("openai.py", "import openai\nclass Gpt: pass"), ("docs/redis/x.md", "")]);
+        assert_eq!(p.python("main.py", "openai", None), "openai.py");
+        assert!(p.1.is_local_python_member("main.py", "openai", "Gpt"));
+        assert!(!p.1.is_local_python_member("main.py", "openai", "OpenAI"));
+        assert_eq!(p.python("openai.py", "openai", None), "", "a module does not import itself");
+        assert!(!p.1.is_local_python("openai.py", "openai"));
+        assert!(!p.1.is_local_python("main.py", "redis"), "a folder without Python is no module");
+    }
+
+    #[test]
+    fn a_folder_named_like_a_package_answers_only_for_what_it_has() {
+        let p = Project::of(&["agents/planner.py", "main.py"]);
+        assert!(p.1.is_local_python_member("main.py", "agents.planner", "plan"));
+        assert!(p.1.is_local_python_member("main.py", "agents", "planner"));
+        assert!(!p.1.is_local_python_member("agents/planner.py", "agents", "Agent"));
+        assert!(!p.1.is_local_python("main.py", "agents.mcp"));
+        assert!(p.1.is_local_python("main.py", "agents"));
+    }
+
+    #[test]
+    fn unsubmitted_files_of_own_packages_stay_local() {
+        let p = Project::of(&["crew_app/main.py", "crew_app/a.py"]);
+        assert!(p.1.is_local_python("crew_app/main.py", "crew_app.gone"));
+        assert!(!p.1.is_local_python("crew_app/main.py", "other_app"));
+    }
+
+    #[test]
+    fn a_name_that_no_package_has_is_looked_for_everywhere() {
+        let p =
+            Project::of(&["orchestration/work_flow.py", "demo/run_it.py", "loop.py", "tools/edit.py", "requests.py"]);
+        assert_eq!(p.python("demo/run_it.py", "work_flow", None), "orchestration/work_flow.py");
+        assert_eq!(p.python("loop.py", "python.my_repo_demo.tools", Some("edit")), "tools/edit.py");
+        assert_eq!(p.python("tools/edit.py", "my_repo_demo.loop", None), "", "it could be a package");
+        let q = Project::new(&[("requirements.txt", "openai\nnewsdk"), ("loop.py", ""), ("tools/edit.py", "")]);
+        assert_eq!(
+            q.python("tools/edit.py", "my_repo_demo.loop", None),
+            "loop.py",
+            "the submitted folder is the package"
+        );
+        assert_eq!(q.python("tools/edit.py", "newsdk.loop", None), "", "a declared package is not");
+        assert_eq!(p.python("loop.py", "openai.tools.edit", None), "", "packages keep their names");
+        assert!(p.1.is_local_python_member("loop.py", "my_repo_demo.tools.edit", "x"));
+    }
+
+    #[test]
+    fn relative_specifiers_are_guessed_as_bundlers_do() {
+        let p = Project::of(&["src/a.ts", "src/b.tsx", "src/c/index.js", "src/d.mts", "src/e.json", "src/f.js"]);
+        for (specifier, path) in [
+            ("./a", "src/a.ts"),
+            ("./a.js", "src/a.ts"),
+            ("./b", "src/b.tsx"),
+            ("./b.js", "src/b.tsx"),
+            ("./c", "src/c/index.js"),
+            ("./d.mjs", "src/d.mts"),
+            ("./e.json", "src/e.json"),
+            ("../src/f", "src/f.js"),
+            ("./f.js?raw", "src/f.js"),
+            ("./gone", ""),
+            ("../../f", ""),
+        ] {
+            assert_eq!(p.js("src/a.ts", specifier), path, "{specifier}");
+            assert!(p.1.is_local_js("src/a.ts", specifier));
+        }
+    }
+
+    #[test]
+    fn aliases_workspaces_and_the_packages_own_name_are_local() {
+        let p = Project::new(&[
+            ("package.json", r##"{"name": "root", "imports": {"#db/*": "./src/db/*.ts", "#z": "zod"}}"##),
+            (
+                "tsconfig.json",
+                r#"{"compilerOptions": {"baseUrl": ".", "paths": {"@lib/*": ["src/lib/*"], "*": ["types/*"]}}}"#,
+            ),
+            ("packages/core/package.json", r#"{"name": "@acme/core", "main": "dist/index.js"}"#),
+            ("packages/core/src/index.ts", ""),
+            ("packages/core/src/util.ts", ""),
+            ("src/lib/x.ts", ""),
+            ("src/db/pool.ts", ""),
+            ("src/main.ts", ""),
+        ]);
+        for (specifier, path) in [
+            ("@lib/x", "src/lib/x.ts"),
+            ("#db/pool", "src/db/pool.ts"),
+            ("@acme/core", "packages/core/src/index.ts"),
+            ("@acme/core/util", "packages/core/src/util.ts"),
+            ("src/lib/x", "src/lib/x.ts"),
+            ("@/lib/x", "src/lib/x.ts"),
+            ("openai", ""),
+        ] {
+            assert_eq!(p.js("src/main.ts", specifier), path, "{specifier}");
+        }
+        assert!(p.1.is_local_js("src/main.ts", "@lib/gone") && p.1.is_local_js("src/main.ts", "@/gone"));
+        assert!(!p.1.is_local_js("src/main.ts", "openai") && !p.1.is_local_js("src/main.ts", "#z"));
+        assert_eq!(p.1.external_js("src/main.ts", "#z").as_deref(), Some("npm:zod"));
+    }
+
+    #[test]
+    fn import_maps_may_lead_out_of_the_project() {
+        let p = Project::new(&[
+            ("fn/import_map.json", r#"{"imports": {"openai": "https://esm.sh/openai@4", "lib/": "./lib/"}}"#),
+            ("fn/lib/a.ts", ""),
+            ("fn/main.ts", ""),
+        ]);
+        assert_eq!(p.js("fn/main.ts", "lib/a.ts"), "fn/lib/a.ts");
+        assert_eq!(p.1.external_js("fn/main.ts", "openai").as_deref(), Some("https://esm.sh/openai@4"));
+        assert!(!p.1.is_local_js("fn/main.ts", "openai"));
+        assert_eq!(npm_name("@a/b/c/d"), "@a/b");
+        assert_eq!(npm_name("a/b"), "a");
     }
 }

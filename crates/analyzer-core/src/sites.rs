@@ -39,6 +39,8 @@ pub struct Outbound {
     pub at: At,
     /// The address inside the call.
     pub url_at: At,
+    /// The argument of a caller that the address is as it stands.
+    pub given_at: Option<At>,
     /// The address, as far as it is known.
     pub address: Address,
     /// HTTP method in upper case.
@@ -162,6 +164,15 @@ impl<'a> Context<'a> {
                 break;
             }
         }
+        // A helper that all its callers use for one host is the place of the call; where they differ, each caller is.
+        let target = |o: &Outbound| (o.address.env.clone(), o.address.host.clone());
+        let one = out.iter().all(|o| target(o) == target(&out[0]));
+        for outbound in out.iter_mut().filter(|o| one && o.given_at.is_some()) {
+            outbound.given_at = None;
+        }
+        for outbound in &mut out {
+            outbound.url_at = outbound.given_at.unwrap_or(outbound.url_at);
+        }
         out
     }
 
@@ -194,6 +205,13 @@ impl<'a> Context<'a> {
             None => return,
         };
         let method = self.method(site.at, rule, frames);
+        // An address that is a parameter as it stands was written at the call that gives it.
+        let mut given_at = None;
+        if let (Some((function, index)), Some(_)) = (project.parameter_of(url_at), frames)
+            && let Some((given, _)) = project.given_argument(url_at.file, function, index, frames)
+        {
+            given_at = Some(given);
+        }
         for known in known {
             let Value::Text(pieces) = &known.value else { continue };
             let direct = if rule.connection { connection(pieces) } else { url::parse(pieces) };
@@ -221,6 +239,7 @@ impl<'a> Context<'a> {
                 out.push(Outbound {
                     at: site.at,
                     url_at,
+                    given_at,
                     address,
                     method: method.clone(),
                     call,
@@ -323,10 +342,8 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
         let at = At { file, expr: call.expr };
         let mut best: Option<Site> = None;
         for reference in project.refer(callee, &None) {
-            let Ref::External(mut symbol, chain) = reference else { continue };
-            if symbol.module == "?" {
-                symbol.python = project.files[file].source.language.is_python();
-            }
+            let Ref::External(symbol, chain) = reference else { continue };
+            let symbol = project.as_callee(symbol, file);
             let hits = project.knowledge.lookup(&symbol);
             match &mut best {
                 None => best = Some(Site { at, symbol, chain, hits }),
@@ -343,10 +360,38 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
                 }
             }
         }
+        // `asyncio.to_thread(client.chat.completions.create, model=…)` counts as the call that it makes.
+        if let Some(applied) = best.as_ref().and_then(|site| applied(project, site)) {
+            best = Some(applied);
+        }
+        // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
+        if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
+            for symbol in project.constructs(at) {
+                let hits = project.knowledge.lookup(&symbol);
+                if !hits.is_empty() {
+                    best = Some(Site { at, symbol, chain: Vec::new(), hits });
+                }
+            }
+        }
         sites.extend(best);
     }
     sites.sort_by_key(|site| site.at);
     sites
+}
+
+/// The call that a call makes of a function it is given, with the same arguments by name.
+fn applied(project: &Project, site: &Site) -> Option<Site> {
+    let hit = site.hits(RuleKind::Apply).next()?;
+    let rule = &project.knowledge.entry(hit.entry).apply[hit.rule as usize];
+    let (function, frames) = project.argument(site.at, &None, &rule.function)?;
+    project.refer(function, &frames).into_iter().find_map(|reference| match reference {
+        Ref::External(symbol, chain) => {
+            let symbol = project.as_callee(symbol, site.at.file);
+            let hits = project.knowledge.lookup(&symbol);
+            (!hits.is_empty()).then_some(Site { at: site.at, symbol, chain, hits })
+        }
+        _ => None,
+    })
 }
 
 /// The names that calls of a file are assigned to.

@@ -24,6 +24,10 @@ pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Desti
             found.add(&implied.host, &usage.file, usage.line, implied.by.clone(), usage.confidence, &implied.steps);
         }
     }
+    for (at, implied) in super::models::client_hosts(cx) {
+        let (file, line) = (cx.project.path(at.file), cx.project.line(at));
+        found.add(&implied.host, file, line, implied.by, Confidence::High, &implied.steps);
+    }
     for service in services {
         for host in &service.hosts {
             let by = service.implied.then(|| service.call.clone());

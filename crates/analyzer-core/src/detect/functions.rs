@@ -11,7 +11,7 @@ use crate::sites::Context;
 
 /// One entry per function tool.
 pub fn detect(cx: &Context) -> Vec<Tool> {
-    let mut found = Found { cx, tools: Vec::new(), functions: FxHashSet::default(), keys: FxHashMap::default() };
+    let mut found = Found { cx, tools: Vec::new(), functions: FxHashSet::default(), keys: FxHashMap::default(), claimed: FxHashSet::default() };
     found.lists();
     found.decorators();
     found.calls();
@@ -30,6 +30,8 @@ struct Found<'c, 'a> {
     functions: FxHashSet<(usize, FunctionId)>,
     /// Calls whose name is their key in a map of tools.
     keys: FxHashMap<At, String>,
+    /// Literal dicts that are part of a tool's own call.
+    claimed: FxHashSet<At>,
 }
 
 impl Found<'_, '_> {
@@ -86,11 +88,12 @@ impl Found<'_, '_> {
         for file in 0..self.cx.project.files.len() {
             let facts = self.cx.project.facts(file);
             for (index, function) in facts.functions.iter().enumerate() {
-                for &decorator in &function.decorators {
-                    if let Some((name, by)) = self.decorator(At { file, expr: decorator }) {
-                        self.add_function(file, FunctionId(index as u32), name, by);
-                        break;
-                    }
+                let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
+                let marks: Vec<(Option<String>, Step)> = marks.collect();
+                // Of several, the one that gives a name.
+                let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
+                if let Some((name, by)) = best {
+                    self.add_function(file, FunctionId(index as u32), name, by);
                 }
             }
             for class in &facts.classes {
@@ -231,13 +234,28 @@ impl Found<'_, '_> {
             }
             let rule = self.rule(hit).clone();
             let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
+            if let Some(call) = facts.call(site.at.expr) {
+                let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
+                self.claimed.extend(args);
+            }
+            if let Some((file, line, name)) = self.class_argument(site.at, &rule) {
+                match self.text(site.at, &rule.name).filter(|given| *given != name) {
+                    Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
+                    None => self.add(name, file, line, None, by),
+                }
+                continue;
+            }
             let given = self.text(site.at, &rule.name);
             let function = self.function_argument(site.at, &rule);
             let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
             let python = cx.project.files[site.at.file].source.language.is_python();
             if let (Some((file, id)), true) = (function, python) {
                 let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
-                if is_named {
+                let facts = cx.project.facts(file);
+                let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
+                // A registration that gives another name is what names the tool.
+                let renamed = given.as_deref().is_some_and(|name| Some(name) != own);
+                if is_named && !renamed && (given.is_none() || self.is_plain_name(site.at, &rule)) {
                     self.add_function(file, id, given, by);
                     continue;
                 }
@@ -254,6 +272,28 @@ impl Found<'_, '_> {
             if let Some(name) = name {
                 self.add(name, site.at.file, cx.project.line(site.at), description, by);
             }
+        }
+    }
+
+    /// A class given as the function: its schema is the tool.
+    fn class_argument(&self, call: At, rule: &FunctionRule) -> Option<(usize, u32, String)> {
+        let (at, frames) = self.cx.project.argument(call, &None, &rule.function)?;
+        self.cx.project.refer(at, &frames).into_iter().find_map(|reference| match reference {
+            Ref::Class(file, id) => {
+                let facts = self.cx.project.facts(file);
+                let class = &facts.classes[id.0 as usize];
+                Some((file, class.line, facts.name(class.name?).to_owned()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The function is given by the name of its `def`, not by a variable that wraps it.
+    fn is_plain_name(&self, call: At, rule: &FunctionRule) -> bool {
+        let Some((at, _)) = self.cx.project.argument(call, &None, &rule.function) else { return false };
+        match *self.cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Name(sym) => self.cx.project.is_defined_function(at, sym),
+            _ => true,
         }
     }
 
@@ -340,7 +380,7 @@ impl Found<'_, '_> {
                 let ExprKind::Dict(pairs) = &expr.kind else { continue };
                 let id = ExprId(index as u32);
                 let has_root = pairs.iter().any(|(key, _)| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k)));
-                if !has_root || inside.contains(&id) {
+                if !has_root || inside.contains(&id) || self.claimed.contains(&At { file, expr: id }) {
                     continue;
                 }
                 let at = At { file, expr: id };

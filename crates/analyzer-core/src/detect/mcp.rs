@@ -89,7 +89,8 @@ fn server(
     });
     let words = command.as_ref().map(|command| {
         let mut words: Vec<String> = Vec::new();
-        words.extend(cx.project.values(command.0, &command.1).into_iter().find_map(|k| k.literal_or_default()));
+        let command = cx.project.values(command.0, &command.1).into_iter().find_map(|k| k.literal_or_default());
+        words.extend(command.iter().flat_map(|line| line.split_whitespace().map(str::to_owned)));
         for (item, frames) in args.iter().flat_map(|(at, frames)| cx.project.elements(*at, frames)) {
             words.extend(cx.project.values(item, &frames).into_iter().find_map(|k| k.template()));
         }
@@ -131,7 +132,7 @@ fn server(
 
 /// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`.
 fn name_of_command(words: &[String]) -> Option<String> {
-    let flags = |word: &&String| !word.starts_with('-') && !word.contains('{');
+    let flags = |word: &&String| !word.starts_with('-') && !word.contains('{') && **word != ".";
     let runners = ["npx", "uvx", "uv", "node", "python", "python3", "bun", "bunx", "deno", "docker", "run", "tool", "exec", "pnpm", "dlx", "yarn", "tsx", "pipx"];
     let mut plain = words.iter().filter(flags);
     let word = plain.find(|word| {

@@ -2,6 +2,7 @@
 //! each other nor syntax trees.
 
 pub mod destinations;
+pub mod entry_point;
 pub mod env_vars;
 pub mod frameworks;
 pub mod functions;
@@ -9,4 +10,5 @@ pub mod handlers;
 pub mod mcp;
 pub mod models;
 pub mod prompts;
+pub mod requirements;
 pub mod tools;

@@ -46,8 +46,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     let exact: Vec<Hit> = hits.iter().copied().filter(|hit| !hit.by_suffix).collect();
     if !exact.is_empty() {
         // A framework's general rule gives way to the provider's own.
-        let own = exact.iter().copied().find(|hit| cx.project.knowledge.folder(hit.entry) == Folder::Provider);
-        return vec![own.unwrap_or(exact[0])];
+        let own = exact.iter().find(|hit| cx.project.knowledge.folder(hit.entry) == Folder::Provider).unwrap_or(&exact[0]);
+        // Several rules of one entry: a call that names a model and an embedding, or several models.
+        return exact.iter().copied().filter(|hit| hit.entry == own.entry).collect();
     }
     let imported = |hit: &&Hit| {
         let entry = cx.project.knowledge.entry(hit.entry);
@@ -130,6 +131,8 @@ enum Base {
     Default,
     /// An address that the code gives.
     Given(Address, Vec<Step>),
+    /// A client of another provider that is handed over, at its default address.
+    Client(u32, Option<String>, Vec<Step>),
     /// Overridden by something unknown.
     Unknown,
 }
@@ -151,6 +154,7 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
                 }),
+                Value::Object(Ref::External(symbol, calls)) => bases.push(of_client(cx, symbol, calls)),
                 Value::Object(_) => bases.push(Base::Unknown),
             }
         }
@@ -160,6 +164,39 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
         }
     }
     vec![Base::Default]
+}
+
+/// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
+fn of_client(cx: &Context, symbol: &crate::knowledge::index::Symbol, calls: &[(At, Frames)]) -> Base {
+    let Some((at, frames)) = calls.last() else { return Base::Unknown };
+    let mut constructor = symbol.clone();
+    if let Some(last) = constructor.tail.last_mut() {
+        *last = last.trim_end_matches("()").to_owned();
+    }
+    let hits = cx.project.knowledge.lookup(&constructor);
+    let Some(hit) = hits.into_iter().find(|hit| hit.kind == RuleKind::Client && cx.applies(*hit, *at, frames)) else {
+        return Base::Unknown;
+    };
+    let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+    if let Some((value, frames)) = cx.project.argument(*at, frames, &rule.base) {
+        for known in cx.project.values(value, &frames) {
+            match &known.value {
+                Value::Text(pieces) => {
+                    return url::parse(pieces).map_or(Base::Unknown, |address| Base::Given(address, known.steps.clone()));
+                }
+                Value::Object(Ref::External(inner, inner_calls)) if inner_calls.len() < calls.len() + 4 && inner != symbol => {
+                    return of_client(cx, inner, inner_calls);
+                }
+                _ => {}
+            }
+        }
+    }
+    let steps = vec![cx.step(*at, format!("default address of `{}`", symbol.display()))];
+    let host = match &rule.region_host {
+        Some(template) => region(cx, template, *at, frames, &rule.region),
+        None => rule.host.clone(),
+    };
+    Base::Client(hit.entry, host, steps)
 }
 
 fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Option<Usage> {
@@ -183,11 +220,14 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     }
     let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
     let mut owner = knowledge.provider(&provider);
-    if rule.router {
-        let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
-        let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
-        let routed = named.as_deref().and_then(|prefix| knowledge.by_prefix(prefix)).map(|entry| (entry, name.clone()));
-        let routed = routed.or_else(|| {
+    let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
+    let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
+    let named = named.as_deref().and_then(|prefix| knowledge.by_prefix(&prefix.to_ascii_lowercase()));
+    if let Some(entry) = named {
+        provider.clone_from(&entry.id);
+        owner = Some(entry);
+    } else if rule.router {
+        let routed = None.or_else(|| {
             let (entry, model) = knowledge.route(name.as_deref()?)?;
             Some((entry, Some(model)))
         });
@@ -212,6 +252,13 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             confidence = confidence.min(Confidence::Medium);
             None
         }
+        Base::Client(entry, host, steps) => {
+            if knowledge.folder(*entry) == Folder::Provider {
+                provider.clone_from(&knowledge.entry(*entry).id);
+            }
+            let by = Some(site.symbol.display());
+            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
+        }
         Base::Given(address, base_steps) => {
             let known = owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
             match known {
@@ -226,7 +273,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
                     confidence = confidence.min(Confidence::Medium);
                     if is_loopback(address.bare_host()) {
                         provider = "local".into();
-                    } else if url::is_external(&address.host) {
+                    } else if url::is_external(&address.host) && !is_self_hosted(entry) {
                         provider = provider_of_host(address.bare_host());
                     }
                 }
@@ -288,6 +335,11 @@ pub fn is_gateway(entry: &Entry) -> bool {
     entry.id == "gateway"
 }
 
+/// Software that people run themselves, on any host: its own hosts are local.
+fn is_self_hosted(entry: &Entry) -> bool {
+    entry.hosts.first().is_some_and(|host| !url::is_external(host))
+}
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "::1" || host == "host.docker.internal"
 }
@@ -323,10 +375,7 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
     let steps = vec![cx.step(site.at, format!("default address of `{}`", site.symbol.display()))];
     let found = |host: &str| Some(Implied { host: host.to_owned(), by: by.clone(), steps: steps.clone() });
     let regional = |template: &str, at: At, frames: &Frames, places: &[ArgRef]| {
-        let (at, frames) = cx.project.argument(at, frames, places)?;
-        let known = cx.project.values(at, &frames);
-        let region = known.iter().find_map(Known::literal_or_default)?;
-        found(&template.replace("{region}", &region).to_ascii_lowercase())
+        found(&region(cx, template, at, frames, places)?)
     };
     if let Some(template) = &rule.region_host {
         return regional(template, site.at, &None, &rule.region);
@@ -340,10 +389,15 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
             return found(host);
         }
     }
-    if let (Some(host), false) = (&rule.host, rule.router) {
+    if let Some(host) = &rule.host {
         return found(host);
     }
     let owner = owner.or((!rule.router).then_some(entry))?;
+    // A host that carries a region is no default.
+    let regional = owner.client.iter().any(|c| c.region_host.is_some()) || owner.model.iter().any(|m| m.region_host.is_some());
+    if regional {
+        return None;
+    }
     let host = owner.hosts.first().filter(|host| url::is_external(host))?;
     let host = host.split('/').next().unwrap_or(host);
     found(host)
@@ -357,7 +411,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let entry = owner_of(cx, &outbound.address)?;
     let path = outbound.address.path.to_ascii_lowercase();
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
-    let model = model.or_else(|| model_in_path(&outbound.address.path));
+    let model = model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
     if model.is_none() && !is_model_path {
@@ -405,6 +459,10 @@ const MODEL_PATHS: &[(&str, Role)] = &[
     ("invoke", Role::Chat),
     ("predict", Role::Chat),
     ("realtime", Role::Chat),
+    ("tts", Role::Chat),
+    ("speech", Role::Chat),
+    ("transcri", Role::Chat),
+    ("images", Role::Chat),
     ("/models/", Role::Chat),
 ];
 
@@ -460,4 +518,54 @@ fn model_in_path(path: &str) -> Option<String> {
     let (_, rest) = path.split_once("/models/").or_else(|| path.split_once("/model/"))?;
     let name = rest.split(':').next()?.trim_end_matches("/invoke").trim_end_matches("/converse").trim_end_matches('/');
     is_model_name(name).then(|| name.to_owned())
+}
+
+/// `?model=gpt-realtime&…` of a socket's address.
+fn model_in_query(query: &str) -> Option<String> {
+    let name = query.split('&').find_map(|pair| pair.strip_prefix("model="))?;
+    is_model_name(name).then(|| name.to_owned())
+}
+
+/// Hosts of clients that are constructed, whether or not a call names a model: `OpenAI()` is `api.openai.com`.
+pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
+    let mut hosts = Vec::new();
+    for site in &cx.sites {
+        let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
+        let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
+        let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        if rule.plain {
+            continue;
+        }
+        let given = cx.project.argument(site.at, &None, &rule.base);
+        let known = given.map(|(at, frames)| cx.project.values(at, &frames)).unwrap_or_default();
+        let overridden: Vec<&Known> = known.iter().filter(|known| !matches!(known.value, Value::Null)).collect();
+        if !overridden.is_empty() {
+            for known in overridden {
+                let Value::Text(pieces) = &known.value else { continue };
+                if let Some(address) = url::parse(pieces).filter(|address| url::is_external(&address.host)) {
+                    let host = address.bare_host().to_owned();
+                    hosts.push((site.at, Implied { host, by: None, steps: known.steps.clone() }));
+                }
+            }
+            continue;
+        }
+        let by = site.symbol.display();
+        let steps = vec![cx.step(site.at, format!("default address of `{by}`"))];
+        let host = match (&rule.region_host, &rule.host) {
+            (Some(template), _) => region(cx, template, site.at, &None, &rule.region),
+            (None, host) => host.clone(),
+        };
+        if let Some(host) = host.filter(|host| url::is_external(host)) {
+            hosts.push((site.at, Implied { host, by: Some(by), steps }));
+        }
+    }
+    hosts
+}
+
+/// A regional host, when the region is known: an unknown one is no guess.
+fn region(cx: &Context, template: &str, at: At, frames: &Frames, places: &[ArgRef]) -> Option<String> {
+    let (at, frames) = cx.project.argument(at, frames, places)?;
+    let known = cx.project.values(at, &frames);
+    let region = known.iter().find_map(Known::literal_or_default).filter(|region| !region.is_empty())?;
+    Some(template.replace("{region}", &region).to_ascii_lowercase())
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::knowledge::index::{Folder, RuleKind};
-use crate::knowledge::schema::ServiceRule;
+use crate::knowledge::schema::{Form, ServiceRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Known, Value};
+use crate::resolve::{At, Frames, Known, Ref, Value};
 use crate::sites::{Context, Outbound};
 
 /// A use of a service's library.
@@ -50,13 +50,18 @@ pub fn services(cx: &Context) -> Vec<Service> {
         }
         for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
             let entry = cx.project.knowledge.entry(hit.entry);
+            // What is called on a client that was counted where it was made is a use of that.
+            let made = |(at, _): &(At, _)| cx.site(*at).is_some_and(|s| s.hits(RuleKind::Service).any(|h| h.entry == hit.entry));
+            if site.chain.iter().any(made) {
+                continue;
+            }
             let rule = &entry.service[hit.rule as usize];
             let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
             let names = match template.contains("{}") {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
             };
-            let (hosts, implied) = hosts(cx, site.at, rule, &entry.hosts);
+            let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
             for name in names {
                 let call = site.symbol.display();
                 services.push(Service {
@@ -76,6 +81,48 @@ pub fn services(cx: &Context) -> Vec<Service> {
             }
         }
     }
+    services.extend(listed(cx));
+    services
+}
+
+/// `Agent(tools=[calculator])`: a service's tool that is handed over without a call.
+fn listed(cx: &Context) -> Vec<Service> {
+    let mut services = Vec::new();
+    for site in &cx.sites {
+        for hit in site.hits(RuleKind::Function) {
+            let rule = &cx.project.knowledge.entry(hit.entry).function[hit.rule as usize];
+            if rule.form != Form::List {
+                continue;
+            }
+            let Some((list, frames)) = cx.project.argument(site.at, &None, &rule.tools) else { continue };
+            for (item, frames) in cx.project.elements(list, &frames) {
+                for (hit, reference) in cx.project.hits(item, &frames) {
+                    let Ref::External(symbol, _) = &reference else { continue };
+                    if hit.kind != RuleKind::Service || hit.by_suffix {
+                        continue;
+                    }
+                    let entry = cx.project.knowledge.entry(hit.entry);
+                    let rule = &entry.service[hit.rule as usize];
+                    let name = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+                    let (hosts, implied) = hosts(cx, item, &frames, rule, &entry.hosts);
+                    services.push(Service {
+                        name,
+                        id: entry.id.clone(),
+                        file: cx.project.path(item.file).to_owned(),
+                        line: cx.project.line(item),
+                        at: item,
+                        call: symbol.display(),
+                        hosts,
+                        implied,
+                        platform: false,
+                        request: (None, None),
+                        confidence: Confidence::High,
+                        steps: vec![cx.step(item, format!("`{}` given to `{}`", symbol.display(), site.symbol.display()))],
+                    });
+                }
+            }
+        }
+    }
     services
 }
 
@@ -87,8 +134,8 @@ fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String
     texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
 }
 
-fn hosts(cx: &Context, at: At, rule: &ServiceRule, of_entry: &[String]) -> (Vec<String>, bool) {
-    if let Some((value, frames)) = cx.project.argument(at, &None, &rule.base) {
+fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[String]) -> (Vec<String>, bool) {
+    if let Some((value, frames)) = cx.project.argument(at, frames, &rule.base) {
         let mut hosts = Vec::new();
         for known in cx.project.values(value, &frames) {
             if let Value::Text(pieces) = &known.value {
@@ -101,7 +148,7 @@ fn hosts(cx: &Context, at: At, rule: &ServiceRule, of_entry: &[String]) -> (Vec<
     if let Some(template) = &rule.region_host {
         let region = cx.project.argument(at, &None, &rule.region);
         let known = region.map(|(at, frames)| cx.project.values(at, &frames)).unwrap_or_default();
-        let region = known.iter().find_map(Known::literal_or_default);
+        let region = known.iter().find_map(Known::literal_or_default).filter(|region| !region.is_empty());
         return (region.map(|region| template.replace("{region}", &region)).into_iter().collect(), true);
     }
     if rule.local {
@@ -115,7 +162,10 @@ fn hosts(cx: &Context, at: At, rule: &ServiceRule, of_entry: &[String]) -> (Vec<
 /// `host="db.acme.io"`.
 fn bare(known: &Known) -> Option<Address> {
     let host = known.literal_or_default()?.to_ascii_lowercase();
-    url::is_external(&host).then(|| Address { host, ..Address::default() })
+    // `notes.db` is a file.
+    let extension = host.rsplit('.').next().unwrap_or("");
+    let is_file = ["db", "sqlite", "sqlite3", "json", "yaml", "yml", "txt", "csv", "toml", "md", "py", "js", "ts"].contains(&extension);
+    (!is_file && url::is_external(&host)).then(|| Address { host, ..Address::default() })
 }
 
 /// All tools: what is reached by address, by library, by MCP, and the functions.
@@ -180,6 +230,10 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
         None if address.host.is_empty() || address.host.starts_with('{') => return,
         None => (ToolKind::Http, known_name.unwrap_or_else(|| name_of_host(address.bare_host()))),
     };
+    // Where the library that connects is a service's own, that is the tool.
+    if cx.site(outbound.at).is_some_and(|site| site.hits(RuleKind::Service).next().is_some()) {
+        return;
+    }
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
         return;
     }
@@ -261,7 +315,7 @@ pub fn name_of_variable(variable: &str) -> String {
 
 /// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `acme.io` and `www.acme.io` are `acme`.
 pub fn name_of_host(host: &str) -> String {
-    let labels: Vec<&str> = host.split('.').filter(|label| *label != "www").collect();
+    let labels: Vec<&str> = host.split('.').filter(|label| *label != "www" && label.len() > 1).collect();
     let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
     if labels.len() < 2 || is_address {
         return host.replace('.', "-");

@@ -69,6 +69,8 @@ pub enum RuleKind {
     EnvRead,
     /// [`PassthroughRule`].
     Passthrough,
+    /// [`ApplyRule`].
+    Apply,
 }
 
 #[derive(Debug, Clone)]
@@ -200,7 +202,7 @@ impl Knowledge {
             )*};
         }
         symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
-            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough);
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply);
         self.entries.push((folder, entry));
     }
 
@@ -256,10 +258,14 @@ impl Knowledge {
             .wildcard_hosts
             .iter()
             .filter(|rule| bare.strip_suffix(rule.host.as_str()).is_some_and(|rest| rest.ends_with('.')));
-        let mut rules: Vec<&HostRule> = exact.chain(wild).filter(|rule| path.starts_with(&rule.path)).collect();
-        rules.sort_by_key(|rule| (std::cmp::Reverse(rule.path.len()), rule.entry));
-        rules.dedup_by_key(|rule| rule.entry);
-        rules.into_iter().map(|rule| rule.entry).collect()
+        let exact = exact.map(|rule| (false, rule));
+        let all = exact.chain(wild.map(|rule| (true, rule))).filter(|(_, rule)| path.starts_with(&rule.path));
+        let mut rules: Vec<(bool, &HostRule)> = all.collect();
+        // A part of a host before the whole, the whole before a family of hosts.
+        rules.sort_by_key(|(wild, rule)| (std::cmp::Reverse(rule.path.len()), *wild, std::cmp::Reverse(rule.host.len()), rule.entry));
+        let mut entries: Vec<u32> = rules.into_iter().map(|(_, rule)| rule.entry).collect();
+        entries.dedup();
+        entries
     }
 
     /// The provider of a model string as routers take it, and the model without the prefix.
@@ -269,7 +275,13 @@ impl Knowledge {
                 && let Some(&index) = self.prefixes.get(prefix)
                 && !rest.is_empty()
             {
-                return Some((self.entry(index), rest.to_owned()));
+                let entry = self.entry(index);
+                // A router behind a router's own prefix: `litellm/anthropic/claude-…`.
+                let is_router = !entry.hosts.iter().any(|host| crate::resolve::url::is_external(host.trim_start_matches("*.")));
+                return match self.prefixes.get(rest.split(['/', ':']).next().unwrap_or("")) {
+                    Some(_) if is_router && rest.contains(['/', ':']) => self.route(rest),
+                    _ => Some((entry, rest.to_owned())),
+                };
             }
         }
         self.by_model(model).map(|entry| (entry, model.to_owned()))

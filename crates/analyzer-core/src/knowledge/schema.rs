@@ -70,6 +70,9 @@ pub struct Entry {
     /// Calls that give back one of their arguments.
     #[serde(default)]
     pub passthrough: Vec<PassthroughRule>,
+    /// Calls that call a function they are given.
+    #[serde(default)]
+    pub apply: Vec<ApplyRule>,
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
@@ -293,6 +296,14 @@ rule!(
     PassthroughRule {
         /// Where the value stands.
         value: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A call that calls a function it is given, with the arguments it is given: `asyncio.to_thread(f, x=1)`.
+    ApplyRule {
+        /// Where the function stands.
+        function: Vec<ArgRef>,
     }
 );
 

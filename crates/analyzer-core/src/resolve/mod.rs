@@ -207,10 +207,7 @@ impl<'a> Project<'a> {
         let mut found: Vec<(Hit, Ref)> = Vec::new();
         for reference in self.refer(at, frames) {
             if let Ref::External(symbol, _) = &reference {
-                let mut symbol = symbol.clone();
-                if symbol.module == "?" {
-                    symbol.python = self.is_python(at.file);
-                }
+                let symbol = self.as_callee(symbol.clone(), at.file);
                 for hit in self.knowledge.lookup(&symbol) {
                     if !found.iter().any(|(known, _)| *known == hit) {
                         found.push((hit, reference.clone()));
@@ -219,6 +216,18 @@ impl<'a> Project<'a> {
             }
         }
         found
+    }
+
+    /// A symbol as rules name it: in the language of the file where its base is not known, the default export where a
+    /// whole module is called.
+    pub fn as_callee(&self, mut symbol: Symbol, file: usize) -> Symbol {
+        if symbol.module == "?" {
+            symbol.python = self.is_python(file);
+        }
+        if symbol.tail.is_empty() && !symbol.python {
+            symbol.tail.push("default".into());
+        }
+        symbol
     }
 
     /// The rules of one kind that a symbol matches.
@@ -249,7 +258,10 @@ impl<'a> Project<'a> {
             ArgRef::Name(path) => {
                 let mut parts = path.split('.');
                 let first = parts.next()?;
-                let mut found = self.named_argument(at, frames, call, first, q)?;
+                let mut found = match first.parse() {
+                    Ok(index) => self.argument_at(at, frames, &ArgRef::Position(index), q)?,
+                    Err(_) => self.named_argument(at, frames, call, first, q)?,
+                };
                 for part in parts {
                     found = self.element_in(&found, part, q)?;
                 }
@@ -323,6 +335,10 @@ impl<'a> Project<'a> {
                         pairs.push((text, value, frames.clone()));
                     }
                     None if depth < 4 => {
+                        let value = match *facts.kind(value.expr) {
+                            ExprKind::Spread(inner) => At { file: at.file, expr: inner },
+                            _ => value,
+                        };
                         for reference in self.refer_in(value, &frames, q) {
                             if let Ref::Expr(at, frames) = reference {
                                 work.push((at, frames, depth + 1));
@@ -357,6 +373,39 @@ impl<'a> Project<'a> {
         }
     }
 
+    /// What is put into a list by calls on its name: `TOOLS.append(x)`, `tools.push(...more)`; lists are marked.
+    fn grown(&self, at: At) -> Vec<(At, bool)> {
+        let facts = self.facts(at.file);
+        let same = |id: ExprId| match (facts.kind(at.expr), facts.kind(id)) {
+            (ExprKind::Name(a), ExprKind::Name(b)) => a == b,
+            (ExprKind::Attr(_, a), ExprKind::Attr(_, b)) => a == b,
+            _ => false,
+        };
+        if !matches!(facts.kind(at.expr), ExprKind::Name(_) | ExprKind::Attr(..)) {
+            return Vec::new();
+        }
+        let mut grown = Vec::new();
+        for call in &facts.calls {
+            let ExprKind::Attr(base, method) = *facts.kind(call.callee) else { continue };
+            let whole = match facts.name(method) {
+                "append" | "push" | "add" | "unshift" => false,
+                "extend" => true,
+                _ => continue,
+            };
+            if same(base) {
+                for arg in &call.args {
+                    let (value, whole) = match *facts.kind(arg.value) {
+                        ExprKind::Spread(inner) => (inner, true),
+                        _ => (arg.value, whole),
+                    };
+                    grown.push((At { file: at.file, expr: value }, whole));
+                }
+            }
+        }
+        grown.reverse(); // They come off the stack in order.
+        grown
+    }
+
     /// Elements of a literal list or of the values of a literal dict, spreads and concatenations included.
     pub fn elements(&self, at: At, frames: &Frames) -> Vec<(At, Frames)> {
         self.elements_in(at, frames, &mut Question::new())
@@ -387,6 +436,7 @@ impl<'a> Project<'a> {
                     work.push((here(*a), frames.clone(), depth + 1));
                 }
                 _ => {
+                    work.extend(self.grown(at).into_iter().map(|(at, whole)| (at, None, if whole { depth + 1 } else { 100 })));
                     for reference in self.refer_in(at, &frames, q) {
                         match reference {
                             Ref::Expr(to, frames) if to != at => work.push((to, frames, depth + 1)),

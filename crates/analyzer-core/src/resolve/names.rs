@@ -68,6 +68,27 @@ impl Project<'_> {
         matches!(reference, Ref::Expr(at, _) if matches!(self.facts(at.file).kind(at.expr), ExprKind::Null))
     }
 
+    /// Whether a name is bound to nothing but a `def` or an import of one where it is used.
+    pub fn is_defined_function(&self, at: At, sym: Sym) -> bool {
+        let bindings = self.reaching(at, sym);
+        !bindings.is_empty() && bindings.iter().all(|(b, _)| matches!(b.value, Bound::Function(_) | Bound::Import(_)))
+    }
+
+    /// The parameter that a name stands for, if that is all it stands for.
+    pub fn parameter_of(&self, at: At) -> Option<(FunctionId, u32)> {
+        let ExprKind::Name(sym) = *self.facts(at.file).kind(at.expr) else { return None };
+        match self.reaching(at, sym)[..] {
+            [(Binding { value: Bound::Param(function, index), .. }, _)] => Some((function, index)),
+            _ => None,
+        }
+    }
+
+    /// The argument that a call being looked into gives for a parameter.
+    pub fn given_argument(&self, file: usize, function: FunctionId, index: u32, frames: &Frames) -> Option<(At, Frames)> {
+        let frame = frames.as_ref().filter(|frame| frame.function == (file, function))?;
+        self.given(frame.call, &frame.outer, file, function, index, &mut Question::new())
+    }
+
     /// The bindings of a name that may hold where it is used, the likeliest first.
     pub(super) fn reaching(&self, at: At, sym: Sym) -> Vec<(Binding, ScopeId)> {
         let facts = self.facts(at.file);
@@ -618,6 +639,9 @@ impl Project<'_> {
     fn call_result(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Ref> {
         let Some(call) = self.call(at) else { return vec![Ref::Unknown] };
         let callee = At { file: at.file, expr: call.callee };
+        if self.is_super(callee) {
+            return self.super_instance(at, q);
+        }
         let callees = self.refer_in(callee, frames, q);
         let mut refs = Vec::new();
         for callee in callees {
@@ -654,6 +678,60 @@ impl Project<'_> {
         }
         let refs = self.prefer_known(refs);
         if refs.is_empty() { vec![Ref::Unknown] } else { refs }
+    }
+
+    fn is_super(&self, callee: At) -> bool {
+        let facts = self.facts(callee.file);
+        matches!(*facts.kind(callee.expr), ExprKind::Name(sym) if facts.name(sym) == "super")
+    }
+
+    /// `super()`: an instance of the base classes.
+    fn super_instance(&self, at: At, q: &mut Question) -> Vec<Ref> {
+        let bases = self.bases_around(at, q);
+        let instance = |base| match base {
+            Ref::External(symbol, calls) => Ref::External(called(symbol), calls),
+            Ref::Class(file, class) => Ref::Instance(file, class, None),
+            other => other,
+        };
+        bases.into_iter().map(instance).collect()
+    }
+
+    /// The base classes of the class that an expression stands in.
+    fn bases_around(&self, at: At, q: &mut Question) -> Vec<Ref> {
+        let Some(Ref::Instance(file, class, _)) = self.this(at) else { return Vec::new() };
+        let bases = self.facts(file).classes[class.0 as usize].bases.clone();
+        bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)).collect()
+    }
+
+    /// The outside class that a call constructs by way of submitted ones: `MyModel(…)` of `class MyModel(ChatOpenAI)`,
+    /// `super().__init__(…)`, `super(…)`.
+    pub fn constructs(&self, call: At) -> Vec<Symbol> {
+        let q = &mut Question::new();
+        let Some(the_call) = self.call(call) else { return Vec::new() };
+        let callee = At { file: call.file, expr: the_call.callee };
+        let facts = self.facts(call.file);
+        let mut work = match *facts.kind(the_call.callee) {
+            ExprKind::Name(sym) if facts.name(sym) == "super" && !self.is_python(call.file) => self.bases_around(call, q),
+            ExprKind::Attr(base, sym) if facts.name(sym) == "__init__" => match facts.call(base) {
+                Some(inner) if self.is_super(At { file: call.file, expr: inner.callee }) => self.bases_around(call, q),
+                _ => return Vec::new(),
+            },
+            _ => self.refer_in(callee, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect(),
+        };
+        let mut symbols = Vec::new();
+        let mut steps = 0;
+        while let Some(reference) = work.pop() {
+            steps += 1;
+            match reference {
+                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(symbol),
+                Ref::Class(file, class) if steps < 16 => {
+                    let bases = self.facts(file).classes[class.0 as usize].bases.clone();
+                    work.extend(bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)));
+                }
+                _ => {}
+            }
+        }
+        symbols
     }
 
     /// The argument that a call gives back unchanged, if it is known to.

@@ -11,6 +11,8 @@ pub struct Address {
     pub host: String,
     /// Path template with holes in braces, without query.
     pub path: String,
+    /// Query, without the question mark.
+    pub query: String,
     /// The environment variable that decides scheme and host.
     pub env: Option<String>,
     /// The literal that the variable falls back to.
@@ -96,7 +98,7 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
     let Some((scheme, rest)) = flat.split_once("://") else {
         // Only a variable can stand for a host that is not written down.
         let path = flat.strip_prefix(default.as_deref().unwrap_or("")).unwrap_or(flat);
-        return env.map(|env| Address { path: clean_path(path), env: Some(env), default, ..Address::default() });
+        return env.map(|env| Address { path: clean_path(path), query: query(path), env: Some(env), default, ..Address::default() });
     };
     let known_scheme = !scheme.is_empty()
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -115,13 +117,18 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
         Some((first, _)) => first, // A replica set: its first member.
         None => host,
     };
-    Some(Address { scheme: scheme.to_ascii_lowercase(), host: host.into(), path: clean_path(path), env, default })
+    let scheme = scheme.to_ascii_lowercase();
+    Some(Address { scheme, host: host.into(), path: clean_path(path), query: query(path), env, default })
 }
 
 /// The path without query and fragment.
 fn clean_path(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or("");
     if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+fn query(path: &str) -> String {
+    path.split_once('?').map_or("", |(_, query)| query).split('#').next().unwrap_or("").to_owned()
 }
 
 /// A host that others can reach: has a dot, is no address of a private network, is not a cluster's own name.

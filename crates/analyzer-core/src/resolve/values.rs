@@ -398,6 +398,11 @@ impl Project<'_> {
             ExprKind::Index(base, key) => (here(*base), self.text_in(here(*key), frames, q)),
             _ => return self.by_reference(at, frames, q),
         };
+        if let (ExprKind::Index(..), Some(key)) = (facts.kind(at.expr), &key)
+            && let Some(known) = self.split_part(base, key, frames, q)
+        {
+            return known;
+        }
         let mut out = Vec::new();
         for reference in self.refer_in(base, frames, q) {
             match (&reference, &key) {
@@ -429,6 +434,49 @@ impl Project<'_> {
             }
         }
         known
+    }
+
+    /// `provider, model = name.split("/", 1)`: the part of a text that is known.
+    fn split_part(&self, base: At, key: &str, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let index: usize = key.parse().ok()?;
+        let facts = self.facts(base.file);
+        let call = facts.call(base.expr)?;
+        let ExprKind::Attr(text, method) = *facts.kind(call.callee) else { return None };
+        let method = facts.name(method);
+        if !matches!(method, "split" | "partition" | "rsplit" | "rpartition") {
+            return None;
+        }
+        let argument = |place: usize, name: &str, q: &mut Question| {
+            let (at, frames) = self.argument_in(base, frames, &[ArgRef::Position(place), ArgRef::Name(name.into())], q)?;
+            self.text_in(at, &frames, q)
+        };
+        let separator = argument(0, "sep", q)?;
+        let limit = argument(1, "maxsplit", q).and_then(|n| n.parse::<usize>().ok()).unwrap_or(usize::MAX - 1);
+        let part = |text: &str| match method {
+            "split" if self.is_python(base.file) => text.splitn(limit.saturating_add(1), &separator).nth(index).map(str::to_owned),
+            "split" => text.split(&separator).nth(index).map(str::to_owned),
+            "partition" => match (index, text.split_once(&separator)) {
+                (0, Some((before, _))) => Some(before.to_owned()),
+                (1, Some(_)) => Some(separator.clone()),
+                (2, Some((_, after))) => Some(after.to_owned()),
+                _ => None,
+            },
+            _ => text.rsplit_once(&separator).map(|(a, b)| if index == 0 { a } else { b }.to_owned()),
+        };
+        let known = self.values_in(At { file: base.file, expr: text }, frames, q);
+        let mut out = Vec::new();
+        for mut known in known {
+            let Value::Text(pieces) = &mut known.value else { continue };
+            match &mut pieces[..] {
+                [Piece::Lit(text)] | [Piece::Env { default: Some(text), .. }] => match part(text) {
+                    Some(piece) => *text = piece,
+                    None => continue,
+                },
+                _ => continue,
+            }
+            out.push(known);
+        }
+        (!out.is_empty()).then_some(out)
     }
 
     fn is_env_map(&self, symbol: &Symbol) -> bool {

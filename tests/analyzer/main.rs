@@ -1,0 +1,7 @@
+//! The analyzer from outside: knowledge proves itself, laws hold, fixtures answer.
+
+mod agents;
+mod knowledge;
+mod laws;
+mod snippets;
+mod words;
