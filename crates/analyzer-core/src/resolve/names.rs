@@ -374,7 +374,7 @@ impl Project<'_> {
                 if let Some(module) = self.modules.resolve_python(path, &import.module, Some(name)) {
                     return vec![Ref::Module(module)];
                 }
-                if import.module.starts_with('.') || self.modules.is_local_python(path, &import.module) {
+                if import.module.starts_with('.') || self.modules.is_local_python_member(path, &import.module, name) {
                     return vec![Ref::Unknown];
                 }
                 let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
