@@ -37,7 +37,8 @@ fn check(example: &Example) -> Vec<String> {
             _ => said.words,
         })
         .collect();
-    let missing = example.finds.iter().filter(|line| !found.contains(line)).map(|line| format!("does not find {line:?}"));
+    let missing =
+        example.finds.iter().filter(|line| !found.contains(line)).map(|line| format!("does not find {line:?}"));
     let extra = found.iter().filter(|line| is_complete_kind(line)).filter(|line| !example.finds.contains(line));
     missing.chain(extra.map(|line| format!("finds {line:?} too"))).collect()
 }

@@ -34,7 +34,10 @@ pub fn said(analysis: &Analysis) -> Vec<Said> {
         say(format!("secret {} {provider}", secret.kind), Some((&secret.file, secret.line)));
     }
     analysis.outbound_destinations.iter().for_each(|host| say(format!("host {host}"), None));
-    analysis.prompts.iter().for_each(|prompt| say(format!("prompt {}", prompt.text), Some((&prompt.file, prompt.line))));
+    analysis
+        .prompts
+        .iter()
+        .for_each(|prompt| say(format!("prompt {}", prompt.text), Some((&prompt.file, prompt.line))));
     analysis.frameworks.iter().for_each(|framework| say(format!("framework {}", framework.name), None));
     analysis.detected_requirements.iter().for_each(|specifier| say(format!("requirement {specifier}"), None));
     analysis.optional_requirements.iter().for_each(|specifier| say(format!("optional {specifier}"), None));

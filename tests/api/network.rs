@@ -10,7 +10,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
 use ingestion_server::config::Config;
-use ingestion_server::web::serve;
+use ingestion_server::web::{Keys, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -64,6 +64,25 @@ async fn silent_and_slow_clients_are_not_waited_for() {
     let reply =
         rest(server.say("POST /analyze HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{\"files\"").await).await;
     assert!(reply.starts_with("HTTP/1.1 408 ") && reply.ends_with("within 60 seconds\"}"), "{reply}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_seen_by_those_who_send_everything_first() {
+    let app = App::with(|config| config.http.body_bytes = 1_000, Arc::new(|_, _| unreachable!("nothing gets so far")));
+    let server = Server::start(platform_api::app(&app.ingestion, Keys::new([Keys::hash("a key")]))).await;
+    let large = "x".repeat(20_000_000);
+    let head = |key: &str| {
+        let length = large.len();
+        format!(
+            "POST /analyze HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-RunAgents-API-Key: {key}\r\nContent-Length: \
+             {length}\r\n\r\n"
+        )
+    };
+    for (key, status) in [("a key", "HTTP/1.1 413 "), ("another", "HTTP/1.1 401 ")] {
+        let reply = rest(server.say(&(head(key) + &large)).await).await;
+        assert!(reply.starts_with(status) && reply.ends_with("\"}"), "{reply}");
+    }
     server.stop().await;
 }
 

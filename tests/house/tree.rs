@@ -34,7 +34,7 @@ pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let rust = files(folder).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     rust.map(|path| {
         let text = text(&path).unwrap_or_default();
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_string();
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_string();
         (path, text)
     })
     .collect()

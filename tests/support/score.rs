@@ -124,14 +124,12 @@ pub fn score(label: &Label, analysis: &Analysis) -> Score {
         .collect();
     both(&mut score, "model_usages", usages, found_usages);
     let hosts = label.destinations.iter().map(|host| plain(host)).collect();
-    let found_hosts = analysis
-        .destinations
-        .iter()
-        .map(|d| Item { confidence: d.confidence, ..plain(&d.host) })
-        .collect();
+    let found_hosts =
+        analysis.destinations.iter().map(|d| Item { confidence: d.confidence, ..plain(&d.host) }).collect();
     both(&mut score, "destinations", hosts, found_hosts);
     let secrets = label.secret.iter().map(|s| item("secret", &s.file, s.line, &s.also_lines)).collect();
-    let found_secrets = analysis.secrets.iter().map(|s| found("secret".into(), &s.file, s.line, s.confidence)).collect();
+    let found_secrets =
+        analysis.secrets.iter().map(|s| found("secret".into(), &s.file, s.line, s.confidence)).collect();
     both(&mut score, "secrets", secrets, found_secrets);
     let requirements = label.requirements.iter().map(|name| plain(&normal(name))).collect();
     let found_requirements = analysis
@@ -166,7 +164,9 @@ fn plain(name: &str) -> Item {
 /// Pairs off labelled and found items, each once.
 fn both(score: &mut Score, category: &'static str, wanted: Vec<Item>, got: Vec<Item>) {
     let strict = |w: &Item, g: &Item| {
-        w.name == g.name && w.file == g.file && (w.lines.is_empty() || w.lines.iter().any(|line| g.lines.contains(line)))
+        w.name == g.name
+            && w.file == g.file
+            && (w.lines.is_empty() || w.lines.iter().any(|line| g.lines.contains(line)))
     };
     let lenient = |w: &Item, g: &Item| w.name.eq_ignore_ascii_case(&g.name);
     let (count, right) = pair(&wanted, &got, &strict);
@@ -224,7 +224,8 @@ fn begins(wanted: &str, got: &str) -> bool {
 /// `openai[extra]>=1.0` is `openai`.
 fn distribution(specifier: &str) -> &str {
     let from = usize::from(specifier.starts_with('@'));
-    let end = specifier[from..].find(['[', '=', '<', '>', '!', '~', ' ', ';', '@']).map_or(specifier.len(), |at| at + from);
+    let end =
+        specifier[from..].find(['[', '=', '<', '>', '!', '~', ' ', ';', '@']).map_or(specifier.len(), |at| at + from);
     &specifier[..end]
 }
 

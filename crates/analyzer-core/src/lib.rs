@@ -73,7 +73,8 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.notes.extend(manifests.notes.iter().cloned());
     analysis.notes.sort();
     let modules = Modules::new(sources, &manifests);
-    let files = sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
+    let files =
+        sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &options.knowledge, &modules);
     let cx = Context::new(&project);
     let models = detect::models::detect(&cx);
@@ -141,7 +142,10 @@ fn notes(sources: &Sources, facts: &[Arc<FileFacts>]) -> Vec<Note> {
             notes.push(Note { file: file.path.to_string(), line: 0, code: code.into(), message: message.into() });
         };
         if facts.over_budget {
-            note("budget", "parsing costs more than the file's size allows (an unclosed string?): only strings and imports were read");
+            note(
+                "budget",
+                "parsing costs more than the file's size allows (an unclosed string?): only strings and imports were read",
+            );
         } else if facts.has_errors {
             note("syntax", "a part of the file does not parse: the rest was read");
         }

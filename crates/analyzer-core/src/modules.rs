@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::manifest::{Manifests, OwnPackage, PathAlias, folder_of, is_under, join, sources_of};
+use crate::manifest::{Manifests, OwnPackage, PathAlias, folder_of, join, sources_of};
 use crate::packages;
 use crate::sources::{Source, Sources};
 
@@ -15,8 +15,8 @@ pub struct Modules {
     python_folders: FxHashSet<String>,
     /// Folders that a manifest makes a project of its own; the root is always one.
     projects: FxHashSet<String>,
-    /// The longest folder first, so that the nearest configuration counts.
-    aliases: Vec<PathAlias>,
+    /// By the folder whose files know them, what fixes most first.
+    aliases: FxHashMap<String, Vec<PathAlias>>,
     npm: FxHashMap<String, OwnPackage>,
     python: FxHashSet<String>,
     /// Distributions that a manifest declares: an import of that name is theirs, if nothing nearer answers.
@@ -60,10 +60,15 @@ impl Modules {
                 }
             }
         }
-        modules.aliases = manifests.path_aliases.clone();
-        modules.aliases.sort_by(|a, b| b.folder.len().cmp(&a.folder.len()).then_with(|| longer_pattern(a, b)));
-        // Every import is held against every alias; no real project has so many.
-        modules.aliases.truncate(1_000);
+        for alias in &manifests.path_aliases {
+            modules.aliases.entry(alias.folder.clone()).or_default().push(alias.clone());
+        }
+        for aliases in modules.aliases.values_mut() {
+            aliases.sort_by(longer_pattern);
+            aliases.dedup();
+            // Every import is held against every alias; no real project has so many.
+            aliases.truncate(500);
+        }
         for own in &manifests.package_names {
             match own.npm {
                 true => drop(modules.npm.entry(own.name.clone()).or_insert_with(|| own.clone())),
@@ -211,10 +216,9 @@ impl Modules {
     /// Whether a JavaScript import asks for something of the project, even if that was not submitted.
     pub fn is_local_js(&self, importer: &str, specifier: &str) -> bool {
         let aliased = || {
-            let mut targets = self.aliases.iter().filter(|alias| alias.pattern.len() > 1).filter_map(|alias| {
-                let under = is_under(importer, &alias.folder);
-                under.then(|| caught(&alias.pattern, specifier)).flatten().map(|_| &alias.targets)
-            });
+            let known = self.known_aliases(importer).filter(|alias| alias.pattern.len() > 1);
+            let mut targets =
+                known.filter(|alias| caught(&alias.pattern, specifier).is_some()).map(|alias| &alias.targets);
             // The nearest alias decides; one that leads out of the project names a package.
             targets.next().is_some_and(|targets| targets.iter().any(|target| !target.contains(':')))
         };
@@ -295,10 +299,15 @@ impl Modules {
         folder
     }
 
+    fn known_aliases<'a>(&'a self, importer: &'a str) -> impl Iterator<Item = &'a PathAlias> + 'a {
+        let folders =
+            std::iter::successors(Some(folder_of(importer)), |folder| (!folder.is_empty()).then(|| folder_of(folder)));
+        folders.filter_map(|folder| self.aliases.get(folder)).flatten()
+    }
+
     /// What the aliases that a file knows make of a specifier, nearest configuration first.
     fn aliases<'a>(&'a self, importer: &'a str, specifier: &'a str) -> impl Iterator<Item = String> + 'a {
-        let known = self.aliases.iter().filter(move |alias| is_under(importer, &alias.folder));
-        known.flat_map(move |alias| {
+        self.known_aliases(importer).flat_map(move |alias| {
             let caught = caught(&alias.pattern, specifier);
             let targets = caught.map(|caught| {
                 alias.targets.iter().map(move |target| match alias.pattern.is_empty() {
@@ -377,6 +386,8 @@ fn has_word(text: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     struct Project(Sources, Modules);
@@ -551,5 +562,30 @@ mod tests {
         assert!(!p.1.is_local_js("fn/main.ts", "openai"));
         assert_eq!(npm_name("@a/b/c/d"), "@a/b");
         assert_eq!(npm_name("a/b"), "a");
+    }
+
+    const NAME: &str = "(\\.{1,3}|/|a|b|é|@|~|#|\\*|_|openai|__init__|\\?|:){0,8}";
+
+    proptest! {
+        #[test]
+        fn no_import_panics_and_none_means_its_own_file(name in NAME, item in NAME, path in "(a|b|é)(/(a|b|é)){0,3}\\.(py|ts)") {
+            let p = Project::new(&[
+                (&*path, ""),
+                ("a/b/__init__.py", ""),
+                ("b.py", ""),
+                ("a/index.ts", ""),
+                ("tsconfig.json", r#"{"compilerOptions": {"baseUrl": ".", "paths": {"@*": ["*"], "é": ["a"]}}}"#),
+                ("package.json", r##"{"name": "a", "imports": {"#*": "./*"}}"##),
+            ].into_iter().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect::<Vec<_>>());
+            for item in [None, Some(&*item)] {
+                if !name.starts_with('.') {
+                    prop_assert_ne!(p.python(&path, &name, item), &*path);
+                }
+            }
+            p.1.is_local_python_member(&path, &name, &item);
+            p.1.is_local_python(&path, &name);
+            p.1.is_local_js(&path, &name);
+            p.1.external_js(&path, &name);
+        }
     }
 }

@@ -72,8 +72,10 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Classifies every call.
     pub fn new(project: &'a Project<'a>) -> Context<'a> {
-        let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> =
-            (0..project.files.len()).into_par_iter().map(|file| (sites_of(project, file), assigned(project, file))).collect();
+        let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> = (0..project.files.len())
+            .into_par_iter()
+            .map(|file| (sites_of(project, file), assigned(project, file)))
+            .collect();
         let mut sites = Vec::new();
         let mut names = FxHashMap::default();
         for (of_file, assigned) in per_file {
@@ -109,7 +111,8 @@ impl<'a> Context<'a> {
         for _ in 0..64 {
             match facts.kind(expr) {
                 ExprKind::Attr(base, sym) => {
-                    if matches!(facts.kind(*base), ExprKind::Name(own) if matches!(facts.name(*own), "self" | "this" | "cls")) {
+                    if matches!(facts.kind(*base), ExprKind::Name(own) if matches!(facts.name(*own), "self" | "this" | "cls"))
+                    {
                         return facts.name(*sym).to_owned();
                     }
                     last = Some(*sym);
@@ -131,7 +134,10 @@ impl<'a> Context<'a> {
                 Some(site) => site.hits.clone(),
                 None => self.project.hits(self.callee(*at)?, frames).into_iter().map(|(hit, _)| hit).collect(),
             };
-            let hit = site_hits.into_iter().filter(|hit| hit.kind == RuleKind::Client).find(|hit| self.applies(*hit, *at, frames))?;
+            let hit = site_hits
+                .into_iter()
+                .filter(|hit| hit.kind == RuleKind::Client)
+                .find(|hit| self.applies(*hit, *at, frames))?;
             Some((ClientSite { at: *at, frames: frames.clone() }, hit))
         })
     }

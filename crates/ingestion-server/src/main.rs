@@ -7,9 +7,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingestion_server::config::DEFAULTS;
-use ingestion_server::web::keys::{KeyHash, SHORTEST};
+use ingestion_server::web::keys::SHORTEST;
 use ingestion_server::web::{Keys, Settings, World, log, serve};
 use ingestion_server::{Config, Ingestion};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The analyzer of AI agents over HTTP.
 #[derive(Debug, Parser)]
@@ -36,18 +39,15 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let config = config(&flags)?;
-    let key = key()?;
-    if key.is_none() && !config.listen.ip().is_loopback() {
-        let problem = format!("{} is not loopback; set INGESTION_API_KEY to serve other machines", config.listen);
-        return Err(problem.into());
-    }
+    #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
+    let keys = door(config.listen, std::env::var("INGESTION_API_KEY").ok().as_deref())?;
     log::start(&config.log)?;
 
     let ingestion = Ingestion::new(&config, World::Real);
     let listener = serve::listen(config.listen).await?;
     let signals = serve::Signals::listen()?;
     writeln!(std::io::stdout(), "ingestion-server listens on http://{}", listener.local_addr()?)?;
-    let app = ingestion.alone(key.map(|key| Keys::new([key])));
+    let app = ingestion.alone(keys);
     serve::serve_until_signal(listener, app, &config.http, signals, || ingestion.stop()).await;
     Ok(())
 }
@@ -65,11 +65,27 @@ fn config(flags: &Flags) -> Result<Config, Box<dyn std::error::Error>> {
     Ok(Config::read(settings)?)
 }
 
-fn key() -> Result<Option<KeyHash>, String> {
-    #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
-    match std::env::var("INGESTION_API_KEY") {
-        Ok(key) if key.trim().chars().count() >= SHORTEST => Ok(Some(Keys::hash(key.trim()))),
-        Ok(_) => Err(format!("INGESTION_API_KEY is shorter than {SHORTEST} characters")),
-        Err(_) => Ok(None),
+/// Without a key only this machine may come.
+fn door(listen: SocketAddr, key: Option<&str>) -> Result<Option<Keys>, String> {
+    match key.map(str::trim) {
+        Some(key) if key.chars().count() >= SHORTEST => Ok(Some(Keys::new([Keys::hash(key)]))),
+        Some(_) => Err(format!("INGESTION_API_KEY is shorter than {SHORTEST} characters")),
+        None if listen.ip().is_loopback() => Ok(None),
+        None => Err(format!("{listen} is not loopback; set INGESTION_API_KEY to serve other machines")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_machines_need_a_key() {
+        let door = |listen: &str, key| door(listen.parse().unwrap(), key);
+        assert!(door("127.0.0.1:1", None).unwrap().is_none());
+        assert!(door("[::1]:1", None).unwrap().is_none());
+        assert!(door("0.0.0.0:1", None).unwrap_err().contains("set INGESTION_API_KEY"));
+        assert!(door("0.0.0.0:1", Some("sixteen-letters!")).unwrap().is_some());
+        assert!(door("127.0.0.1:1", Some("short")).unwrap_err().contains("shorter than 16"));
     }
 }

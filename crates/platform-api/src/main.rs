@@ -12,6 +12,9 @@ use ingestion_server::web::{World, log, serve};
 use platform_api::Config;
 use platform_api::keys::KeyRing;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The platform for AI agents.
 #[derive(Debug, Parser)]
 #[command(version)]

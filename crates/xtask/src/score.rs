@@ -80,7 +80,8 @@ fn list(id: &str, score: &Score, category: Option<&str>) {
 }
 
 fn table(total: &Score, scored: usize, perfect: usize) {
-    let mut rows = vec![format!("{:<15} {:>9} {:>9} {:>9} {:>11}", "category", "precision", "recall", "strict F1", "lenient F1")];
+    let mut rows =
+        vec![format!("{:<15} {:>9} {:>9} {:>9} {:>11}", "category", "precision", "recall", "strict F1", "lenient F1")];
     for name in CATEGORIES {
         let (strict, lenient) = (&total.strict[name], &total.lenient[name]);
         rows.push(format!(

@@ -22,7 +22,8 @@ pub fn run(flags: &Flags) -> Done {
     let files = match flags.path.is_dir() {
         true => labels::sources(&flags.path)?,
         false => {
-            let text = std::fs::read_to_string(&flags.path).map_err(|error| format!("{}: {error}", flags.path.display()))?;
+            let text =
+                std::fs::read_to_string(&flags.path).map_err(|error| format!("{}: {error}", flags.path.display()))?;
             let name = flags.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             vec![(name, text)]
         }

@@ -152,8 +152,12 @@ impl Graph {
         let files = sources.files();
         let mut graph = Graph { imports: vec![0; files.len()], imported: vec![0; files.len()] };
         for (index, (source, facts)) in files.iter().zip(facts).enumerate() {
-            let used: FxHashSet<usize> =
-                facts.imports.iter().flat_map(|import| targets(source, import, modules)).collect();
+            let mut asked = FxHashSet::default();
+            let imports = facts.imports.iter().filter(|import| {
+                let member = source.language.is_python().then_some(&import.item);
+                asked.insert((&*import.module, member.and_then(item), import.type_only))
+            });
+            let used: FxHashSet<usize> = imports.flat_map(|import| targets(source, import, modules)).collect();
             let used = used.into_iter().filter(|target| *target != index);
             for target in used {
                 graph.imports[index] += 1;
@@ -165,6 +169,13 @@ impl Graph {
     }
 }
 
+fn item(item: &Item) -> Option<&str> {
+    match item {
+        Item::Member(name) => Some(name),
+        _ => None,
+    }
+}
+
 fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
     let (path, module) = (&*source.path, &*import.module);
     if source.language.is_javascript() {
@@ -173,10 +184,7 @@ fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
             false => modules.resolve_js(path, module).into_iter().collect(),
         };
     }
-    let submodule = match &import.item {
-        Item::Member(item) => modules.resolve_python(path, module, Some(item)),
-        _ => None,
-    };
+    let submodule = item(&import.item).and_then(|item| modules.resolve_python(path, module, Some(item)));
     submodule.or_else(|| modules.resolve_python(path, module, None)).into_iter().collect()
 }
 

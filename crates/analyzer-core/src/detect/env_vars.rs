@@ -31,7 +31,8 @@ pub fn detect(cx: &Context) -> Vec<EnvVar> {
             if rule.map || rule.fields {
                 continue;
             }
-            let name = cx.project.argument(site.at, &None, &rule.name).and_then(|(at, frames)| cx.project.text(at, &frames));
+            let name =
+                cx.project.argument(site.at, &None, &rule.name).and_then(|(at, frames)| cx.project.text(at, &frames));
             let default = cx.project.argument(site.at, &None, &rule.default).is_some();
             name.into_iter().for_each(|name| add(name, site.at, default));
         }
@@ -52,7 +53,9 @@ pub fn detect(cx: &Context) -> Vec<EnvVar> {
                 continue;
             }
             let is_map = cx.project.refer(At { file, expr: base }, &None).iter().any(|reference| match reference {
-                Ref::External(symbol, _) => cx.project.rules(symbol, RuleKind::EnvRead).any(|(e, r)| e.env_read[r as usize].map),
+                Ref::External(symbol, _) => {
+                    cx.project.rules(symbol, RuleKind::EnvRead).any(|(e, r)| e.env_read[r as usize].map)
+                }
                 _ => false,
             });
             let at = At { file, expr: crate::facts::ExprId(index as u32) };
@@ -63,7 +66,13 @@ pub fn detect(cx: &Context) -> Vec<EnvVar> {
             };
             match name {
                 // `os.environ.get` is a method, counted at its call.
-                Some(name) if is_map && !matches!(name.as_str(), "get" | "setdefault" | "pop" | "copy" | "items" | "keys" | "update") => {
+                Some(name)
+                    if is_map
+                        && !matches!(
+                            name.as_str(),
+                            "get" | "setdefault" | "pop" | "copy" | "items" | "keys" | "update"
+                        ) =>
+                {
                     add(name, at, false);
                 }
                 _ => {}

@@ -16,7 +16,10 @@ pub fn detect(cx: &Context) -> Vec<Framework> {
             let packages = if symbol.python { &entry.python_packages } else { &entry.npm_packages };
             let separator = if symbol.python { '.' } else { '/' };
             let uses = |package: &String| {
-                symbol.module.strip_prefix(package.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+                symbol
+                    .module
+                    .strip_prefix(package.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
             };
             if folder == Folder::Framework && packages.iter().any(uses) {
                 let (file, line) = (cx.project.path(at.file).to_owned(), cx.project.line(at));
@@ -35,7 +38,8 @@ pub fn detect(cx: &Context) -> Vec<Framework> {
     }
     for file in 0..cx.project.files.len() {
         let facts = cx.project.facts(file);
-        let decorators = facts.functions.iter().flat_map(|f| &f.decorators).chain(facts.classes.iter().flat_map(|c| &c.decorators));
+        let decorators =
+            facts.functions.iter().flat_map(|f| &f.decorators).chain(facts.classes.iter().flat_map(|c| &c.decorators));
         let marks: Vec<ExprId> = decorators.chain(facts.classes.iter().flat_map(|c| &c.bases)).copied().collect();
         for expr in marks {
             let at = At { file, expr };

@@ -11,7 +11,13 @@ use crate::sites::Context;
 
 /// One entry per function tool.
 pub fn detect(cx: &Context) -> Vec<Tool> {
-    let mut found = Found { cx, tools: Vec::new(), functions: FxHashSet::default(), keys: FxHashMap::default(), claimed: FxHashSet::default() };
+    let mut found = Found {
+        cx,
+        tools: Vec::new(),
+        functions: FxHashSet::default(),
+        keys: FxHashMap::default(),
+        claimed: FxHashSet::default(),
+    };
     found.lists();
     found.decorators();
     found.calls();
@@ -115,7 +121,8 @@ impl Found<'_, '_> {
             Some(call) => (At { file: at.file, expr: call.callee }, true),
             None => (at, false),
         };
-        let mut hits = self.cx.project.hits(callee, &None).into_iter().filter(|(hit, _)| hit.kind == RuleKind::Function);
+        let mut hits =
+            self.cx.project.hits(callee, &None).into_iter().filter(|(hit, _)| hit.kind == RuleKind::Function);
         let (hit, reference) = hits.find(|(hit, _)| self.rule(*hit).form == Form::Decorator)?;
         let name = if called { self.text(at, &self.rule(hit).name) } else { None };
         let what = match &reference {
@@ -133,7 +140,9 @@ impl Found<'_, '_> {
                 if rule.form != Form::List {
                     continue;
                 }
-                let Some((at, frames)) = self.cx.project.argument(site.at, &None, &rule.tools.clone()) else { continue };
+                let Some((at, frames)) = self.cx.project.argument(site.at, &None, &rule.tools.clone()) else {
+                    continue;
+                };
                 let by = self.cx.step(site.at, format!("given to `{}`", site.symbol.display()));
                 self.handed(at, &frames, &by);
             }
@@ -146,7 +155,9 @@ impl Found<'_, '_> {
         let mut is_map = false;
         for reference in project.refer(at, frames) {
             match reference {
-                Ref::Expr(holder, frames) if matches!(project.facts(holder.file).kind(holder.expr), ExprKind::Dict(_)) => {
+                Ref::Expr(holder, frames)
+                    if matches!(project.facts(holder.file).kind(holder.expr), ExprKind::Dict(_)) =>
+                {
                     is_map = true;
                     for (key, value, frames) in project.pairs(holder, &frames) {
                         self.keyed(key, value, &frames, by);
@@ -221,7 +232,9 @@ impl Found<'_, '_> {
     fn calls(&mut self) {
         let cx = self.cx;
         for site in &cx.sites {
-            let Some(hit) = site.hits(RuleKind::Function).find(|hit| self.rule(*hit).form == Form::Call) else { continue };
+            let Some(hit) = site.hits(RuleKind::Function).find(|hit| self.rule(*hit).form == Form::Call) else {
+                continue;
+            };
             // A decorator that is called is counted with its function.
             let facts = cx.project.facts(site.at.file);
             if facts.functions.iter().any(|f| f.decorators.contains(&site.at.expr)) {
@@ -260,7 +273,10 @@ impl Found<'_, '_> {
                 facts.functions[id.0 as usize].name.map(|sym| facts.name(sym).to_owned())
             });
             let own = own.filter(|name| !["execute", "func", "handler", "run", "call", "fn"].contains(&name.as_str()));
-            let name = given.or_else(|| self.keys.get(&site.at).cloned()).or(own).or_else(|| cx.assigned.get(&site.at).cloned());
+            let name = given
+                .or_else(|| self.keys.get(&site.at).cloned())
+                .or(own)
+                .or_else(|| cx.assigned.get(&site.at).cloned());
             if let Some((file, id)) = function {
                 self.functions.insert((file, id));
             }
@@ -329,7 +345,9 @@ impl Found<'_, '_> {
                 match reference {
                     Ref::External(symbol, _) => {
                         let hits = self.cx.project.knowledge.lookup(&symbol);
-                        let hit = hits.into_iter().find(|h| h.kind == RuleKind::Function && self.rule(*h).form == Form::Class);
+                        let hit = hits
+                            .into_iter()
+                            .find(|h| h.kind == RuleKind::Function && self.rule(*h).form == Form::Class);
                         if let Some(hit) = hit {
                             return Some((hit, self.cx.step(at, format!("subclass of `{}`", symbol.display()))));
                         }
@@ -374,7 +392,8 @@ impl Found<'_, '_> {
             for (index, expr) in facts.exprs.iter().enumerate().rev() {
                 let ExprKind::Dict(pairs) = &expr.kind else { continue };
                 let id = ExprId(index as u32);
-                let has_root = pairs.iter().any(|(key, _)| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k)));
+                let has_root =
+                    pairs.iter().any(|(key, _)| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k)));
                 if !has_root || inside.contains(&id) || self.claimed.contains(&At { file, expr: id }) {
                     continue;
                 }

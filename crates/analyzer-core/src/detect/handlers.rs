@@ -31,7 +31,12 @@ pub fn detect(cx: &Context) -> Vec<Handler> {
             let outer = facts.scopes[function.scope.0 as usize].parent == Some(MODULE);
             if outer && function.class.is_none() && FUNCTIONS.contains(&name) {
                 let kind = if name == "main" { "main" } else { "function" };
-                handlers.push(Handler { name: name.into(), kind: kind.into(), file: path.clone(), line: function.line });
+                handlers.push(Handler {
+                    name: name.into(),
+                    kind: kind.into(),
+                    file: path.clone(),
+                    line: function.line,
+                });
             }
             // A decorator that marks the entry: `@app.entrypoint`.
             for &expr in &function.decorators {
@@ -42,7 +47,12 @@ pub fn detect(cx: &Context) -> Vec<Handler> {
                     hit.kind == RuleKind::Handler
                         && cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "decorator"
                 }) {
-                    let handler = Handler { name: name.into(), kind: "decorator".into(), file: path.clone(), line: function.line };
+                    let handler = Handler {
+                        name: name.into(),
+                        kind: "decorator".into(),
+                        file: path.clone(),
+                        line: function.line,
+                    };
                     handlers.push(handler);
                 }
             }
@@ -69,7 +79,9 @@ pub fn execution(handlers: &[Handler], entry_point: &str) -> Execution {
             let reason = format!("{} `{}` at {}:{}", handler.kind, handler.name, handler.file, handler.line);
             Execution { tier: 2, reason }
         }
-        None if entry_point.is_empty() => Execution { tier: 1, reason: "no entry point: the runtime's own tool loop".into() },
+        None if entry_point.is_empty() => {
+            Execution { tier: 1, reason: "no entry point: the runtime's own tool loop".into() }
+        }
         None => Execution { tier: 1, reason: format!("no handler in {entry_point}: the runtime's own tool loop") },
     }
 }

@@ -57,7 +57,9 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
         let crate::resolve::Ref::Expr(holder, frames) = reference else { continue };
         let pairs = cx.project.pairs(holder, &frames);
         // `{"mcpServers": {…}}` holds the map one level deeper.
-        if let Some((_, inner, frames)) = pairs.iter().find(|(key, ..)| matches!(key.as_deref(), Some("mcpServers" | "servers"))) {
+        if let Some((_, inner, frames)) =
+            pairs.iter().find(|(key, ..)| matches!(key.as_deref(), Some("mcpServers" | "servers")))
+        {
             servers.extend(of_map(cx, *inner, frames, call));
             continue;
         }
@@ -65,7 +67,10 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
             let Some(key) = key else { continue };
             let get = |name: &str| cx.project.element(&(value, frames.clone()), name);
             let url = get("url").or_else(|| get("server_url")).or_else(|| get("serverUrl"));
-            let url = url.or_else(|| matches!(cx.project.facts(value.file).kind(value.expr), ExprKind::Text(_)).then(|| (value, frames.clone())));
+            let url = url.or_else(|| {
+                matches!(cx.project.facts(value.file).kind(value.expr), ExprKind::Text(_))
+                    .then(|| (value, frames.clone()))
+            });
             servers.extend(server(cx, Some(key), get("command"), get("args"), url, value, call));
         }
     }
@@ -133,7 +138,10 @@ fn server(
 /// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`.
 fn name_of_command(words: &[String]) -> Option<String> {
     let flags = |word: &&String| !word.starts_with('-') && !word.contains('{') && **word != ".";
-    let runners = ["npx", "uvx", "uv", "node", "python", "python3", "bun", "bunx", "deno", "docker", "run", "tool", "exec", "pnpm", "dlx", "yarn", "tsx", "pipx"];
+    let runners = [
+        "npx", "uvx", "uv", "node", "python", "python3", "bun", "bunx", "deno", "docker", "run", "tool", "exec",
+        "pnpm", "dlx", "yarn", "tsx", "pipx",
+    ];
     let mut plain = words.iter().filter(flags);
     let word = plain.find(|word| {
         let base = word.rsplit('/').next().unwrap_or(word);

@@ -31,7 +31,9 @@ pub fn detect(cx: &Context) -> Vec<Usage> {
     let mut usages: Vec<Usage> = cx.sites.iter().flat_map(|site| of_site(cx, site)).collect();
     usages.extend(cx.outbound.iter().filter_map(|outbound| of_request(cx, outbound)));
     usages.sort_by(|a, b| key(&a.usage).cmp(&key(&b.usage)));
-    usages.dedup_by(|a, b| key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host));
+    usages.dedup_by(|a, b| {
+        key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host)
+    });
     usages
 }
 
@@ -46,7 +48,8 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     let exact: Vec<Hit> = hits.iter().copied().filter(|hit| !hit.by_suffix).collect();
     if !exact.is_empty() {
         // A framework's general rule gives way to the provider's own.
-        let own = exact.iter().find(|hit| cx.project.knowledge.folder(hit.entry) == Folder::Provider).unwrap_or(&exact[0]);
+        let own =
+            exact.iter().find(|hit| cx.project.knowledge.folder(hit.entry) == Folder::Provider).unwrap_or(&exact[0]);
         // Several rules of one entry: a call that names a model and an embedding, or several models.
         return exact.iter().copied().filter(|hit| hit.entry == own.entry).collect();
     }
@@ -60,9 +63,10 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
             })
         })
     };
-    let chosen = hits.iter().find(imported).or_else(|| {
-        hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first())
-    });
+    let chosen = hits
+        .iter()
+        .find(imported)
+        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first()));
     chosen.copied().into_iter().collect()
 }
 
@@ -106,7 +110,11 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             Value::Null => Model::Absent,
             Value::Text(_) => {
                 let is_unknown = known.template().is_some_and(|t| t.starts_with('{')) && known.env().is_none();
-                if is_unknown && rule.optional && stands_for_object(cx, at) { Model::Object } else { Model::Given(known) }
+                if is_unknown && rule.optional && stands_for_object(cx, at) {
+                    Model::Object
+                } else {
+                    Model::Given(known)
+                }
             }
         });
     }
@@ -173,7 +181,10 @@ pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
     let Some(env) = &address.env else { return false };
     let python = cx.project.files[known.origin.file].source.language.is_python();
     let required = python && matches!(cx.project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Index(..));
-    address.host.is_empty() && address.default.is_none() && !required && !provider_of_variable(cx, env).is_some_and(is_gateway)
+    address.host.is_empty()
+        && address.default.is_none()
+        && !required
+        && !provider_of_variable(cx, env).is_some_and(is_gateway)
 }
 
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
@@ -192,9 +203,12 @@ fn of_client(cx: &Context, symbol: &crate::knowledge::index::Symbol, calls: &[(A
         for known in cx.project.values(value, &frames) {
             match &known.value {
                 Value::Text(pieces) => {
-                    return url::parse(pieces).map_or(Base::Unknown, |address| Base::Given(address, known.steps.clone()));
+                    return url::parse(pieces)
+                        .map_or(Base::Unknown, |address| Base::Given(address, known.steps.clone()));
                 }
-                Value::Object(Ref::External(inner, inner_calls)) if inner_calls.len() < calls.len() + 4 && inner != symbol => {
+                Value::Object(Ref::External(inner, inner_calls))
+                    if inner_calls.len() < calls.len() + 4 && inner != symbol =>
+                {
                     return of_client(cx, inner, inner_calls);
                 }
                 _ => {}
@@ -224,7 +238,10 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             (name, known.env().is_some() && known.is_resolved())
         }
     };
-    if rule.optional && name.is_none() && matches!(model, Model::Given(known) if known.env().is_none() && known.steps.is_empty()) {
+    if rule.optional
+        && name.is_none()
+        && matches!(model, Model::Given(known) if known.env().is_none() && known.steps.is_empty())
+    {
         // An agent whose model nobody knows: it may as well be an object.
         confidence = Confidence::Low;
     }
@@ -270,7 +287,8 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
         }
         Base::Given(address, base_steps) => {
-            let known = owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
+            let known =
+                owner_of(cx, address).filter(|_| !rule.router || rule.provider.is_some() || !address.host.is_empty());
             match known {
                 Some(entry) => {
                     provider.clone_from(&entry.id);
@@ -351,7 +369,11 @@ fn is_self_hosted(entry: &Entry) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "::1" || host == "host.docker.internal"
+    host == "localhost"
+        || host.starts_with("127.")
+        || host == "0.0.0.0"
+        || host == "::1"
+        || host == "host.docker.internal"
 }
 
 /// `api.acme.ai` is `acme`: the label in front of the public suffix.
@@ -384,9 +406,8 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
     let by = Some(site.symbol.display());
     let steps = vec![cx.step(site.at, format!("default address of `{}`", site.symbol.display()))];
     let found = |host: &str| Some(Implied { host: host.to_owned(), by: by.clone(), steps: steps.clone() });
-    let regional = |template: &str, at: At, frames: &Frames, places: &[ArgRef]| {
-        found(&region(cx, template, at, frames, places)?)
-    };
+    let regional =
+        |template: &str, at: At, frames: &Frames, places: &[ArgRef]| found(&region(cx, template, at, frames, places)?);
     if let Some(template) = &rule.region_host {
         return regional(template, site.at, &None, &rule.region);
     }
@@ -404,7 +425,8 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
     }
     let owner = owner.or((!rule.router).then_some(entry))?;
     // A host that carries a region is no default.
-    let regional = owner.client.iter().any(|c| c.region_host.is_some()) || owner.model.iter().any(|m| m.region_host.is_some());
+    let regional =
+        owner.client.iter().any(|c| c.region_host.is_some()) || owner.model.iter().any(|m| m.region_host.is_some());
     if regional {
         return None;
     }
@@ -421,7 +443,8 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let entry = owner_of(cx, &outbound.address)?;
     let path = outbound.address.path.to_ascii_lowercase();
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
-    let model = model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
+    let model =
+        model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
     if model.is_none() && !is_model_path {
@@ -438,7 +461,8 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let mut evidence = model_steps;
     evidence.extend(outbound.steps.iter().cloned());
     let host = outbound.address.bare_host().to_owned();
-    let host = url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
+    let host =
+        url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
     let usage = ModelUsage {
         role,
         model,
@@ -484,8 +508,11 @@ pub fn is_model_endpoint(cx: &Context, outbound: &Outbound) -> bool {
 /// `"model"` in the body of a request: a dict, or JSON made of one, among the arguments.
 fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
     let Some(call) = cx.project.call(outbound.at) else { return (None, false, Vec::new()) };
-    let mut work: Vec<(At, Frames, u32)> =
-        call.args.iter().map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0)).collect();
+    let mut work: Vec<(At, Frames, u32)> = call
+        .args
+        .iter()
+        .map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0))
+        .collect();
     while let Some((at, frames, depth)) = work.pop() {
         if depth > 5 {
             continue;
@@ -506,13 +533,19 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             if let Ref::External(_, calls) = &reference {
                 for (call, frames) in calls {
                     let Some(the_call) = cx.project.call(*call) else { continue };
-                    work.extend(the_call.args.iter().map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)));
+                    work.extend(
+                        the_call
+                            .args
+                            .iter()
+                            .map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)),
+                    );
                 }
             }
             if let Ref::Expr(to, frames) = reference {
                 if let ExprKind::Dict(_) = cx.project.facts(to.file).kind(to.expr) {
                     let pairs = cx.project.pairs(to, &frames);
-                    let body = pairs.into_iter().filter(|(key, ..)| matches!(key.as_deref(), Some("body" | "data" | "json")));
+                    let body =
+                        pairs.into_iter().filter(|(key, ..)| matches!(key.as_deref(), Some("body" | "data" | "json")));
                     work.extend(body.map(|(_, at, frames)| (at, frames, depth + 1)));
                 } else if to != at {
                     work.push((to, frames, depth + 1));

@@ -30,7 +30,8 @@ pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
     }
     let depth = |path: &str| path.matches('/').count();
     candidates.sort_by(|a, b| {
-        let order = |c: &Candidate| (c.rank.0, c.prompt.file != main, depth(&c.prompt.file), c.prompt.file.clone(), c.rank.1);
+        let order =
+            |c: &Candidate| (c.rank.0, c.prompt.file != main, depth(&c.prompt.file), c.prompt.file.clone(), c.rank.1);
         order(a).cmp(&order(b))
     });
     let mut prompts: Vec<Prompt> = Vec::new();
@@ -48,7 +49,11 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
     // `SystemMessage(content=PROMPT)` handed on as an object, lists of instructions: their texts.
     if found.iter().all(|(known, _)| known.template().is_none()) {
         let items = cx.project.elements(at, frames);
-        found = items.into_iter().flat_map(|(at, frames)| cx.project.values(at, &frames)).map(|known| (known, true)).collect();
+        found = items
+            .into_iter()
+            .flat_map(|(at, frames)| cx.project.values(at, &frames))
+            .map(|known| (known, true))
+            .collect();
         found.truncate(1);
     }
     for (known, _) in found {
@@ -87,7 +92,9 @@ fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
         let is_system = |id: ExprId| facts.text(id).is_some_and(|text| matches!(text, "system" | "developer"));
         let content = match &expr.kind {
             ExprKind::Dict(pairs) => {
-                let get = |name: &str| pairs.iter().find(|(key, _)| key.and_then(|k| facts.text(k)) == Some(name)).map(|p| p.1);
+                let get = |name: &str| {
+                    pairs.iter().find(|(key, _)| key.and_then(|k| facts.text(k)) == Some(name)).map(|p| p.1)
+                };
                 match get("role") {
                     Some(role) if is_system(role) => get("content").or_else(|| get("text")).or_else(|| get("parts")),
                     _ => None,
@@ -142,7 +149,10 @@ fn dedent(text: &str) -> String {
         .map(|line| line.len() - line.trim_start().len())
         .min()
         .unwrap_or(0);
-    let lines = text.lines().enumerate().map(|(i, line)| if i == 0 { line } else { line.get(indent..).unwrap_or(line.trim_start()) });
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(i, line)| if i == 0 { line } else { line.get(indent..).unwrap_or(line.trim_start()) });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 

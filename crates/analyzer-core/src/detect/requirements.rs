@@ -27,7 +27,15 @@ pub fn detect(
             language if language.is_javascript() => javascript(source, import, modules, manifests),
             _ => None,
         };
-        let imports = facts.imports.iter().filter(|import| !import.type_only && !import.module.is_empty());
+        // One package is often imported for many members; what decides is asked once a file.
+        let mut asked = FxHashSet::default();
+        let imports = facts.imports.iter().filter(|import| {
+            let item = match &import.item {
+                Item::Member(item) if source.language.is_python() => Some(&**item),
+                _ => None,
+            };
+            !import.type_only && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
+        });
         for (import, package) in imports.filter_map(|import| Some((import, package(import)?))) {
             found.add(source, import, package);
         }
@@ -61,6 +69,8 @@ struct Package<'a> {
     ecosystem: &'static str,
     name: String,
     declared: Option<&'a Declared>,
+    /// The import, or the import map, is its own declaration: `npm:openai@4`.
+    addressed: Option<String>,
 }
 
 #[derive(Default)]
@@ -70,15 +80,19 @@ struct Found {
 
 impl Found {
     fn add(&mut self, source: &Source, import: &Import, package: Package) {
-        let Package { ecosystem, name, declared } = package;
+        let Package { ecosystem, name, declared, addressed } = package;
         let key = (name.clone(), ecosystem);
         let known = self.packages.entry(key).or_insert_with(|| Requirement {
             specifier: match declared {
                 Some(declared) => declared.specifier.clone(),
+                None if addressed.is_some() => addressed.clone().unwrap_or_default(),
                 None if ecosystem == PYPI => packages::documented_specifier(&name).unwrap_or(&name).to_owned(),
                 None => name.clone(),
             },
-            declared_in: declared.map(|declared| declared.file.clone()),
+            declared_in: match declared {
+                Some(declared) => Some(declared.file.clone()),
+                None => addressed.map(|_| source.path.to_string()),
+            },
             name,
             ecosystem: ecosystem.into(),
             import: import.module.to_string(),
@@ -117,7 +131,7 @@ fn python<'a>(source: &Source, import: &Import, modules: &Modules, manifests: &'
         return None;
     }
     let name = chosen.map_or(name, |declared| &declared.name).to_owned();
-    Some(Package { ecosystem: PYPI, name, declared: chosen })
+    Some(Package { ecosystem: PYPI, name, declared: chosen, addressed: None })
 }
 
 /// How distributions are called whose module has the plain name.
@@ -138,26 +152,26 @@ fn javascript<'a>(
         Some(instead) => Cow::Owned(instead),
         None => Cow::Borrowed(&*import.module),
     };
-    let named = match specifier.split_once(':') {
-        Some(("npm", package)) => unversioned(package.trim_start_matches('/')),
-        Some(("https" | "http", address)) => unversioned(on_a_package_host(address)?),
+    let addressed = match specifier.split_once(':') {
+        Some(("npm", package)) => Some(package.trim_start_matches('/')),
+        Some(("https" | "http", address)) => Some(on_a_package_host(address)?),
         Some(_) => return None,
-        None => &specifier,
+        None => None,
     };
-    let name = npm_name(named);
+    let written = addressed.map_or(&*specifier, npm_name);
+    let name = npm_name(unversioned(written));
     // Types are erased; an import map that leads to them asks for nothing at run time.
     if name.starts_with("@types/") {
         return None;
     }
     let declared = manifests.npm_declared(name, &source.path);
-    let outside = named.len() != specifier.len();
     if !is_npm_name(name)
-        || packages::is_javascript_builtin(named)
-        || !outside && declared.is_none() && modules.is_local_js(&source.path, &import.module)
+        || packages::is_javascript_builtin(written)
+        || addressed.is_none() && declared.is_none() && modules.is_local_js(&source.path, &import.module)
     {
         return None;
     }
-    Some(Package { ecosystem: NPM, name: name.to_owned(), declared })
+    Some(Package { ecosystem: NPM, name: name.to_owned(), declared, addressed: addressed.map(|_| written.to_owned()) })
 }
 
 /// `esm.sh/v135/openai@4.2/es2022/x` → `openai@4.2/es2022/x`; other hosts serve files, not packages.
@@ -332,7 +346,14 @@ mod tests {
     fn import_maps_name_packages() {
         let map = r#"{"imports": {"ai": "https://esm.sh/ai@2.2.13", "lib/": "./lib/"}}"#;
         let code = "import { x } from 'ai';\nimport y from 'lib/y.ts';";
-        assert_eq!(detected(&[("import_map.json", map), ("f/index.ts", code)]), ["ai"]);
+        let (found, names, _) = answer(&[
+            ("import_map.json", map),
+            ("f/index.ts", code),
+            ("package.json", "{\"dependencies\": {\"x\": \"1\"}}"),
+        ]);
+        assert_eq!(names, ["ai"]);
+        assert_eq!(found.packages[0].specifier, "ai@2.2.13");
+        assert_eq!(found.missing, [""; 0], "an address declares itself");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::knowledge::index::{Folder, RuleKind};
@@ -51,12 +50,15 @@ pub fn services(cx: &Context) -> Vec<Service> {
         for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
             let entry = cx.project.knowledge.entry(hit.entry);
             // What is called on a client that was counted where it was made is a use of that.
-            let made = |(at, _): &(At, _)| cx.site(*at).is_some_and(|s| s.hits(RuleKind::Service).any(|h| h.entry == hit.entry));
+            let made = |(at, _): &(At, _)| {
+                cx.site(*at).is_some_and(|s| s.hits(RuleKind::Service).any(|h| h.entry == hit.entry))
+            };
             if site.chain.iter().any(made) {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
-            let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+            let template =
+                rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
             let names = match template.contains("{}") {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
@@ -103,7 +105,8 @@ fn listed(cx: &Context) -> Vec<Service> {
                     }
                     let entry = cx.project.knowledge.entry(hit.entry);
                     let rule = &entry.service[hit.rule as usize];
-                    let name = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+                    let name =
+                        rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
                     let (hosts, implied) = hosts(cx, item, &frames, rule, &entry.hosts);
                     services.push(Service {
                         name,
@@ -117,7 +120,9 @@ fn listed(cx: &Context) -> Vec<Service> {
                         platform: false,
                         request: (None, None),
                         confidence: Confidence::High,
-                        steps: vec![cx.step(item, format!("`{}` given to `{}`", symbol.display(), site.symbol.display()))],
+                        steps: vec![
+                            cx.step(item, format!("`{}` given to `{}`", symbol.display(), site.symbol.display())),
+                        ],
                     });
                 }
             }
@@ -165,7 +170,9 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
 /// The address is a variable that may be unset: the library then takes its own.
 fn known_absent(cx: &Context, at: At, frames: &Frames) -> bool {
     cx.project.values(at, frames).iter().any(|known| match &known.value {
-        Value::Text(pieces) => url::parse(pieces).is_some_and(|address| super::models::may_be_absent(cx, &address, known)),
+        Value::Text(pieces) => {
+            url::parse(pieces).is_some_and(|address| super::models::may_be_absent(cx, &address, known))
+        }
         Value::Null => true,
         Value::Object(_) => false,
     })
@@ -176,7 +183,8 @@ fn bare(known: &Known) -> Option<Address> {
     let host = known.literal_or_default()?.to_ascii_lowercase();
     // `notes.db` is a file.
     let extension = host.rsplit('.').next().unwrap_or("");
-    let is_file = ["db", "sqlite", "sqlite3", "json", "yaml", "yml", "txt", "csv", "toml", "md", "py", "js", "ts"].contains(&extension);
+    let is_file = ["db", "sqlite", "sqlite3", "json", "yaml", "yml", "txt", "csv", "toml", "md", "py", "js", "ts"]
+        .contains(&extension);
     (!is_file && url::is_external(&host)).then(|| Address { host, ..Address::default() })
 }
 
@@ -213,7 +221,8 @@ struct Found(BTreeMap<(String, ToolKind), Tool>);
 impl Found {
     /// One entry per service: what is called by address joins the library of the same name.
     fn merged(mut self) -> Vec<Tool> {
-        let both: Vec<String> = self.0.keys().filter(|(_, kind)| *kind == ToolKind::Sdk).map(|(name, _)| name.clone()).collect();
+        let both: Vec<String> =
+            self.0.keys().filter(|(_, kind)| *kind == ToolKind::Sdk).map(|(name, _)| name.clone()).collect();
         for name in both {
             if let Some(http) = self.0.remove(&(name.clone(), ToolKind::Http))
                 && let Some(sdk) = self.0.get_mut(&(name, ToolKind::Sdk))
@@ -269,7 +278,8 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     }
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
-    let site = CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
+    let site =
+        CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
     found.add(Tool {
         name,
         kind,
@@ -333,7 +343,18 @@ pub fn name_of_variable(variable: &str) -> String {
             for start in ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "PUBLIC_"] {
                 name = name.strip_prefix(start).unwrap_or(name);
             }
-            let ends = ["_BASE_URL", "_BASEURL", "_BASE_URI", "_URL", "_URI", "_ENDPOINT", "_HOST", "_ADDRESS", "_BASE", "_DSN"];
+            let ends = [
+                "_BASE_URL",
+                "_BASEURL",
+                "_BASE_URI",
+                "_URL",
+                "_URI",
+                "_ENDPOINT",
+                "_HOST",
+                "_ADDRESS",
+                "_BASE",
+                "_DSN",
+            ];
             ends.iter().find_map(|end| name.strip_suffix(end)).filter(|rest| !rest.is_empty()).unwrap_or(name)
         }
     };
@@ -349,13 +370,14 @@ pub fn name_of_host(host: &str) -> String {
     }
     // Two-part suffixes such as `co.uk`.
     let second = labels[labels.len() - 2];
-    let short = labels.len() > 2 && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second) && labels[labels.len() - 1].len() == 2;
+    let short = labels.len() > 2
+        && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second)
+        && labels[labels.len() - 1].len() == 2;
     let end = labels.len() - if short { 3 } else { 2 };
     let (name, before) = (labels[end], &labels[..end]);
     let parts: Vec<&str> = [name].into_iter().chain(before.iter().copied()).collect();
     parts.join("-").replace('_', "-")
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -241,7 +241,8 @@ impl Knowledge {
         // `client.with_options(…).chat.completions.create`: calls on the way that give the same thing back.
         let last = symbol.tail.len() - 1;
         let fluent = |(at, part): (usize, &String)| {
-            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase)).then(|| part.clone())
+            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase))
+                .then(|| part.clone())
         };
         let tail: Vec<String> = symbol.tail.iter().enumerate().filter_map(fluent).collect();
         if tail.len() == symbol.tail.len() {
@@ -262,7 +263,9 @@ impl Knowledge {
         let all = exact.chain(wild.map(|rule| (true, rule))).filter(|(_, rule)| path.starts_with(&rule.path));
         let mut rules: Vec<(bool, &HostRule)> = all.collect();
         // A part of a host before the whole, the whole before a family of hosts.
-        rules.sort_by_key(|(wild, rule)| (std::cmp::Reverse(rule.path.len()), *wild, std::cmp::Reverse(rule.host.len()), rule.entry));
+        rules.sort_by_key(|(wild, rule)| {
+            (std::cmp::Reverse(rule.path.len()), *wild, std::cmp::Reverse(rule.host.len()), rule.entry)
+        });
         let mut entries: Vec<u32> = rules.into_iter().map(|(_, rule)| rule.entry).collect();
         entries.dedup();
         entries
@@ -277,7 +280,8 @@ impl Knowledge {
             {
                 let entry = self.entry(index);
                 // A router behind a router's own prefix: `litellm/anthropic/claude-…`.
-                let is_router = !entry.hosts.iter().any(|host| crate::resolve::url::is_external(host.trim_start_matches("*.")));
+                let is_router =
+                    !entry.hosts.iter().any(|host| crate::resolve::url::is_external(host.trim_start_matches("*.")));
                 return match self.prefixes.get(rest.split(['/', ':']).next().unwrap_or("")) {
                     Some(_) if is_router && rest.contains(['/', ':']) => self.route(rest),
                     _ => Some((entry, rest.to_owned())),
@@ -330,7 +334,9 @@ impl Pattern {
             Some(rest) => !self.module.is_empty() && rest.starts_with(separator),
             None => false,
         };
-        module && (self.tail_is(&symbol.tail) || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
+        module
+            && (self.tail_is(&symbol.tail)
+                || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
     }
 
     fn tail_is(&self, tail: &[String]) -> bool {
@@ -340,7 +346,10 @@ impl Pattern {
     /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
     fn has_suffix(&self, symbol: &Symbol) -> bool {
         let (n, own) = (symbol.tail.len(), self.tail.len());
-        n >= 2 && own > n && self.tail[own - n..] == symbol.tail[..] && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
+        n >= 2
+            && own > n
+            && self.tail[own - n..] == symbol.tail[..]
+            && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
     }
 }
 

@@ -49,10 +49,10 @@ pub fn escapes(body: &str, python: bool) -> Box<str> {
             '\\' | '\'' | '"' | '`' => out.push(c),
             'x' => code_point(&mut rest, 2, &mut out),
             'u' if rest.starts_with('{') => {
-                let end = rest.find('}').unwrap_or(0);
-                let code = u32::from_str_radix(rest.get(1..end).unwrap_or(""), 16).ok().and_then(char::from_u32);
+                let digits = rest.find('}').map(|end| (end, &rest[1..end]));
+                let code = digits.and_then(|(_, hex)| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
                 out.push(code.unwrap_or('\u{fffd}'));
-                rest = rest.get(end + 1..).unwrap_or("");
+                rest = digits.map_or(rest, |(end, _)| &rest[end + 1..]);
             }
             'u' => code_point(&mut rest, 4, &mut out),
             'U' if python => code_point(&mut rest, 8, &mut out),

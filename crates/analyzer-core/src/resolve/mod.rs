@@ -127,13 +127,8 @@ impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
-        let mut project = Project {
-            files,
-            knowledge,
-            modules,
-            callers: FxHashMap::default(),
-            constructions: FxHashMap::default(),
-        };
+        let mut project =
+            Project { files, knowledge, modules, callers: FxHashMap::default(), constructions: FxHashMap::default() };
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
             .map(|file| {
@@ -252,7 +247,8 @@ impl<'a> Project<'a> {
             ArgRef::Position(wanted) => {
                 let positional = call.args.iter().filter(|arg| arg.name.is_none());
                 let arg = positional.clone().nth(*wanted)?;
-                let spread_before = positional.take(*wanted + 1).any(|a| matches!(facts.kind(a.value), ExprKind::Spread(_)));
+                let spread_before =
+                    positional.take(*wanted + 1).any(|a| matches!(facts.kind(a.value), ExprKind::Spread(_)));
                 (!spread_before).then(|| (At { file: at.file, expr: arg.value }, frames.clone()))
             }
             ArgRef::Name(path) => {
@@ -436,7 +432,9 @@ impl<'a> Project<'a> {
                     work.push((here(*a), frames.clone(), depth + 1));
                 }
                 _ => {
-                    work.extend(self.grown(at).into_iter().map(|(at, whole)| (at, None, if whole { depth + 1 } else { 100 })));
+                    work.extend(
+                        self.grown(at).into_iter().map(|(at, whole)| (at, None, if whole { depth + 1 } else { 100 })),
+                    );
                     for reference in self.refer_in(at, &frames, q) {
                         match reference {
                             Ref::Expr(to, frames) if to != at => work.push((to, frames, depth + 1)),

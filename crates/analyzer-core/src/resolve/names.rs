@@ -84,7 +84,13 @@ impl Project<'_> {
     }
 
     /// The argument that a call being looked into gives for a parameter.
-    pub fn given_argument(&self, file: usize, function: FunctionId, index: u32, frames: &Frames) -> Option<(At, Frames)> {
+    pub fn given_argument(
+        &self,
+        file: usize,
+        function: FunctionId,
+        index: u32,
+        frames: &Frames,
+    ) -> Option<(At, Frames)> {
         let frame = frames.as_ref().filter(|frame| frame.function == (file, function))?;
         self.given(frame.call, &frame.outer, file, function, index, &mut Question::new())
     }
@@ -230,8 +236,7 @@ impl Project<'_> {
             return vec![this];
         }
         let arguments = self.arguments_of_param(file, id, index, frames, q);
-        let mut refs: Vec<Ref> =
-            arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
+        let mut refs: Vec<Ref> = arguments.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
         refs = self.prefer_known(refs);
         let known = refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r));
         let param = self.facts(file).functions[id.0 as usize].params[index as usize];
@@ -253,7 +258,10 @@ impl Project<'_> {
         let function = &facts.functions[id.0 as usize];
         let class = function.class?;
         let decorated = |name: &str| {
-            function.decorators.iter().any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
+            function
+                .decorators
+                .iter()
+                .any(|&d| matches!(*facts.kind(d), ExprKind::Name(sym) if facts.name(sym) == name))
         };
         if decorated("staticmethod") {
             return None;
@@ -263,7 +271,14 @@ impl Project<'_> {
     }
 
     /// The arguments that a parameter may have been given, and its default.
-    pub(super) fn arguments_of_param(&self, file: usize, id: FunctionId, index: u32, frames: &Frames, q: &mut Question) -> Vec<(At, Frames)> {
+    pub(super) fn arguments_of_param(
+        &self,
+        file: usize,
+        id: FunctionId,
+        index: u32,
+        frames: &Frames,
+        q: &mut Question,
+    ) -> Vec<(At, Frames)> {
         let facts = self.facts(file);
         let function = &facts.functions[id.0 as usize];
         let param = function.params[index as usize];
@@ -292,7 +307,15 @@ impl Project<'_> {
     }
 
     /// The argument that a call gives to a parameter.
-    fn given(&self, call: At, frames: &Frames, file: usize, id: FunctionId, index: u32, q: &mut Question) -> Option<(At, Frames)> {
+    fn given(
+        &self,
+        call: At,
+        frames: &Frames,
+        file: usize,
+        id: FunctionId,
+        index: u32,
+        q: &mut Question,
+    ) -> Option<(At, Frames)> {
         let caller = self.facts(call.file);
         let function = &self.facts(file).functions[id.0 as usize];
         let param = function.params.get(index as usize)?;
@@ -351,7 +374,7 @@ impl Project<'_> {
                 if let Some(module) = self.modules.resolve_python(path, &import.module, Some(name)) {
                     return vec![Ref::Module(module)];
                 }
-                if import.module.starts_with('.') || self.modules.is_local_python(path, &import.module) {
+                if import.module.starts_with('.') || self.modules.is_local_python_member(path, &import.module, name) {
                     return vec![Ref::Unknown];
                 }
                 let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
@@ -480,9 +503,9 @@ impl Project<'_> {
                 refs.push(Ref::External(extend(symbol, name), calls));
                 refs
             }
-            Ref::Module(file) => self.module_member(file, name, q).unwrap_or_else(|| {
-                if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }
-            }),
+            Ref::Module(file) => self
+                .module_member(file, name, q)
+                .unwrap_or_else(|| if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }),
             Ref::Package(file, path) => {
                 let path = format!("{path}.{name}");
                 match self.modules.resolve_python(self.path(file), &path, None) {
@@ -583,7 +606,13 @@ impl Project<'_> {
     }
 
     /// What constructions of a class give to a field by name.
-    pub(super) fn given_fields(&self, file: usize, class: ClassId, name: &str, made: Option<&(At, Frames)>) -> Vec<(At, Frames)> {
+    pub(super) fn given_fields(
+        &self,
+        file: usize,
+        class: ClassId,
+        name: &str,
+        made: Option<&(At, Frames)>,
+    ) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
             let the_call = facts.call(call.expr)?;
@@ -741,7 +770,9 @@ impl Project<'_> {
         let callee = At { file: call.file, expr: the_call.callee };
         let facts = self.facts(call.file);
         let mut work = match *facts.kind(the_call.callee) {
-            ExprKind::Name(sym) if facts.name(sym) == "super" && !self.is_python(call.file) => self.bases_around(call, q),
+            ExprKind::Name(sym) if facts.name(sym) == "super" && !self.is_python(call.file) => {
+                self.bases_around(call, q)
+            }
             ExprKind::Attr(base, sym) if facts.name(sym) == "__init__" => match facts.call(base) {
                 Some(inner) if self.is_super(At { file: call.file, expr: inner.callee }) => self.bases_around(call, q),
                 _ => return Vec::new(),
@@ -765,7 +796,13 @@ impl Project<'_> {
     }
 
     /// The argument that a call gives back unchanged, if it is known to.
-    pub(super) fn passed_through(&self, symbol: &Symbol, call: At, frames: &Frames, q: &mut Question) -> Option<(At, Frames)> {
+    pub(super) fn passed_through(
+        &self,
+        symbol: &Symbol,
+        call: At,
+        frames: &Frames,
+        q: &mut Question,
+    ) -> Option<(At, Frames)> {
         let mut rules = self.rules(symbol, RuleKind::Passthrough);
         let (entry, rule) = rules.next()?;
         self.argument_in(call, frames, &entry.passthrough[rule as usize].value, q)
@@ -784,7 +821,8 @@ fn select(
         let info = facts.blocks[block.0 as usize];
         info.scope == scope && info.parent.is_none_or(|parent| facts.blocks[parent.0 as usize].scope != scope)
     };
-    let mut candidates: Vec<&Binding> = bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
+    let mut candidates: Vec<&Binding> =
+        bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
     if candidates.is_empty() {
         candidates = bindings.iter().collect();
     }

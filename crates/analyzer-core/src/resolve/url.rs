@@ -98,7 +98,13 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
     let Some((scheme, rest)) = flat.split_once("://") else {
         // Only a variable can stand for a host that is not written down.
         let path = flat.strip_prefix(default.as_deref().unwrap_or("")).unwrap_or(flat);
-        return env.map(|env| Address { path: clean_path(path), query: query(path), env: Some(env), default, ..Address::default() });
+        return env.map(|env| Address {
+            path: clean_path(path),
+            query: query(path),
+            env: Some(env),
+            default,
+            ..Address::default()
+        });
     };
     let known_scheme = !scheme.is_empty()
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -145,8 +151,13 @@ pub fn is_external(host: &str) -> bool {
     }
     if let Ok(ip) = bare.parse::<std::net::Ipv4Addr>() {
         let shared = ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]);
-        return !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast()
-            || ip.is_documentation() || shared);
+        return !(ip.is_private()
+            || ip.is_loopback()
+            || ip.is_link_local()
+            || ip.is_unspecified()
+            || ip.is_broadcast()
+            || ip.is_documentation()
+            || shared);
     }
     if bare.contains(':') {
         return match bare.parse::<std::net::Ipv6Addr>() {
@@ -155,7 +166,21 @@ pub fn is_external(host: &str) -> bool {
         };
     }
     let Some((_, last)) = bare.rsplit_once('.') else { return false };
-    let reserved = ["local", "localhost", "internal", "svc", "cluster", "test", "example", "invalid", "lan", "home", "localdomain", "intranet", "corp"];
+    let reserved = [
+        "local",
+        "localhost",
+        "internal",
+        "svc",
+        "cluster",
+        "test",
+        "example",
+        "invalid",
+        "lan",
+        "home",
+        "localdomain",
+        "intranet",
+        "corp",
+    ];
     let labels = bare.split('.').all(|label| {
         !label.is_empty() && label.len() <= 63 && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
     });
@@ -205,8 +230,21 @@ mod tests {
             assert!(is_external(host), "{host}");
         }
         for host in [
-            "localhost", "echo-tool", "127.0.0.1:80", "10.0.0.1", "169.254.169.254", "192.168.1.2", "a.svc.cluster.local", "a.b.svc",
-            "db.internal", "x.local", "{host}.io", "[::1]:80", "api.acme.example", "100.64.0.1", "",
+            "localhost",
+            "echo-tool",
+            "127.0.0.1:80",
+            "10.0.0.1",
+            "169.254.169.254",
+            "192.168.1.2",
+            "a.svc.cluster.local",
+            "a.b.svc",
+            "db.internal",
+            "x.local",
+            "{host}.io",
+            "[::1]:80",
+            "api.acme.example",
+            "100.64.0.1",
+            "",
         ] {
             assert!(!is_external(host), "{host}");
         }

@@ -151,7 +151,9 @@ impl Project<'_> {
                     let call = &facts.calls[*index as usize];
                     // `quote(city)`, `encodeURIComponent(id)`, `str(id)`: what is wrapped tells more.
                     match (call.args.first(), facts.kind(call.callee)) {
-                        (Some(arg), ExprKind::Name(_)) if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
+                        (Some(arg), ExprKind::Name(_))
+                            if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) =>
+                        {
                             expr = arg.value;
                         }
                         _ => expr = call.callee,
@@ -284,7 +286,9 @@ impl Project<'_> {
         for known in firsts {
             match &known.value {
                 Value::Text(pieces) => match &pieces[..] {
-                    [Piece::Env { name, default: None }] => envs.push((name.clone(), known.steps.clone(), known.origin)),
+                    [Piece::Env { name, default: None }] => {
+                        envs.push((name.clone(), known.steps.clone(), known.origin))
+                    }
                     [Piece::Lit(text)] if text.is_empty() => needs_second = true,
                     [Piece::Hole(_)] => needs_second = true,
                     _ => out.push(known),
@@ -367,7 +371,9 @@ impl Project<'_> {
             let flag = call.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
             let named = flag.into_iter().any(|flag| flag.trim_start_matches('-').replace('-', "_") == name);
             let at = At { file, expr: decorator };
-            if let (true, Some((default, _))) = (named, self.argument_in(at, &None, &[ArgRef::Name("default".into())], q)) {
+            if let (true, Some((default, _))) =
+                (named, self.argument_in(at, &None, &[ArgRef::Name("default".into())], q))
+            {
                 out.extend(self.text_in(default, &None, q).map(|text| {
                     let piece = Piece::Env { name: String::new(), default: Some(text) };
                     self.text_known(default, vec![piece], "default of an option")
@@ -461,13 +467,16 @@ impl Project<'_> {
             return None;
         }
         let argument = |place: usize, name: &str, q: &mut Question| {
-            let (at, frames) = self.argument_in(base, frames, &[ArgRef::Position(place), ArgRef::Name(name.into())], q)?;
+            let (at, frames) =
+                self.argument_in(base, frames, &[ArgRef::Position(place), ArgRef::Name(name.into())], q)?;
             self.text_in(at, &frames, q)
         };
         let separator = argument(0, "sep", q)?;
         let limit = argument(1, "maxsplit", q).and_then(|n| n.parse::<usize>().ok()).unwrap_or(usize::MAX - 1);
         let part = |text: &str| match method {
-            "split" if self.is_python(base.file) => text.splitn(limit.saturating_add(1), &separator).nth(index).map(str::to_owned),
+            "split" if self.is_python(base.file) => {
+                text.splitn(limit.saturating_add(1), &separator).nth(index).map(str::to_owned)
+            }
             "split" => text.split(&separator).nth(index).map(str::to_owned),
             "partition" => match (index, text.split_once(&separator)) {
                 (0, Some((before, _))) => Some(before.to_owned()),
@@ -498,7 +507,14 @@ impl Project<'_> {
     }
 
     /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
-    fn field_value(&self, file: usize, class: ClassId, made: Option<&(At, Frames)>, key: &str, q: &mut Question) -> Vec<Known> {
+    fn field_value(
+        &self,
+        file: usize,
+        class: ClassId,
+        made: Option<&(At, Frames)>,
+        key: &str,
+        q: &mut Question,
+    ) -> Vec<Known> {
         let facts = self.facts(file);
         let info = &facts.classes[class.0 as usize];
         let bindings = facts.bindings_named(info.scope, key);
@@ -531,7 +547,11 @@ impl Project<'_> {
                 }
                 Bound::Annotation(expr) if from_env => {
                     let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
-                    out.push(self.text_known(At { file, expr }, vec![piece], &format!("env `{}`", key.to_ascii_uppercase())));
+                    out.push(self.text_known(
+                        At { file, expr },
+                        vec![piece],
+                        &format!("env `{}`", key.to_ascii_uppercase()),
+                    ));
                 }
                 _ => {}
             }
@@ -565,7 +585,8 @@ impl Project<'_> {
 
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
     fn parsed_option(&self, call: At, symbol: &Symbol, key: &str, q: &mut Question) -> Vec<Known> {
-        let parses = symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+        let parses =
+            symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
         if !parses {
             return Vec::new();
         }
@@ -724,8 +745,8 @@ impl Project<'_> {
             self.text_in(at, &frames, q)
         };
         Some(match method {
-            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf" | "href"
-            | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
+            "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf"
+            | "href" | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
                 let known = self.values_in(base, frames, q);
                 match method {
                     "strip" | "trim" if argument(0, q).is_none() => map(known, &|text| text.trim().to_owned()),
@@ -777,7 +798,8 @@ impl Project<'_> {
             "get" | "pop" | "setdefault" => {
                 let key = argument(0, q)?;
                 let found = self.element_in(&(base, frames.clone()), &key, q);
-                let default = || self.argument_in(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())], q);
+                let default =
+                    || self.argument_in(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())], q);
                 let (value, frames) = found.or_else(default)?;
                 self.values_in(value, &frames, q)
             }

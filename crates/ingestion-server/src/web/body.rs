@@ -19,9 +19,6 @@ const SMALL: usize = 128 << 10;
 /// Memory is counted in these units.
 const ROOM: usize = 1 << 10;
 
-/// A refused body is read on for this many times the limit, so that clients who send first and read later see the 413.
-const PATIENCE: usize = 8;
-
 /// How much of a body is read, how long we wait for it, and how much all requests together may hold.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -61,27 +58,16 @@ impl Intake {
     /// The body of a request.
     pub async fn receive(&self, request: Request) -> Result<Received, ApiError> {
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        let asks_first = request.headers().contains_key(header::EXPECT);
-        let mut body = request.into_body();
-        let reading = async {
-            let too_large = length.is_some_and(|length| length > self.limit as u64);
-            // A client that asks before it sends needs no reading on.
-            if too_large && asks_first {
-                return Err(self.too_large());
-            }
-            let received = if too_large { Err(self.too_large()) } else { self.read(&mut body).await };
-            if matches!(received, Err(ApiError::TooLarge(_))) {
-                forget(&mut body, self.limit.saturating_mul(PATIENCE)).await;
-            }
-            received
-        };
-        match tokio::time::timeout(self.wait, reading).await {
+        if length.is_some_and(|length| length > self.limit as u64) {
+            return Err(self.too_large());
+        }
+        match tokio::time::timeout(self.wait, self.read(request.into_body())).await {
             Ok(received) => received,
             Err(_) => Err(ApiError::SlowBody(self.wait.as_secs())),
         }
     }
 
-    async fn read(&self, body: &mut Stream) -> Result<Received, ApiError> {
+    async fn read(&self, mut body: Stream) -> Result<Received, ApiError> {
         let (mut held, mut whole, mut first) = (Held::default(), BytesMut::new(), Bytes::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| ApiError::BadRequest("the request body broke off".into()))?;
@@ -120,16 +106,6 @@ impl Held {
             None => self.0 = Some(permit),
         }
         Ok(())
-    }
-}
-
-async fn forget(body: &mut Stream, most: usize) {
-    let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        seen += frame.data_ref().map_or(0, |data| data.len());
-        if seen > most {
-            return;
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod body;
 pub mod error;
 pub mod keys;
+mod linger;
 pub mod log;
 pub mod metrics;
 pub mod serve;

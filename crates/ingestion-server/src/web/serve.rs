@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::linger::Shared;
 use super::stall::Impatient;
 
 /// Limits of connections and bodies.
@@ -41,6 +43,9 @@ pub struct HttpConfig {
     /// Seconds that requests in flight have when the server stops.
     pub grace_seconds: u64,
 }
+
+/// A body that is not wanted is read on for this many times the limit of wanted ones.
+const READ_ON: usize = 8;
 
 /// Who is at the other end; in the extensions of every request that came by network.
 #[derive(Debug, Clone, Copy)]
@@ -82,11 +87,21 @@ pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop
         let _ = stream.set_nodelay(true);
         let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
         let app = app.clone();
+        let patience = Duration::from_secs(config.body_seconds);
+        let most = config.body_bytes.saturating_mul(READ_ON);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let asks_first = request.headers().contains_key(header::EXPECT);
+            let (parts, body) = request.into_parts();
+            let body = Shared::new(body);
+            let mut request = hyper::Request::from_parts(parts, Body::new(body.clone()));
             request.extensions_mut().insert(Peer(peer));
             let app = app.clone();
-            async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+            async move {
+                let response = app.oneshot(request).await.unwrap_or_else(|never| match never {});
+                // Past this, whoever still sends does so on purpose.
+                let _ = tokio::time::timeout(patience, body.finish(most, asks_first)).await;
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
