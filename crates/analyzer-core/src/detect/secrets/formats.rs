@@ -163,11 +163,11 @@ pub enum Cue {
 /// All formats, and the one automaton that finds their beginnings.
 #[derive(Debug)]
 pub struct Formats {
-    pub issuers: Vec<Issuer>,
-    pub formats: Vec<Format>,
-    pub public: Vec<Shape>,
-    pub cues: Vec<Vec<Cue>>,
-    pub automaton: AhoCorasick,
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) formats: Vec<Format>,
+    pub(super) public: Vec<Shape>,
+    pub(super) cues: Vec<Vec<Cue>>,
+    pub(super) automaton: AhoCorasick,
     by_env: FxHashMap<String, usize>,
     by_word: FxHashMap<String, usize>,
     by_host: FxHashMap<String, usize>,
@@ -297,33 +297,33 @@ impl Formats {
         }
     }
 
-    pub fn key(&self, format: usize) -> &Key {
+    pub(super) fn key(&self, format: usize) -> &Key {
         let format = &self.formats[format];
         &self.issuers[format.issuer].key[format.key]
     }
 
     /// Formats of an issuer, in the order of its file.
-    pub fn of_issuer(&self, issuer: usize) -> &[usize] {
+    pub(super) fn of_issuer(&self, issuer: usize) -> &[usize] {
         &self.of_issuer[issuer]
     }
 
-    pub fn issuer_named(&self, id: &str) -> Option<usize> {
+    pub(super) fn issuer_named(&self, id: &str) -> Option<usize> {
         self.issuers.iter().position(|issuer| issuer.id == id)
     }
 
     /// What a name says of its value; a documented variable carries a credential whatever its words say.
-    pub fn kind_of(&self, name: &str) -> Option<names::Kind> {
+    pub(super) fn kind_of(&self, name: &str) -> Option<names::Kind> {
         names::classify(&names::words(name)).or_else(|| self.issuer_of_env(name).map(|_| names::Kind::Weak))
     }
 
     /// The issuer whose documented variable this is, in any spelling: `wandbApiKey`, `WANDB_API_KEY`.
-    pub fn issuer_of_env(&self, name: &str) -> Option<usize> {
+    pub(super) fn issuer_of_env(&self, name: &str) -> Option<usize> {
         let known = self.by_env.get(name).copied();
         known.or_else(|| self.by_env.get(&names::words(name).join("_").to_ascii_uppercase()).copied())
     }
 
     /// The issuer that the words of a name mean; of several the longest word wins, then the last.
-    pub fn issuer_of_words(&self, words: &[String]) -> Option<usize> {
+    pub(super) fn issuer_of_words(&self, words: &[String]) -> Option<usize> {
         for length in (1..=3).rev() {
             for group in words.windows(length).rev() {
                 let known = self.by_word.get(&group.join("_")).or_else(|| self.by_word.get(&group.concat()));
@@ -335,7 +335,7 @@ impl Formats {
         None
     }
 
-    pub fn issuer_of_host(&self, host: &str) -> Option<usize> {
+    pub(super) fn issuer_of_host(&self, host: &str) -> Option<usize> {
         let mut rest = host;
         if let Some(&issuer) = self.by_host.get(host) {
             return Some(issuer);
@@ -350,14 +350,14 @@ impl Formats {
     }
 
     /// The issuer of connection strings of a scheme; `postgresql+asyncpg` is `postgresql`.
-    pub fn issuer_of_scheme(&self, scheme: &str) -> Option<usize> {
+    pub(super) fn issuer_of_scheme(&self, scheme: &str) -> Option<usize> {
         let plain = scheme.split('+').next().unwrap_or(scheme);
         self.by_scheme.get(scheme).or_else(|| self.by_scheme.get(plain)).copied()
     }
 
     /// The issuer of a class or function, by its dotted path and the modules that the file imports; with the
     /// position of the credential.
-    pub fn issuer_of_client(&self, path: &str, imports: &[&str]) -> Option<(usize, Option<usize>)> {
+    pub(super) fn issuer_of_client(&self, path: &str, imports: &[&str]) -> Option<(usize, Option<usize>)> {
         let name = path.rsplit('.').next()?;
         self.by_client.get(name)?.iter().find_map(|client| {
             let given = match &client.module {
@@ -373,13 +373,13 @@ impl Formats {
     }
 
     /// Its documentation shows this very value.
-    pub fn is_published(&self, value: &str) -> bool {
+    pub(super) fn is_published(&self, value: &str) -> bool {
         use sha2::Digest;
         let digest: String = sha2::Sha256::digest(value.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         self.published.contains(&digest)
     }
 
-    pub fn is_public_id(&self, value: &str) -> bool {
+    pub(super) fn is_public_id(&self, value: &str) -> bool {
         self.public.iter().any(|shape| shape.is(value))
     }
 }
