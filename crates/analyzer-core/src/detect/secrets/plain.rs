@@ -144,7 +144,12 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     let end = match quote {
         Some(mark) => window.iter().position(|b| *b == mark || *b == b'\n' || *b == b'\\')?,
         None => {
-            window.iter().position(|b| *b <= b' ' || *b >= 127 || b",;\"'`<>|)}]\\".contains(b)).unwrap_or(window.len())
+            let ends = |(i, b): (usize, &u8)| {
+                // Another pair begins: `a=b=c` is no value, `…==` at the end is padding.
+                let nested = *b == b'=' && window.get(i + 1).is_some_and(u8::is_ascii_alphanumeric);
+                *b <= b' ' || *b >= 127 || nested || b",;\"'`<>|)}]\\".contains(b)
+            };
+            window.iter().enumerate().position(ends).unwrap_or(window.len())
         }
     };
     let value = text.get(start..start + end)?;

@@ -272,8 +272,10 @@ fn pem(text: &str, at: usize, hits: &mut Vec<Hit>) {
         return;
     }
     let body_start = "-----BEGIN".len() + title_len + 5;
-    let closing = block[body_start..].find("-----END").map(|i| i + body_start);
-    let body = &block[body_start..closing.unwrap_or(block.len())];
+    // The next dashes end the block, or begin another: bounded work however many there are.
+    let dashes = block[body_start..].find("-----").map(|i| i + body_start);
+    let closing = dashes.filter(|at| block[*at..].starts_with("-----END"));
+    let body = &block[body_start..dashes.unwrap_or(block.len())];
     let run = body.replace("\\n", " ").replace("\\r", " ");
     let key: usize = run
         .split(|c: char| c.is_whitespace() || "\"'`+,\\#".contains(c))
