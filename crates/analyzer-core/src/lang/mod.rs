@@ -2,6 +2,7 @@
 //! heard of syntax trees, and a new language is a new file here.
 
 mod builder;
+mod data;
 mod javascript;
 mod literal;
 mod python;
@@ -12,7 +13,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use crate::facts::FileFacts;
-use crate::sources::Language;
+use crate::sources::{Language, Source};
 use tree::{Gave, Grammar};
 
 /// Reading stopped because the caller asked for it.
@@ -20,13 +21,14 @@ use tree::{Gave, Grammar};
 pub struct Cancelled;
 
 /// What a source text says. A text over its budget still gives its strings and imports.
-pub fn read(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+    let (text, language) = (&*source.text, source.language);
     let grammar = match language {
         Language::Python | Language::Notebook => Grammar::Python,
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text => return Ok(FileFacts::default()),
+        Language::Text => return Ok(data::read(&source.path, text)),
     };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,
