@@ -11,4 +11,5 @@ pub mod mcp;
 pub mod models;
 pub mod prompts;
 pub mod requirements;
+pub mod secrets;
 pub mod tools;

@@ -1,0 +1,339 @@
+//! From something shaped or named like a secret to a finding, or to nothing.
+
+use std::ops::Range;
+
+use super::checksum::{self, Proof};
+use super::formats::{Formats, When};
+use super::meaning::{By, Meaning};
+use super::names::{self, Kind};
+use super::scan::{Hit, What, decoded_login};
+use super::value::Value;
+use super::{fold, judge, scan};
+use crate::analysis::{Confidence, Severity};
+
+/// A finding before it is merged with others.
+pub struct Candidate {
+    /// In the file's text.
+    pub span: Range<usize>,
+    pub value: Value,
+    pub kind: String,
+    /// What it is called in a sentence.
+    pub label: Option<String>,
+    pub issuer: Option<usize>,
+    pub format: Option<usize>,
+    pub name: Option<String>,
+    /// The name is that of an environment variable which the code reads.
+    pub env: bool,
+    pub severity: Severity,
+    pub confidence: Confidence,
+    pub reasons: Vec<&'static str>,
+    /// How specific it is: of two at one place the higher stays.
+    pub rank: u32,
+    /// Bytes of the value that its format makes public.
+    pub public: usize,
+    /// Little enough is unknown of it that it could be guessed.
+    pub guessable: bool,
+}
+
+/// What is known of a place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around<'a> {
+    pub name: Option<&'a str>,
+    pub kind: Option<Kind>,
+    pub meaning: Option<Meaning>,
+    /// Position among a call's arguments.
+    pub position: Option<usize>,
+    pub fallback: bool,
+    /// In a comment or a docstring.
+    pub remark: bool,
+}
+
+impl Around<'_> {
+    fn issuer(&self) -> Option<usize> {
+        self.meaning.map(|meaning| meaning.issuer)
+    }
+}
+
+fn candidate(span: Range<usize>, value: &str, kind: &str, rank: u32, around: &Around) -> Candidate {
+    let mut reasons = Vec::new();
+    reasons.extend(around.fallback.then_some("fallback"));
+    reasons.extend(around.remark.then_some("comment"));
+    Candidate {
+        span,
+        value: Value::new(value),
+        kind: kind.into(),
+        label: None,
+        issuer: None,
+        format: None,
+        name: around.name.map(str::to_owned),
+        env: around.fallback,
+        severity: Severity::High,
+        confidence: Confidence::High,
+        reasons,
+        rank,
+        public: 0,
+        guessable: false,
+    }
+}
+
+/// Judges what the pass found at a place.
+pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Option<Candidate> {
+    let value = &text[hit.span.clone()];
+    let span = hit.span.clone();
+    if formats.is_published(value) {
+        return None;
+    }
+    match &hit.what {
+        What::Format(format) => of_format(span, value, *format, around, formats),
+        What::Jwt => of_jwt(span, value, around, formats),
+        What::Pem => {
+            let mut found = candidate(span, value, "private_key", 900, around);
+            found.reasons.push("format");
+            let near = scan::floor(text, hit.span.start.saturating_sub(1500))..scan::floor(text, hit.span.end + 1500);
+            let google = text[near].contains("service_account");
+            found.issuer = google.then(|| formats.issuer_named("google-cloud")).flatten().or(around.issuer());
+            Some(found)
+        }
+        What::Login { scheme, host } => {
+            let (scheme, host) = (text[scheme.clone()].to_ascii_lowercase(), text[host.clone()].to_ascii_lowercase());
+            let web = matches!(scheme.as_str(), "http" | "https" | "ftp" | "ws" | "wss" | "git" | "ssh");
+            let kind = if web { "password" } else { "connection_string" };
+            let mut found = candidate(span, value, kind, if web { 400 } else { 800 }, around);
+            found.reasons.push("dsn");
+            found.issuer =
+                formats.issuer_of_host(&host).or_else(|| formats.issuer_of_scheme(&scheme)).or(around.issuer());
+            found.public = scheme.len() + 3;
+            let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "0.0.0.0" | "[::1]") || !host.contains('.');
+            if local {
+                (found.severity, found.confidence) = (Severity::Low, Confidence::Medium);
+            }
+            Some(found)
+        }
+        What::Query { name, host } => {
+            let (name, host) = (&text[name.clone()], text[host.clone()].to_ascii_lowercase());
+            let issuer = formats.issuer_of_host(&host);
+            let kind = match name {
+                "appid" | "app_key" | "sig" | "code" if issuer.is_some() => Kind::ApiKey,
+                "key" => Kind::ApiKey,
+                name => names::classify(&names::words(name))?,
+            };
+            if !judge::machine_made(value) && !(kind == Kind::Password && judge::chosen(value)) {
+                return None;
+            }
+            let mut found = candidate(span, value, kind.as_type(), 350, around);
+            found.reasons.push("query");
+            found.name.get_or_insert_with(|| name.to_owned());
+            found.issuer = issuer.or(around.issuer());
+            (found.severity, found.confidence) = (Severity::High, Confidence::Medium);
+            typed_by_issuer(&mut found, formats);
+            Some(found)
+        }
+        What::Bearer => {
+            let mut found = candidate(span, value, "oauth_token", 250, around);
+            found.reasons.push("header");
+            found.issuer = around.issuer();
+            found.confidence = if found.issuer.is_some() { Confidence::High } else { Confidence::Medium };
+            typed_by_issuer(&mut found, formats);
+            Some(found)
+        }
+        What::Basic | What::Flag => {
+            let login = if hit.what == What::Basic { decoded_login(value)? } else { value.to_owned() };
+            let (user, password) = login.split_once(':')?;
+            let kind = if password.is_empty() { "api_key" } else { "password" };
+            let mut found = candidate(span, value, kind, 240, around);
+            found.reasons.push(if hit.what == What::Basic { "header" } else { "flag" });
+            found.issuer = around.issuer();
+            found.guessable = !judge::machine_made(if password.is_empty() { user } else { password });
+            found.confidence = Confidence::Medium;
+            Some(found)
+        }
+    }
+}
+
+/// A token that stands where the issuer takes credentials has the type of the issuer's credentials.
+fn typed_by_issuer(found: &mut Candidate, formats: &Formats) {
+    let Some(issuer) = found.issuer else { return };
+    let fits = |format: &&usize| formats.formats[**format].shape.is(found.value.expose());
+    if let Some(&format) = formats.of_issuer(issuer).iter().find(fits) {
+        found.kind = formats.key(format).kind.clone();
+        found.format = Some(format);
+        found.reasons.push("format");
+    }
+}
+
+fn of_format(span: Range<usize>, value: &str, format: usize, around: &Around, formats: &Formats) -> Option<Candidate> {
+    let (entry, key) = (&formats.formats[format], formats.key(format));
+    let public = entry.shape.public_prefix(value.as_bytes());
+    let body = value.get(public..)?;
+    let shown = ["EXAMPLE", "EXAMPLEKEY"].iter().any(|end| value.ends_with(end));
+    // A short body has too few characters to judge, and its shape says the rest.
+    let unlikely =
+        judge::invented(body) || judge::entropy(body) < key.entropy || judge::language(body) || judge::template(body);
+    if shown || unlikely || worded(body) {
+        return None;
+    }
+    if key.when == When::Shared && (body.bytes().filter(u8::is_ascii_digit).count() < 2 || judge::placeholder(body)) {
+        return None;
+    }
+    // Two issuers chose one shape: the use decides.
+    if around.meaning.is_some_and(|m| m.issuer != entry.issuer && m.by <= By::Name)
+        && let Some(other) = of_issuer(span.clone(), value, &Around { kind: Some(Kind::ApiKey), ..*around }, formats)
+        && formats.formats[other.format?].telling >= 6
+    {
+        return Some(Candidate { rank: 1000, ..other });
+    }
+    let mut found = candidate(span, value, &key.kind, 1000 + entry.telling as u32, around);
+    found.reasons.insert(0, "format");
+    (found.label, found.format, found.public) = (key.label.clone(), Some(format), public);
+    found.severity = key.severity;
+    match key.checksum.map(|kind| (kind, checksum::check(kind, value))) {
+        None => {}
+        Some((_, Proof::Valid)) => found.reasons.push("checksum"),
+        Some((_, Proof::Structure)) => found.reasons.push("structure"),
+        Some((checksum::Checksum::Crc32Base62 | checksum::Checksum::GitlabRoutable, Proof::Invalid)) => {
+            found.reasons.push("checksum-mismatch");
+            (found.severity, found.confidence) = (Severity::Medium, Confidence::Low);
+        }
+        Some((_, Proof::Invalid)) => return None,
+    }
+    if key.test.iter().any(|test| value.starts_with(test.as_str())) {
+        found.reasons.push("test-mode");
+        found.severity = Severity::Low;
+    }
+    found.issuer = Some(entry.issuer);
+    if key.when == When::Shared {
+        found.rank = 900;
+        found.issuer = around.issuer();
+        found.reasons.extend(around.meaning.map(|meaning| meaning.by.reason()));
+        found.confidence = if found.issuer.is_some() { Confidence::High } else { Confidence::Medium };
+    }
+    Some(found)
+}
+
+/// `your-key-goes-here`: most parts are words.
+fn worded(body: &str) -> bool {
+    let parts: Vec<&str> = body.split(['-', '_', '.']).filter(|part| part.len() >= 3).collect();
+    let words = parts.iter().filter(|part| part.bytes().all(|b| b.is_ascii_alphabetic()) && judge::language(part));
+    parts.len() >= 3 && words.count() * 2 > parts.len()
+}
+
+fn of_jwt(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
+    let (header, payload) = checksum::jwt(value)?;
+    let says = |field: &str| payload.get(field).and_then(serde_json::Value::as_str).unwrap_or("");
+    if says("role") == "anon" || says("sub") == "1234567890" || says("name") == "John Doe" {
+        return None; // Supabase's public key; the token that every tutorial shows.
+    }
+    let mut found = candidate(span, value, "jwt", 700, around);
+    found.reasons.extend(["format", "structure"]);
+    found.issuer = around.issuer();
+    if says("role") == "service_role" || says("iss") == "supabase" {
+        found.issuer = formats.issuer_named("supabase");
+    }
+    (found.severity, found.confidence) = (Severity::High, Confidence::Medium);
+    if found.issuer.is_some() {
+        found.confidence = Confidence::High;
+    }
+    if header.get("alg").and_then(serde_json::Value::as_str) == Some("none") {
+        (found.severity, found.confidence) = (Severity::Low, Confidence::Low);
+    }
+    Some(found)
+}
+
+/// Judges a value by the name it is given and the use it is put to.
+pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
+    if !(4..=4096).contains(&value.len()) || judge::placeholder(value) || formats.is_public_id(value) {
+        return None;
+    }
+    if formats.is_published(value) || value.contains("EXAMPLE") || around.name == Some(value) {
+        return None;
+    }
+    if let Some(found) = of_issuer(span.clone(), value, around, formats) {
+        return Some(found);
+    }
+    let kind = around.kind?;
+    let machine = judge::machine_made(value);
+    let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
+    let words = || names::words(around.name.unwrap_or(""));
+    let accepted = match kind {
+        Kind::Password => machine || judge::chosen(value),
+        Kind::ApiKey | Kind::Token | Kind::ClientSecret => machine || judge::chosen(value) && strong_choice(value),
+        Kind::PrivateKey => machine && value.len() >= 32,
+        Kind::Webhook => {
+            value.starts_with("https://") && value.rsplit(['/', '=']).next().is_some_and(judge::machine_made)
+        }
+        Kind::Connection => false, // An address with a password is found by its shape.
+        Kind::Weak => machine && (means_use || words().iter().any(|w| w.starts_with("auth") || w.starts_with("cred"))),
+    };
+    // A UUID is an identifier unless its name insists.
+    let identifier = judge::alphabet(value) == judge::Alphabet::Uuid
+        && !matches!(kind, Kind::ApiKey | Kind::ClientSecret)
+        && !means_use;
+    if !accepted || identifier {
+        return None;
+    }
+    let mut found = candidate(span, value, kind.as_type(), if means_use { 310 } else { 300 }, around);
+    found.reasons.push("name");
+    found.reasons.extend((judge::entropy(value) >= judge::DOCUMENTED_ENTROPY).then_some("entropy"));
+    found.issuer = around.issuer();
+    found.reasons.extend(around.meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
+    found.guessable = !machine;
+    found.severity = if around.remark { Severity::Medium } else { Severity::High };
+    found.confidence = match (machine, around.remark) {
+        (true, false) if means_use => Confidence::High,
+        (_, true) => Confidence::Low,
+        _ => Confidence::Medium,
+    };
+    Some(found)
+}
+
+fn strong_choice(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let symbol = value.bytes().any(|b| !b.is_ascii_alphanumeric());
+    value.len() >= 12 && has(u8::is_ascii_digit) && symbol && !judge::language(value)
+}
+
+/// A format that only a use or a name makes one: 40 hexadecimal digits for Deepgram.
+fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
+    let meaning = around.meaning?;
+    let given = around.kind.is_some() || meaning.position.is_some() && meaning.position == around.position;
+    if !given || judge::invented(value) || judge::language(value) || around.kind == Some(Kind::Connection) {
+        return None;
+    }
+    let words = names::words(around.name.unwrap_or(""));
+    let format = formats.of_issuer(meaning.issuer).iter().copied().find(|&format| {
+        let key = formats.key(format);
+        let named = key.words.is_empty() || key.words.iter().any(|word| words.contains(word));
+        named
+            && key.when == When::Meant
+            && formats.formats[format].shape.is(value)
+            && judge::entropy(value) >= key.entropy
+    })?;
+    if meaning.by == By::Near && matches!(around.kind, Some(Kind::Weak | Kind::Password) | None) {
+        return None;
+    }
+    let key = formats.key(format);
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    if digits < 2 && value.len() < 40 && judge::alphabet(value) != judge::Alphabet::Base64 {
+        return None;
+    }
+    let mut found = candidate(span, value, &key.kind, 600, around);
+    found.reasons.insert(0, meaning.by.reason());
+    found.reasons.push("format");
+    (found.label, found.issuer, found.format) = (key.label.clone(), Some(meaning.issuer), Some(format));
+    found.severity = key.severity;
+    found.confidence = if meaning.by == By::Near || around.remark { Confidence::Medium } else { Confidence::High };
+    Some(found)
+}
+
+/// Judges what a base64 or hexadecimal value hides.
+pub fn of_encoded(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
+    let plain = fold::decoded(value)?;
+    let inner = scan::scan(&plain, formats);
+    let found = inner.hits.iter().filter_map(|hit| of_hit(&plain, hit, around, formats));
+    let mut found = found.filter(|found| found.rank >= 400).max_by_key(|found| found.rank)?;
+    found.reasons.push("encoded");
+    found.span = span;
+    found.value = Value::new(value);
+    found.public = 0;
+    Some(found)
+}

@@ -1,0 +1,350 @@
+//! Secrets in files that have a tree: strings as strings, comments and docstrings as remarks.
+
+use std::ops::Range;
+
+use super::candidate::{self, Around, Candidate};
+use super::context::{Context, Site};
+use super::formats::Formats;
+use super::meaning::{self, Meaning};
+use super::names;
+use super::scan::{Scan, scan};
+use super::{fold, judge, plain};
+use crate::facts::{ExprId, ExprKind, FileFacts};
+
+/// A string literal: where it is, and which.
+struct Literal {
+    span: Range<usize>,
+    id: ExprId,
+}
+
+/// Candidates of one file.
+pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
+    let found = scan(text, formats);
+    // A key may also be handed to a client without a word that names it, or hide in base64.
+    let long = |expr: &crate::facts::Expr| {
+        matches!(&expr.kind, ExprKind::Text(text) if text.len() >= 16 && text.bytes().any(|b| b.is_ascii_digit()))
+    };
+    if found.hits.is_empty() && found.names.is_empty() && !facts.exprs.iter().any(long) {
+        return Vec::new();
+    }
+    let mut literals: Vec<Literal> = facts
+        .exprs
+        .iter()
+        .enumerate()
+        .filter(|(_, expr)| matches!(expr.kind, ExprKind::Text(_)))
+        .map(|(index, expr)| Literal { span: expr.start as usize..expr.end as usize, id: ExprId(index as u32) })
+        .collect();
+    literals.sort_by_key(|literal| literal.span.start);
+    let reader = Reader {
+        text,
+        facts,
+        formats,
+        cx: Context::new(facts),
+        imports: facts.imports.iter().map(|import| &*import.module).collect(),
+        literals,
+    };
+    let mut out = Vec::new();
+    reader.hits(&found, &mut out);
+    let covered = reader.composites(&mut out);
+    reader.literals(&covered, &mut out);
+    reader.remarks(&found, &mut out);
+    // A public identifier is no secret whatever it is called.
+    out.retain(|candidate| candidate.rank >= 600 || !found.public.contains(&candidate.span));
+    out
+}
+
+struct Reader<'f> {
+    text: &'f str,
+    facts: &'f FileFacts,
+    formats: &'f Formats,
+    cx: Context<'f>,
+    imports: Vec<&'f str>,
+    literals: Vec<Literal>,
+}
+
+impl Reader<'_> {
+    fn literal_at(&self, span: &Range<usize>) -> Option<&Literal> {
+        let index = self.literals.partition_point(|literal| literal.span.start <= span.start);
+        let literal = &self.literals[index.checked_sub(1)?];
+        (span.end <= literal.span.end).then_some(literal)
+    }
+
+    fn is_remark(&self, at: usize) -> bool {
+        let index = self.facts.comments.partition_point(|comment| comment.start as usize <= at);
+        let comment = index.checked_sub(1).map(|index| self.facts.comments[index]);
+        let alone = self.facts.docstrings.iter().filter(|id| self.cx.stands_alone(**id));
+        let mut docs = alone.map(|id| self.facts.expr(*id));
+        comment.is_some_and(|comment| at < comment.end as usize)
+            || docs.any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
+    }
+
+    fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
+        meaning::of_site(site, &self.cx, &self.imports, self.formats)
+            .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
+            .or_else(|| meaning::of_imports(&self.imports, self.formats))
+    }
+
+    /// What the pass found in the bytes of the file.
+    fn hits(&self, found: &Scan, out: &mut Vec<Candidate>) {
+        for hit in &found.hits {
+            let remark = self.is_remark(hit.span.start);
+            let literal = self.literal_at(&hit.span);
+            let site = literal.map(|literal| self.cx.site(literal.id)).unwrap_or_default();
+            let around_it = literal.is_none() || self.cx.stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
+            let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
+            let meaning = said.or_else(|| self.meaning(&site, &hit.span));
+            // The name of a long text is not that of a token in it.
+            let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
+            let name = site.name.as_deref().filter(|_| whole);
+            let around = Around { name, meaning, fallback: site.fallback, remark, ..Around::default() };
+            out.extend(candidate::of_hit(self.text, hit, &around, self.formats));
+        }
+    }
+
+    /// Texts made of several: what they amount to. Gives the literals that need no look of their own.
+    fn composites(&self, out: &mut Vec<Candidate>) -> Vec<bool> {
+        let mut covered = vec![false; self.facts.exprs.len()];
+        for index in (0..self.facts.exprs.len()).rev() {
+            let (id, expr) = (ExprId(index as u32), &self.facts.exprs[index]);
+            if covered[index] {
+                self.cover(id, &mut covered);
+                continue;
+            }
+            let composite = match &expr.kind {
+                ExprKind::Concat(_) | ExprKind::Percent(..) => true,
+                ExprKind::Call(call) => matches!(*self.facts.kind(self.facts.calls[*call as usize].callee),
+                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name))),
+                ExprKind::Text(text) => text.len() + 6 < (expr.end - expr.start) as usize, // Escapes.
+                _ => false,
+            };
+            if !composite {
+                continue;
+            }
+            let Some((folded, elsewhere)) = fold::fold_from(self.facts, id) else {
+                // Parts of a text are no values, even when the text cannot be known.
+                if matches!(expr.kind, ExprKind::Concat(_)) {
+                    self.cover(id, &mut covered);
+                }
+                continue;
+            };
+            self.cover(id, &mut covered);
+            let before = out.len();
+            self.folded(id, &folded, expr.start as usize..expr.end as usize, out);
+            // A value that is written whole elsewhere is found there; one put together of parts is found here.
+            let texts: Vec<(ExprId, String)> =
+                elsewhere.iter().filter_map(|id| Some((*id, fold::fold(self.facts, *id)?))).collect();
+            let here = out.split_off(before);
+            out.extend(here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))));
+            if out.len() > before {
+                texts.iter().for_each(|(id, _)| covered[id.0 as usize] = true);
+            }
+        }
+        covered
+    }
+
+    /// Marks the parts of a composite.
+    fn cover(&self, id: ExprId, covered: &mut [bool]) {
+        let mut mark = |id: ExprId| covered[id.0 as usize] = true;
+        match self.facts.kind(id) {
+            ExprKind::Concat(parts) | ExprKind::List(parts) => parts.iter().for_each(|part| mark(*part)),
+            ExprKind::Percent(left, right) => [*left, *right].into_iter().for_each(mark),
+            ExprKind::Attr(base, _) => mark(*base),
+            ExprKind::Call(call) => {
+                let call = &self.facts.calls[*call as usize];
+                let folding = matches!(*self.facts.kind(call.callee),
+                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name)));
+                if folding {
+                    mark(call.callee);
+                    call.args.iter().for_each(|arg| mark(arg.value));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn folded(&self, id: ExprId, folded: &str, span: Range<usize>, out: &mut Vec<Candidate>) {
+        let inner = scan(folded, self.formats);
+        let worth = folded.len() <= 4096 && !folded.contains([' ', fold::HOLE]);
+        if inner.hits.is_empty() && !worth {
+            return;
+        }
+        let site = self.cx.site(id);
+        let kind = self.kind(&site);
+        if inner.hits.is_empty() && kind.is_none() && site.position.is_none() {
+            return;
+        }
+        let meaning = self.meaning(&site, &span);
+        let around = Around {
+            name: site.name.as_deref(),
+            kind,
+            meaning,
+            position: site.position,
+            fallback: site.fallback,
+            remark: false,
+        };
+        for hit in &inner.hits {
+            let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
+            found.reasons.push("folded");
+            found.span = span.clone();
+            // Where it stands within a long text is seen in the source when the source spells it so.
+            if let Some(at) = self.text[span.clone()].find(found.value.expose()) {
+                found.span = span.start + at..span.start + at + found.value.expose().len();
+            }
+            out.push(found);
+        }
+        if worth {
+            out.extend(candidate::of_name(span.clone(), folded, &around, self.formats));
+        }
+    }
+
+    /// What kind of secret the name says, or the names that its variable is handed on under.
+    fn kind(&self, site: &Site) -> Option<names::Kind> {
+        if let (Some(position), Some(name)) = (site.login, &site.name)
+            && matches!(name.as_str(), "auth" | "httpAuth" | "basic_auth" | "http_auth" | "credentials" | "login")
+        {
+            return (position == 1).then_some(names::Kind::Password);
+        }
+        if matches!(
+            site.callee.as_deref().and_then(|c| c.rsplit('.').next()),
+            Some("HTTPBasicAuth" | "BasicAuth" | "HTTPDigestAuth")
+        ) && site.position == Some(1)
+        {
+            return Some(names::Kind::Password);
+        }
+        let own = site.name.as_deref().and_then(|name| self.formats.kind_of(name));
+        let own = match own {
+            // `aws["key"]`, `openai.key`.
+            Some(names::Kind::Weak)
+                if site.outer.iter().any(|name| self.formats.kind_of(name).is_some_and(|k| k != names::Kind::Weak)) =>
+            {
+                Some(names::Kind::ApiKey)
+            }
+            own => own,
+        };
+        let negative = site.name.as_deref().is_some_and(|name| {
+            let words = names::words(name);
+            words.iter().any(|w| {
+                matches!(
+                    w.as_str(),
+                    "key" | "token" | "secret" | "password" | "id" | "hash" | "url" | "sha256" | "checksum"
+                )
+            })
+        });
+        own.or_else(|| {
+            let sym = site.bound.filter(|_| !negative)?;
+            self.cx
+                .uses_of(sym)
+                .filter(|use_| use_.bound != Some(sym))
+                .find_map(|use_| use_.name.as_deref().and_then(|name| self.formats.kind_of(name)).filter(|kind| *kind != names::Kind::Weak))
+        })
+    }
+
+    /// Each literal by its name.
+    fn literals(&self, covered: &[bool], out: &mut Vec<Candidate>) {
+        for literal in self.literals.iter().filter(|literal| !covered[literal.id.0 as usize]) {
+            let Some(value) = self.facts.text(literal.id) else { continue };
+            if !(6..=4096).contains(&value.len())
+                || !value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b))
+            {
+                if value.len() < 24 {
+                    continue;
+                }
+            }
+            if value.contains([' ', '\n']) {
+                continue;
+            }
+            let site = self.cx.site(literal.id);
+            let kind = self.kind(&site);
+            let encoded = value.len() >= 24 && fold::decoded(value).is_some();
+            if kind.is_none() && site.position.is_none() && !encoded {
+                continue;
+            }
+            if !encoded && !judge::machine_made(value) && !judge::chosen(value) && kind != Some(names::Kind::Webhook) {
+                continue;
+            }
+            let meaning = self.meaning(&site, &literal.span);
+            let around = Around {
+                name: site.name.as_deref(),
+                kind,
+                meaning,
+                position: site.position,
+                fallback: site.fallback,
+                remark: self.is_remark(literal.span.start),
+            };
+            let span = self.inside(literal, value);
+            if encoded {
+                out.extend(candidate::of_encoded(span.clone(), value, &around, self.formats));
+            }
+            out.extend(candidate::of_name(span, value, &around, self.formats));
+        }
+    }
+
+    /// The span of the value between its quotes.
+    fn inside(&self, literal: &Literal, value: &str) -> Range<usize> {
+        match self.text.get(literal.span.clone()).and_then(|raw| raw.find(value)) {
+            Some(at) => literal.span.start + at..literal.span.start + at + value.len(),
+            None => literal.span.clone(),
+        }
+    }
+
+    /// Names and values inside comments, docstrings and texts: prompts, embedded configuration, commented-out code.
+    fn remarks(&self, found: &Scan, out: &mut Vec<Candidate>) {
+        let region = |at: usize| -> Option<(Range<usize>, bool)> {
+            let index = self.facts.comments.partition_point(|comment| comment.start as usize <= at);
+            if let Some(comment) = index.checked_sub(1).map(|index| self.facts.comments[index])
+                && at < comment.end as usize
+            {
+                // Comments that follow each other are one text.
+                return Some((comment.start as usize..comment.end as usize, true));
+            }
+            let literal = self.literal_at(&(at..at + 1))?;
+            let text = self.facts.text(literal.id)?;
+            let several = text.contains([' ', '\n', '=', ';', ':']);
+            several.then(|| (literal.span.clone(), self.cx.stands_alone(literal.id)))
+        };
+        let everywhere = self.facts.over_budget;
+        let cues: Vec<usize> = found.names.iter().copied().filter(|at| everywhere || region(*at).is_some()).collect();
+        for pair in plain::pairs(self.text, &cues) {
+            let place = region(pair.name.start);
+            let (limits, remark) = place.unwrap_or((0..self.text.len(), false));
+            if pair.value.end > limits.end || pair.name.start < limits.start {
+                continue;
+            }
+            let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
+            let kind = self.formats.kind_of(name);
+            if kind.is_none() || !judge::machine_made(value) && !judge::chosen(value) {
+                continue;
+            }
+            let meaning = meaning::of_name(Some(name), &[], self.formats)
+                .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
+            let around = Around { name: Some(name), kind, meaning, remark, ..Around::default() };
+            out.extend(candidate::of_name(pair.value.clone(), value, &around, self.formats));
+        }
+    }
+}
+
+/// Calls that [`fold`] understands.
+const FOLDING: &[&str] = &[
+    "join",
+    "b64decode",
+    "urlsafe_b64decode",
+    "standard_b64decode",
+    "atob",
+    "decodebytes",
+    "a2b_base64",
+    "fromhex",
+    "unhexlify",
+    "a2b_hex",
+    "from",
+    "decode",
+    "encode",
+    "strip",
+    "trim",
+    "toString",
+    "rstrip",
+    "lstrip",
+    "concat",
+    "replace",
+    "replaceAll",
+    "format",
+];

@@ -1,0 +1,450 @@
+//! Where a text stands in its file's tree: the name it gets, the call it is handed to, the addresses beside it.
+
+use std::cell::OnceCell;
+
+use rustc_hash::FxHashMap;
+
+use super::{fold, plain};
+use crate::facts::{Bound, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
+
+/// What stands around a text.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// The name that the text is given.
+    pub name: Option<String>,
+    /// Names around it: keys of enclosing objects, the object whose attribute it is, the function, the class.
+    pub outer: Vec<String>,
+    /// What is called with it, as a dotted path.
+    pub callee: Option<String>,
+    /// Its position among the arguments.
+    pub position: Option<usize>,
+    /// Hosts given beside it.
+    pub hosts: Vec<String>,
+    /// It stands in for an environment variable or an option that is not given.
+    pub fallback: bool,
+    /// The variable that it is bound to.
+    pub bound: Option<Sym>,
+    /// Its position in an `auth=` tuple.
+    pub login: Option<usize>,
+}
+
+/// Why an expression exists.
+#[derive(Debug, Clone, Copy)]
+enum Parent {
+    None,
+    Part(ExprId),
+    /// The call, the position or name of the argument.
+    Arg(u32, u16, Option<Sym>),
+    /// An entry of this dict, with this key.
+    Entry(ExprId, ExprId),
+    Bound(ScopeId, Sym),
+    Place(ExprId),
+    Default(Option<Sym>, Option<Sym>),
+}
+
+/// The tree of a file, read upwards.
+pub struct Context<'f> {
+    pub facts: &'f FileFacts,
+    parents: Vec<Parent>,
+    /// Where each name is used, as a variable or an attribute; asked for in few files.
+    uses: OnceCell<FxHashMap<Sym, Vec<ExprId>>>,
+}
+
+/// Calls whose first argument names what the second is.
+const NAMED_BY_FIRST: &[&str] = &[
+    "get",
+    "getenv",
+    "setdefault",
+    "putenv",
+    "setenv",
+    "env",
+    "set_key",
+    "set",
+    "config",
+    "append",
+    "setRequestHeader",
+    "header",
+    "headers",
+    "add_header",
+    "setHeader",
+    "putheader",
+    "setItem",
+    "getOrDefault",
+    "get_or_default",
+    "str",
+    "setattr",
+    "default",
+    "put",
+    "add_secret",
+    "getattr",
+    "replace_header",
+    "setProperty",
+];
+
+/// Calls that give back, wrap or default to their argument.
+const WRAPPERS: &[&str] = &[
+    "SecretStr",
+    "Secret",
+    "str",
+    "String",
+    "Field",
+    "field",
+    "default",
+    "encode",
+    "decode",
+    "strip",
+    "trim",
+    "cast",
+    "b64decode",
+    "from",
+    "toString",
+    "fromhex",
+    "atob",
+    "Depends",
+    "Query",
+    "Header",
+    "Option",
+    "Argument",
+    "literal",
+    "optional",
+    "prefault",
+    "catch",
+    "bytes",
+    "ref",
+    "quote",
+    "quote_plus",
+    "join",
+    "unhexlify",
+    "Some",
+    "convert_to_secret_str",
+    "as_str",
+    "concat",
+    "replace",
+    "format",
+    "Static",
+    "const",
+    "SecretBytes",
+    "AzureKeyCredential",
+    "lower",
+];
+
+/// Steps upwards from a text to its name.
+const CLIMB: usize = 16;
+
+impl<'f> Context<'f> {
+    pub fn new(facts: &'f FileFacts) -> Context<'f> {
+        let mut parents = vec![Parent::None; facts.exprs.len()];
+        let mut set = |id: ExprId, parent: Parent| {
+            if let Some(slot @ Parent::None) = parents.get_mut(id.0 as usize) {
+                *slot = parent;
+            }
+        };
+        for (number, call) in facts.calls.iter().enumerate() {
+            for (index, arg) in call.args.iter().enumerate() {
+                set(arg.value, Parent::Arg(number as u32, index.min(u16::MAX as usize) as u16, arg.name));
+            }
+            set(call.callee, Parent::Part(call.expr));
+        }
+        for (index, expr) in facts.exprs.iter().enumerate() {
+            let here = ExprId(index as u32);
+            match &expr.kind {
+                ExprKind::Dict(pairs) => {
+                    for (key, value) in pairs {
+                        set(*value, key.map_or(Parent::Part(here), |key| Parent::Entry(here, key)));
+                    }
+                }
+                ExprKind::Concat(parts) | ExprKind::List(parts) => {
+                    parts.iter().for_each(|part| set(*part, Parent::Part(here)));
+                }
+                ExprKind::Either(a, b) | ExprKind::Cond(a, b) | ExprKind::Percent(a, b) => {
+                    set(*a, Parent::Part(here));
+                    set(*b, Parent::Part(here));
+                }
+                ExprKind::Attr(base, _) => set(*base, Parent::Part(here)),
+                ExprKind::Spread(inner) => set(*inner, Parent::Part(here)),
+                _ => {}
+            }
+        }
+        for assignment in &facts.place_assignments {
+            set(assignment.value, Parent::Place(assignment.target));
+        }
+        let mut names: Vec<_> = facts.bindings.iter().collect();
+        names.sort_unstable_by_key(|((scope, sym), _)| (*scope, *sym));
+        for ((scope, sym), bindings) in names {
+            for binding in bindings {
+                if let Bound::Expr(value) = binding.value {
+                    set(value, Parent::Bound(*scope, *sym));
+                }
+            }
+        }
+        for function in &facts.functions {
+            for param in &function.params {
+                if let Some(default) = param.default {
+                    set(default, Parent::Default(param.name, function.name));
+                }
+            }
+        }
+        Context { facts, parents, uses: OnceCell::new() }
+    }
+
+
+
+    /// Nothing takes the value: a docstring, not the text of an assignment.
+    pub fn stands_alone(&self, id: ExprId) -> bool {
+        matches!(self.parents.get(id.0 as usize), Some(Parent::None))
+    }
+
+    /// What stands around an expression.
+    pub fn site(&self, id: ExprId) -> Site {
+        let mut site = Site::default();
+        let mut at = id;
+        for _ in 0..CLIMB {
+            match self.parents.get(at.0 as usize).copied().unwrap_or(Parent::None) {
+                Parent::None => break,
+                Parent::Part(whole) => {
+                    self.part(&mut site, at, whole);
+                    at = whole;
+                }
+                Parent::Entry(dict, key) => {
+                    self.entry(&mut site, dict, key);
+                    at = dict;
+                }
+                Parent::Arg(call, index, name) => match self.argument(&mut site, call, index, name) {
+                    Some(next) => at = next,
+                    None => break,
+                },
+                Parent::Bound(scope, sym) => {
+                    site.bound = Some(sym);
+                    add_name(&mut site, self.facts.name(sym).to_owned());
+                    if let ScopeKind::Class(class) = self.facts.scopes[scope.0 as usize].kind
+                        && let Some(name) = self.facts.classes[class.0 as usize].name
+                    {
+                        site.outer.push(self.facts.name(name).to_owned());
+                    }
+                    break;
+                }
+                Parent::Place(target) => {
+                    match *self.facts.kind(target) {
+                        ExprKind::Attr(base, sym) => {
+                            site.bound = Some(sym);
+                            add_name(&mut site, self.facts.name(sym).to_owned());
+                            site.outer.extend(self.path(base));
+                        }
+                        ExprKind::Index(base, key) => {
+                            if let Some(key) = self.facts.text(key) {
+                                add_name(&mut site, key.to_owned());
+                            }
+                            site.outer.extend(self.path(base));
+                        }
+                        _ => {}
+                    }
+                    break;
+                }
+                Parent::Default(param, function) => {
+                    site.fallback = true;
+                    if let Some(param) = param {
+                        site.bound = Some(param);
+                        add_name(&mut site, self.facts.name(param).to_owned());
+                    }
+                    site.outer.extend(function.map(|f| self.facts.name(f).to_owned()));
+                    break;
+                }
+            }
+        }
+        site
+    }
+
+    fn part(&self, site: &mut Site, at: ExprId, whole: ExprId) {
+        match self.facts.kind(whole) {
+            ExprKind::Either(left, right) if *right == at => {
+                site.fallback = true;
+                if site.name.is_none() {
+                    site.name = self.looked_up(*left);
+                }
+            }
+            ExprKind::List(parts) => {
+                let index = parts.iter().position(|part| *part == at).unwrap_or(0);
+                site.login = site.login.or(Some(index));
+                let first = index.checked_sub(1).and_then(|before| self.facts.text(parts[before]));
+                if let Some(first) = first.filter(|_| parts.len() == 2 || index % 2 == 1 || parts.len() > 2)
+                    && site.name.is_none()
+                    && (first.starts_with("--") || parts.len() == 2 && plain::kind(first).is_some())
+                {
+                    site.name = Some(first.trim_start_matches('-').to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The variable that an environment look-up asks for.
+    fn looked_up(&self, id: ExprId) -> Option<String> {
+        match self.facts.kind(id) {
+            ExprKind::Call(call) => {
+                let call = &self.facts.calls[*call as usize];
+                let name = call.args.first().and_then(|arg| self.facts.text(arg.value))?;
+                Some(name.to_owned())
+            }
+            ExprKind::Index(_, key) => self.facts.text(*key).map(str::to_owned),
+            ExprKind::Attr(_, sym) => Some(self.facts.name(*sym).to_owned()),
+            _ => None,
+        }
+    }
+
+    fn entry(&self, site: &mut Site, dict: ExprId, key: ExprId) {
+        let ExprKind::Dict(pairs) = self.facts.kind(dict) else { return };
+        let key = self.facts.text(key).map(str::to_owned).or_else(|| self.path(key).pop());
+        let Some(key) = key else { return };
+        let beside = |wanted: &[&str]| {
+            pairs.iter().find_map(|(k, v)| {
+                let known = k.and_then(|k| self.facts.text(k)).is_some_and(|k| wanted.contains(&k));
+                known.then(|| self.facts.text(*v)).flatten()
+            })
+        };
+        if matches!(key.as_str(), "value" | "default" | "defaultValue")
+            && let Some(name) = beside(&["name", "key", "env", "header", "variable"])
+        {
+            add_name(site, name.to_owned());
+        } else {
+            add_name(site, key);
+        }
+        for (_, value) in pairs.iter().take(32) {
+            self.add_host(site, *value);
+        }
+    }
+
+    /// What a call says of one of its arguments; and the call itself when it hands the argument on.
+    fn argument(&self, site: &mut Site, call: u32, index: u16, name: Option<Sym>) -> Option<ExprId> {
+        let call = &self.facts.calls[call as usize];
+        let path = self.path(call.callee).join(".");
+        let callee = path.rsplit('.').next().unwrap_or("").to_owned();
+        let name = name.map(|name| self.facts.name(name));
+        let first = call.args.first().and_then(|arg| self.facts.text(arg.value));
+        let wrapper = WRAPPERS.contains(&callee.as_str());
+        match name {
+            Some("default" | "default_value" | "value" | "fallback") => {
+                site.fallback |= name != Some("value");
+                // `add_argument("--api-key", default=…)`: of several spellings, the long one.
+                let option =
+                    call.args.iter().filter_map(|arg| self.facts.text(arg.value)).find(|text| text.starts_with("--"));
+                match option.or(first.filter(|first| !wrapper && plain::kind(first).is_some())) {
+                    Some(option) if site.name.is_none() => site.name = Some(option.trim_start_matches('-').to_owned()),
+                    _ if wrapper => return Some(call.expr),
+                    _ => {}
+                }
+            }
+            Some(name) => add_name(site, name.to_owned()),
+            None => {
+                let second = index == 1 && NAMED_BY_FIRST.contains(&callee.as_str())
+                    || index == 2 && matches!(callee.as_str(), "set_key" | "setattr" | "getattr");
+                let by = call.args.get(index.saturating_sub(1) as usize).and_then(|arg| self.facts.text(arg.value));
+                match by {
+                    Some(by) if second && site.name.is_none() => {
+                        site.fallback = callee.contains("get") || callee == "default" || callee == "setdefault";
+                        site.name = Some(by.to_owned());
+                        if site.fallback {
+                            return Some(call.expr); // What is looked up goes on to a variable.
+                        }
+                    }
+                    _ if wrapper && index == 0 => {
+                        site.fallback |= matches!(callee.as_str(), "default" | "Field" | "field" | "Query" | "Header");
+                        return Some(call.expr);
+                    }
+                    _ if site.callee.is_none() => site.position = Some(index as usize),
+                    _ => {}
+                }
+            }
+        }
+        for arg in call.args.iter().take(32) {
+            self.add_host(site, arg.value);
+            if let ExprKind::Dict(pairs) = self.facts.kind(arg.value) {
+                pairs.iter().take(32).for_each(|(_, value)| self.add_host(site, *value));
+            }
+        }
+        // `httpx.Client(base_url=…).post(…)`: the address stands before.
+        if let ExprKind::Attr(base, _) = *self.facts.kind(call.callee)
+            && let Some(inner) = self.facts.call(self.origin(base))
+        {
+            inner.args.iter().take(16).for_each(|arg| self.add_host(site, arg.value));
+        }
+        site.callee.get_or_insert(path);
+        None
+    }
+
+    /// What a variable is bound to, when it is bound once.
+    fn origin(&self, id: ExprId) -> ExprId {
+        let ExprKind::Name(sym) = *self.facts.kind(id) else { return id };
+        for scope in [self.facts.scope_of(id), crate::facts::MODULE] {
+            if let [one] = self.facts.bindings_in(scope, sym)
+                && let Bound::Expr(value) = one.value
+            {
+                return value;
+            }
+        }
+        id
+    }
+
+    fn add_host(&self, site: &mut Site, id: ExprId) {
+        let text = match self.facts.kind(id) {
+            ExprKind::Text(text) => text.contains("://").then(|| text.to_string()),
+            ExprKind::Name(_) | ExprKind::Concat(_) => fold::fold(self.facts, id),
+            ExprKind::Either(_, right) => self.facts.text(*right).map(str::to_owned),
+            _ => None,
+        };
+        let Some(text) = text else { return };
+        if let Some((_, rest)) = text.split_once("://") {
+            let host = plain::host_of(rest);
+            if !host.is_empty() && !site.hosts.contains(&host) {
+                site.hosts.push(host);
+            }
+        }
+    }
+
+    /// Parts of a dotted path, as written.
+    pub fn path(&self, id: ExprId) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut at = id;
+        for _ in 0..8 {
+            match self.facts.kind(at) {
+                ExprKind::Attr(base, sym) => {
+                    parts.push(self.facts.name(*sym).to_owned());
+                    at = *base;
+                }
+                ExprKind::Name(sym) => {
+                    parts.push(self.facts.name(*sym).to_owned());
+                    break;
+                }
+                ExprKind::Call(call) => at = self.facts.calls[*call as usize].callee,
+                ExprKind::Index(base, key) => {
+                    parts.extend(self.facts.text(*key).map(str::to_owned));
+                    at = *base;
+                }
+                _ => break,
+            }
+        }
+        parts.reverse();
+        parts
+    }
+
+    /// Where a variable goes.
+    pub fn uses_of(&self, sym: Sym) -> impl Iterator<Item = Site> + '_ {
+        let uses = self.uses.get_or_init(|| {
+            let mut uses: FxHashMap<Sym, Vec<ExprId>> = FxHashMap::default();
+            for (index, expr) in self.facts.exprs.iter().enumerate() {
+                if let ExprKind::Name(name) | ExprKind::Attr(_, name) = expr.kind {
+                    uses.entry(name).or_default().push(ExprId(index as u32));
+                }
+            }
+            uses
+        });
+        uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
+    }
+}
+
+/// The first name is the text's own, further ones stand around it.
+fn add_name(site: &mut Site, name: String) {
+    match site.name {
+        None => site.name = Some(name),
+        Some(_) => site.outer.push(name),
+    }
+}

@@ -1,0 +1,218 @@
+//! What a string expression evaluates to, as far as its file tells: literals joined, decoded, cut.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+use crate::facts::{Bound, Call, ExprId, ExprKind, FileFacts, MODULE, Sym};
+
+/// What cannot be known: no credential holds it, so a match never reaches over it.
+pub const HOLE: char = '\0';
+
+/// Longest folded text, expressions looked at for one, and names followed.
+const LONGEST: usize = 16_384;
+const STEPS: usize = 256;
+const DEPTH: usize = 24;
+
+/// The text of an expression, with holes; none when nothing of it is known.
+pub fn fold(facts: &FileFacts, id: ExprId) -> Option<String> {
+    fold_from(facts, id).map(|(text, _)| text)
+}
+
+/// The same, and what the names in it stand for: texts that are written elsewhere.
+pub fn fold_from(facts: &FileFacts, id: ExprId) -> Option<(String, Vec<ExprId>)> {
+    let mut folder = Folder { facts, steps: STEPS, elsewhere: Vec::new() };
+    let text = folder.text(id, DEPTH)?;
+    Some((text, folder.elsewhere))
+}
+
+struct Folder<'f> {
+    facts: &'f FileFacts,
+    steps: usize,
+    elsewhere: Vec<ExprId>,
+}
+
+impl Folder<'_> {
+    fn text(&mut self, id: ExprId, depth: usize) -> Option<String> {
+        self.steps = self.steps.checked_sub(1)?;
+        let depth = depth.checked_sub(1)?;
+        match self.facts.kind(id) {
+            ExprKind::Text(text) if text.len() <= LONGEST => Some(text.to_string()),
+            ExprKind::Concat(parts) => self.joined(parts, "", depth),
+            ExprKind::Percent(template, values) => {
+                let template = self.text(*template, depth)?;
+                let values = match self.facts.kind(*values) {
+                    ExprKind::List(values) => values.clone(),
+                    _ => vec![*values],
+                };
+                let mut pieces = template.split("%s");
+                let mut out = pieces.next()?.to_owned();
+                for (index, piece) in pieces.enumerate() {
+                    let value = values.get(index).and_then(|value| self.text(*value, depth));
+                    out.push_str(&value.unwrap_or_else(|| HOLE.to_string()));
+                    out.push_str(piece);
+                }
+                Some(out)
+            }
+            ExprKind::Name(sym) => self.constant(*sym, id, depth),
+            ExprKind::Call(call) => self.call(&self.facts.calls[*call as usize], depth),
+            _ => None,
+        }
+    }
+
+    /// A name that is bound once, in its own scope or the module's.
+    fn constant(&mut self, sym: Sym, at: ExprId, depth: usize) -> Option<String> {
+        let own = self.facts.scope_of(at);
+        for scope in [own, MODULE] {
+            match self.facts.bindings_in(scope, sym) {
+                [one] => match one.value {
+                    Bound::Expr(value) if value < at => {
+                        self.elsewhere.push(value);
+                        return self.text(value, depth);
+                    }
+                    _ => return None,
+                },
+                [] => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn joined(&mut self, parts: &[ExprId], between: &str, depth: usize) -> Option<String> {
+        let mut out = String::new();
+        let mut known = false;
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                out.push_str(between);
+            }
+            match self.text(*part, depth) {
+                Some(text) => {
+                    known = true;
+                    out.push_str(&text);
+                }
+                None => out.push(HOLE),
+            }
+            if out.len() > LONGEST {
+                return None;
+            }
+        }
+        known.then_some(out)
+    }
+
+    fn call(&mut self, call: &Call, depth: usize) -> Option<String> {
+        let argument = |index: usize| call.args.get(index).map(|arg| arg.value);
+        let (base, name) = match self.facts.kind(call.callee) {
+            ExprKind::Attr(base, name) => (Some(*base), self.facts.name(*name)),
+            ExprKind::Name(name) => (None, self.facts.name(*name)),
+            _ => return None,
+        };
+        match (name, base) {
+            // Python joins by the separator, JavaScript the list.
+            ("join", Some(base)) => match (self.facts.kind(base), argument(0)) {
+                (ExprKind::List(parts), separator) => {
+                    let separator = separator.and_then(|s| self.text(s, depth)).unwrap_or_else(|| ",".into());
+                    self.joined(&parts.clone(), &separator, depth)
+                }
+                (_, Some(list)) => match self.facts.kind(list) {
+                    ExprKind::List(parts) => {
+                        let separator = self.text(base, depth)?;
+                        self.joined(&parts.clone(), &separator, depth)
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
+            ("b64decode" | "urlsafe_b64decode" | "standard_b64decode" | "atob" | "decodebytes" | "a2b_base64", _) => {
+                from_base64(&self.text(argument(0)?, depth)?)
+            }
+            ("fromhex" | "unhexlify" | "a2b_hex", _) => from_hex(&self.text(argument(0)?, depth)?),
+            ("from", Some(_)) => {
+                let text = self.text(argument(0)?, depth)?;
+                match self.text(argument(1)?, depth)?.as_str() {
+                    "base64" | "base64url" => from_base64(&text),
+                    "hex" => from_hex(&text),
+                    "utf8" | "utf-8" => Some(text),
+                    _ => None,
+                }
+            }
+            ("decode", Some(base)) if self.facts.text(base).is_none() => match (self.text(base, depth), argument(1)) {
+                (Some(text), _) => Some(text),
+                // `codecs.decode("…", "hex")`
+                (None, Some(codec)) => match self.text(codec, depth)?.as_str() {
+                    "hex" => from_hex(&self.text(argument(0)?, depth)?),
+                    "base64" => from_base64(&self.text(argument(0)?, depth)?),
+                    _ => None,
+                },
+                _ => None,
+            },
+            ("encode" | "strip" | "trim" | "toString" | "rstrip" | "lstrip", Some(base)) => self.text(base, depth),
+            ("concat", Some(base)) => {
+                let parts: Vec<ExprId> = std::iter::once(base).chain(call.args.iter().map(|a| a.value)).collect();
+                self.joined(&parts, "", depth)
+            }
+            ("replace" | "replaceAll", Some(base)) => {
+                let (from, to) = (self.text(argument(0)?, depth)?, self.text(argument(1)?, depth)?);
+                let text = self.text(base, depth)?;
+                let grown = text.len() + text.matches(from.as_str()).count() * to.len();
+                (!from.is_empty() && grown <= LONGEST).then(|| text.replace(&from, &to))
+            }
+            ("format", Some(base)) => {
+                let template = self.text(base, depth)?;
+                let mut out = String::new();
+                let mut pieces = template.split("{}");
+                out.push_str(pieces.next()?);
+                for (index, piece) in pieces.enumerate() {
+                    let value = argument(index).and_then(|value| self.text(value, depth));
+                    out.push_str(&value.unwrap_or_else(|| HOLE.to_string()));
+                    out.push_str(piece);
+                }
+                (out.len() <= LONGEST).then_some(out)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Text behind base64; none for anything that is no text.
+pub fn from_base64(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let engines = [&STANDARD as &dyn Decode, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD];
+    printable(engines.iter().find_map(|engine| engine.decode(&text))?)
+}
+
+trait Decode {
+    fn decode(&self, text: &str) -> Option<Vec<u8>>;
+}
+
+impl<E: Engine> Decode for E {
+    fn decode(&self, text: &str) -> Option<Vec<u8>> {
+        Engine::decode(self, text).ok()
+    }
+}
+
+/// Text behind hexadecimal digits.
+pub fn from_hex(text: &str) -> Option<String> {
+    let digits: Vec<u8> = text.bytes().map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    if digits.len() % 2 == 0 { printable(bytes) } else { None }
+}
+
+fn printable(bytes: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(bytes).ok()?;
+    text.chars().all(|c| c == '\n' || c == '\r' || c == '\t' || !c.is_control()).then_some(text)
+}
+
+/// The text behind a literal that is base64 or hexadecimal of text, twice at most.
+pub fn decoded(value: &str) -> Option<String> {
+    let once = |value: &str| {
+        let digits = value.bytes().all(|b| b.is_ascii_hexdigit());
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b);
+        match value.len() {
+            24..=LONGEST if digits => from_hex(value),
+            24..=LONGEST if value.bytes().all(base64) => from_base64(value),
+            _ => None,
+        }
+    };
+    let first = once(value)?;
+    Some(once(first.trim()).unwrap_or(first))
+}

@@ -1,0 +1,104 @@
+//! Whose credential it is: decided by where the value goes, then by what it is called, at last by what is near.
+
+use super::context::{Context, Site};
+use super::formats::Formats;
+use super::names;
+
+/// An issuer, and how we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    pub issuer: usize,
+    pub by: By,
+    /// The client takes its credential at this position.
+    pub position: Option<usize>,
+}
+
+/// How an issuer is known, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    Host,
+    Client,
+    Name,
+    /// Something else near it names the issuer.
+    Near,
+}
+
+impl By {
+    /// The reason code.
+    pub fn reason(self) -> &'static str {
+        match self {
+            By::Host => "host",
+            By::Client => "client",
+            By::Name => "name",
+            By::Near => "near",
+        }
+    }
+}
+
+/// Whose credential a text at this place in code is.
+pub fn of_site(site: &Site, cx: &Context, imports: &[&str], formats: &Formats) -> Option<Meaning> {
+    let used: Vec<Site> = match site.bound {
+        Some(sym) => {
+            let direct: Vec<Site> = cx.uses_of(sym).collect();
+            // `headers = {…: key}`, and then a call that gets `headers`.
+            let second = direct.iter().filter_map(|use_| use_.bound.filter(|bound| *bound != sym)).take(8);
+            let second: Vec<Site> = second.flat_map(|bound| cx.uses_of(bound)).collect();
+            direct.into_iter().chain(second).collect()
+        }
+        None => Vec::new(),
+    };
+    let sites = || std::iter::once(site).chain(&used);
+    let host = sites().flat_map(|site| &site.hosts).find_map(|host| formats.issuer_of_host(host));
+    if let Some(issuer) = host {
+        return Some(Meaning { issuer, by: By::Host, position: None });
+    }
+    // A client pointed at a host that nobody here knows is not the client's own service.
+    let elsewhere = sites().any(|site| site.hosts.iter().any(|host| !local(host)));
+    let named = of_name(site.name.as_deref(), &site.outer, formats);
+    if let Some(named) = named.filter(|_| elsewhere) {
+        return Some(named);
+    }
+    let client = sites().find_map(|site| {
+        let (issuer, position) = formats.issuer_of_client(site.callee.as_deref()?, imports)?;
+        Some(Meaning { issuer, by: By::Client, position })
+    });
+    client.filter(|_| !elsewhere).or(named).or_else(|| {
+        let mut callee = used.iter().chain([site]).filter_map(|site| site.callee.as_deref());
+        let words = callee.find_map(|path| formats.issuer_of_words(&names::words(path)));
+        words.map(|issuer| Meaning { issuer, by: By::Client, position: None })
+    })
+}
+
+/// Whose credential has this name among these.
+pub fn of_name(name: Option<&str>, outer: &[String], formats: &Formats) -> Option<Meaning> {
+    let meaning = |issuer| Meaning { issuer, by: By::Name, position: None };
+    if let Some(issuer) = name.and_then(|name| formats.issuer_of_env(name)) {
+        return Some(meaning(issuer));
+    }
+    let own = name.and_then(|name| formats.issuer_of_words(&names::words(name)));
+    own.or_else(|| outer.iter().find_map(|name| formats.issuer_of_words(&names::words(name)))).map(meaning)
+}
+
+/// Whose credential the words before it on its line speak of: `# groq key = …`.
+pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
+    let start = super::scan::floor(text, at.saturating_sub(120));
+    let line = text[start..at].rsplit('\n').next().unwrap_or("");
+    of_name(Some(line), &[], formats)
+}
+
+/// Whose credential a text beside these hosts is.
+pub fn of_hosts(hosts: &[String], formats: &Formats) -> Option<Meaning> {
+    let issuer = hosts.iter().find_map(|host| formats.issuer_of_host(host))?;
+    Some(Meaning { issuer, by: By::Near, position: None })
+}
+
+/// The one issuer that a file's imports and names speak of.
+pub fn of_imports(imports: &[&str], formats: &Formats) -> Option<Meaning> {
+    let mut found = imports.iter().filter_map(|import| formats.issuer_of_words(&names::words(import)));
+    let first = found.next()?;
+    found.all(|other| other == first).then_some(Meaning { issuer: first, by: By::Near, position: None })
+}
+
+fn local(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "host.docker.internal") || !host.contains('.')
+}

@@ -1,0 +1,264 @@
+//! Names and values in text that has no tree: `.env`, YAML, JSON, TOML, Dockerfiles, shell, prose, comments.
+
+use std::ops::Range;
+
+use super::names;
+
+/// A name and the value beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub name: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The longest name, and the most space between a name and its value.
+const NAME: usize = 80;
+const GAP: usize = 48;
+const VALUE: usize = 2048;
+
+/// The pairs whose names stand at these places.
+pub fn pairs(text: &str, cues: &[usize]) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut done = 0;
+    for &cue in cues {
+        if cue < done {
+            continue;
+        }
+        let Some(name) = name_around(text, cue) else { continue };
+        done = name.end;
+        if let Some(value) = value_after(text, &name) {
+            pairs.push(Pair { name, value });
+        }
+    }
+    pairs
+}
+
+/// The name that a cue is part of, with the word before it in prose: `API key`.
+fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b);
+    let before = bytes[cue.saturating_sub(NAME)..cue].iter().rev().take_while(|b| part(b)).count();
+    let after = bytes[cue..(cue + NAME).min(bytes.len())].iter().take_while(|b| part(b)).count();
+    let (mut start, end) = (cue - before, cue + after);
+    if before + after >= NAME {
+        return None;
+    }
+    if start >= 2 && bytes[start - 1] == b' ' && bytes[start - 2].is_ascii_alphabetic() {
+        let word = bytes[start.saturating_sub(16)..start - 1].iter().rev().take_while(|b| b.is_ascii_alphabetic());
+        let longer = start - 1 - word.count();
+        let known = ["api", "access", "secret", "auth", "client", "private", "connection", "bearer", "account"];
+        if known.contains(&text[longer..start - 1].to_ascii_lowercase().as_str()) {
+            start = longer;
+        }
+    }
+    while end > start && bytes[start] == b'-' {
+        start += 1;
+    }
+    (start < end).then_some(start..end)
+}
+
+/// What the name is given: behind `=`, `:`, `=>`, a flag's space, the next element of a list, or the `value:` of the
+/// next line.
+fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let at = |i: usize| bytes.get(i).copied().unwrap_or(0);
+    let blank = |mut i: usize| {
+        let end = i + GAP;
+        while i < end && (at(i) == b' ' || at(i) == b'\t') {
+            i += 1;
+        }
+        i
+    };
+    let flag = name.start >= 2 && &bytes[name.start - 2..name.start] == b"--";
+    let mut i = name.end;
+    let quoted = matches!(at(i), b'"' | b'\'' | b'`') || at(i) == b'\\' && matches!(at(i + 1), b'"' | b'\'');
+    while matches!(at(i), b'"' | b'\'' | b'`' | b']' | b')' | b'\\' | b'*') && i < name.end + 4 {
+        i += 1;
+    }
+    let separator = blank(i);
+    let after = match (at(separator), at(separator + 1)) {
+        (b'=', b'=') => return None, // A comparison.
+        (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
+        (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
+        (b',', _) if quoted => separator + 1,
+        (b'|', _) if bytes[..name.start].ends_with(b"| ") => separator + 1, // A table of a document.
+        _ if flag && separator > name.end && !quoted => separator,
+        _ if separator > i && is_docker(text, name.start) => separator,
+        (b'\n' | b'\r', _) => return next_line(text, separator),
+        _ => return None,
+    };
+    let mut start = blank(after);
+    // A value on the line below: YAML's folded scalars, JSON printed wide.
+    if matches!(at(start), b'>' | b'|') && matches!(at(start + 1), b'\n' | b'-') {
+        let line = bytes[start..(start + 4).min(bytes.len())].iter().position(|b| *b == b'\n')? + start;
+        start = blank(line + 1);
+    } else if matches!(at(start), b'\n' | b'\r') {
+        return next_line(text, start);
+    }
+    // The annotation of an assignment: `token: str = "…"`.
+    let annotated = &text[start..super::scan::floor(text, start + 24)];
+    if let Some(rest) =
+        ["str = ", "string = ", "Optional[str] = ", "Final = "].iter().find(|t| annotated.starts_with(**t))
+    {
+        start += rest.len();
+    }
+    value_at(text, start)
+}
+
+/// `ENV NAME value` and `ARG NAME value` of a Dockerfile.
+fn is_docker(text: &str, name: usize) -> bool {
+    let line = text[..name].rsplit('\n').next().unwrap_or("");
+    matches!(line.trim(), "ENV" | "ARG" | "env" | "setx" | "machine")
+}
+
+/// `name: KEY` and, a line below, `value: …`.
+fn next_line(text: &str, at: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let line = bytes[at..(at + 3).min(bytes.len())].iter().position(|b| *b == b'\n')? + at + 1;
+    let rest = &text[line..super::scan::floor(text, line + GAP * 2)];
+    let key = rest.trim_start_matches([' ', '\t', '"', '\'']);
+    let value = key.strip_prefix("value").or_else(|| key.strip_prefix("default"))?;
+    let value = value.trim_start_matches(['"', '\'']).trim_start();
+    let value = value.strip_prefix(':')?.trim_start();
+    value_at(text, line + rest.len() - value.len())
+}
+
+/// A quoted text, or a word.
+fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut start = start;
+    let mut quote = None;
+    if bytes.get(start) == Some(&b'\\') && matches!(bytes.get(start + 1), Some(b'"' | b'\'')) {
+        start += 1;
+    }
+    // `r"…"`, `b"…"`, `f"…"`.
+    if matches!(bytes.get(start), Some(b'r' | b'b' | b'f' | b'u')) && matches!(bytes.get(start + 1), Some(b'"' | b'\''))
+    {
+        start += 1;
+    }
+    if let Some(&mark) = bytes.get(start).filter(|b| b"\"'`".contains(b)) {
+        quote = Some(mark);
+        start += 1;
+    }
+    let window = &bytes[start.min(bytes.len())..(start + VALUE).min(bytes.len())];
+    let end = match quote {
+        Some(mark) => window.iter().position(|b| *b == mark || *b == b'\n' || *b == b'\\')?,
+        None => {
+            window.iter().position(|b| *b <= b' ' || *b >= 127 || b",;\"'`<>|)}]\\".contains(b)).unwrap_or(window.len())
+        }
+    };
+    let value = text.get(start..start + end)?;
+    // `&` joins parameters, unless it stands in a quoted password.
+    let end = if quote.is_none() { value.find('&').unwrap_or(value.len()) } else { value.len() };
+    // Unquoted code is no value.
+    let code = quote.is_none() && value[..end].contains(['(', '[', '{']);
+    (!code && end >= 4).then_some(start..start + end)
+}
+
+/// Keys of the enclosing mappings, nearest first, by indentation.
+pub fn enclosing(text: &str, at: usize) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t', '-']).len();
+    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let mut deepest = indent(text[start..].lines().next().unwrap_or(""));
+    let mut keys = Vec::new();
+    for line in text[..start].lines().rev().take(60) {
+        if deepest == 0 || keys.len() == 4 {
+            break;
+        }
+        let trimmed = line.trim();
+        if trimmed.is_empty() || indent(line) >= deepest {
+            continue;
+        }
+        deepest = indent(line);
+        let key = trimmed
+            .trim_start_matches(['-', '"', '\'', '[', ' '])
+            .split([':', '"', '\'', ']', '='])
+            .next()
+            .unwrap_or("");
+        if !key.is_empty() && key.len() <= NAME {
+            keys.push(key.to_owned());
+        }
+    }
+    // The heading of a section: `[openai]`.
+    let section = text[..start].lines().rev().take(60).find(|line| line.starts_with('['));
+    keys.extend(section.map(|line| line.trim_matches(['[', ']', ' ']).to_owned()));
+    keys
+}
+
+/// Hosts of addresses within a few lines.
+pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
+    let start = text[..at]
+        .rmatch_indices('\n')
+        .nth(8)
+        .map_or(0, |(i, _)| i)
+        .max(super::scan::floor(text, at.saturating_sub(1500)));
+    let end = text[at..]
+        .match_indices('\n')
+        .nth(8)
+        .map_or(text.len(), |(i, _)| at + i)
+        .min(super::scan::floor(text, at + 1500));
+    let window = &text[start..end];
+    let mut found: Vec<(usize, String)> = window
+        .match_indices("://")
+        .map(|(i, _)| ((start + i).abs_diff(at), host_of(&window[i + 3..])))
+        .filter(|(_, host)| host.contains('.'))
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, host)| host).collect()
+}
+
+/// The host at the beginning of what follows `://`.
+pub fn host_of(rest: &str) -> String {
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-.:@_%".contains(c))).unwrap_or(rest.len());
+    let authority = rest[..end].rsplit('@').next().unwrap_or("");
+    authority.split(':').next().unwrap_or("").to_ascii_lowercase()
+}
+
+/// What a name's words say, for a name in text.
+pub fn kind(name: &str) -> Option<names::Kind> {
+    names::classify(&names::words(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(text: &str) -> Option<(&str, &str)> {
+        let cues: Vec<usize> =
+            ["KEY", "key", "Key", "token", "pass"].iter().flat_map(|c| text.match_indices(c)).map(|m| m.0).collect();
+        let pairs = pairs(text, &cues);
+        pairs.first().map(|pair| (&text[pair.name.clone()], &text[pair.value.clone()]))
+    }
+
+    #[test]
+    fn a_pair_is_seen_in_every_syntax() {
+        for text in [
+            "export API_KEY=abcd1234",
+            "API_KEY: 'abcd1234'",
+            "{\"API_KEY\": \"abcd1234\"}",
+            "ENV API_KEY abcd1234",
+            "API_KEY = \"abcd1234\"",
+            "- name: API_KEY\n  value: abcd1234",
+            "[\"--API_KEY\", \"abcd1234\"]",
+            "run --API_KEY abcd1234",
+            "API_KEY := `abcd1234`",
+            "os.environ[\"API_KEY\"] = \"abcd1234\"",
+        ] {
+            assert_eq!(only(text), Some(("API_KEY", "abcd1234")), "{text}");
+        }
+        assert_eq!(only("The API key: abcd1234").map(|p| p.1), Some("abcd1234"));
+    }
+
+    #[test]
+    fn code_is_no_value() {
+        for text in ["key = os.environ['X']", "key == \"abcd1234\"", "key::abcd1234", "if key:\n    pass"] {
+            assert_eq!(only(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_mapping_around_a_value_is_known() {
+        let text = "models:\n  mistral:\n    api_key: x\n";
+        assert_eq!(enclosing(text, text.find("api_key").unwrap()), ["mistral", "models"]);
+    }
+}

@@ -1,0 +1,342 @@
+//! The one pass: every literal that begins a credential or names one, and what stands around it.
+//!
+//! An automaton walks the bytes once. At each literal it meets, a reader bounded in length looks at that place only, so
+//! the cost is the text's length and the number of literals in it, whatever the text is.
+
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::checksum;
+use super::formats::{Cue, Formats};
+use super::judge;
+use super::shape::{Anchor, Flat, starts_word};
+
+/// Something that is shaped like a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    pub span: Range<usize>,
+    pub what: What,
+}
+
+/// What it is shaped like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A format, by its index.
+    Format(usize),
+    /// A JSON web token.
+    Jwt,
+    /// A private key in PEM.
+    Pem,
+    /// An address with a password in it: the scheme, the host.
+    Login { scheme: Range<usize>, host: Range<usize> },
+    /// A parameter of an address: its name, the host.
+    Query { name: Range<usize>, host: Range<usize> },
+    /// Behind `Bearer` or `Token`.
+    Bearer,
+    /// Behind `Basic`: base64 of a name and a password.
+    Basic,
+    /// `name:password` for a command.
+    Flag,
+}
+
+/// What one pass found.
+#[derive(Debug, Default)]
+pub struct Scan {
+    pub hits: Vec<Hit>,
+    /// Where words stand that names of secrets have.
+    pub names: Vec<usize>,
+    /// Identifiers that are public by design.
+    pub public: Vec<Range<usize>>,
+}
+
+/// Bytes that a reader looks at behind its literal.
+const REACH: usize = 600;
+/// A PEM block is longer than other credentials.
+const PEM_REACH: usize = 12_000;
+
+/// Scans a text.
+pub fn scan(text: &str, formats: &Formats) -> Scan {
+    let bytes = text.as_bytes();
+    let mut scan = Scan::default();
+    for found in formats.automaton.find_overlapping_iter(bytes) {
+        for cue in &formats.cues[found.pattern().as_usize()] {
+            let at = found.start();
+            match cue {
+                Cue::Name => scan.names.push(at),
+                Cue::Format { format, flat, anchor } => {
+                    let span = around(&formats.formats[*format].shape.flats[*flat], anchor, bytes, at);
+                    scan.hits.extend(span.map(|span| Hit { span, what: What::Format(*format) }));
+                }
+                Cue::Public { shape, flat, anchor } => {
+                    scan.public.extend(around(&formats.public[*shape].flats[*flat], anchor, bytes, at));
+                }
+                Cue::Scheme => address(text, at, &mut scan.hits),
+                Cue::Presented => presented(text, at, found.end(), &mut scan.hits),
+                Cue::Login => flag(text, found.end(), &mut scan.hits),
+                Cue::Jwt => jwt(text, at, &mut scan.hits),
+                Cue::Pem => pem(text, at, &mut scan.hits),
+            }
+        }
+    }
+    scan.hits.sort_by_key(|hit| (hit.span.start, hit.span.end));
+    scan.hits.dedup();
+    scan
+}
+
+/// The token around its anchor, the longest that there is.
+fn around(flat: &Flat, anchor: &Anchor, text: &[u8], at: usize) -> Option<Range<usize>> {
+    let (fewest, most) = anchor.before;
+    (fewest..=most.min(at)).rev().find_map(|before| {
+        let start = at.checked_sub(before)?;
+        Some(start..flat.match_at(text, start)?)
+    })
+}
+
+/// Where the word ends that begins at `at`.
+fn word_end(text: &str, at: usize, stop: &[u8]) -> usize {
+    let bytes = &text.as_bytes()[at..(at + REACH).min(text.len())];
+    let length = bytes.iter().position(|b| *b <= b' ' || *b >= 127 || stop.contains(b)).unwrap_or(bytes.len());
+    at + length
+}
+
+/// `scheme://user:password@host/…?api_key=…`.
+fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
+    let bytes = text.as_bytes();
+    let scheme_char = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+    let back = bytes[at.saturating_sub(32)..at].iter().rev().take_while(|b| scheme_char(b)).count();
+    let scheme = at - back..at;
+    let start = at + 3;
+    let end = word_end(text, start, b"\"'`<>\\|");
+    let rest = &text[start..end];
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold a slash, though it should not: then the `@` stands behind it.
+    let login = rest[..authority_end].rfind('@').or_else(|| {
+        let colon = rest[..authority_end].find(':')?;
+        let port = rest[colon + 1..authority_end].bytes().all(|b| b.is_ascii_digit());
+        if port { None } else { rest[..rest.find(['?', '#']).unwrap_or(rest.len())].rfind('@') }
+    });
+    let host_start = login.map_or(0, |login| login + 1);
+    let host_len = rest[host_start..].find(['/', '?', '#', ',']).unwrap_or(rest.len() - host_start);
+    let host_port = &rest[host_start..host_start + host_len];
+    let host_name = host_port.rsplit_once(':').map_or(host_port, |(host, _)| host);
+    let host = start + host_start..start + host_start + host_name.len();
+    if let Some(login) = login
+        && back > 0
+        && let Some((user, password)) = rest[..login].split_once(':')
+        && real_password(user, password)
+        && !judge::template(host_name)
+        && !host_name.is_empty()
+    {
+        let span = scheme.start..end - trailing(&text[scheme.start..end]);
+        hits.push(Hit { span, what: What::Login { scheme: scheme.clone(), host: host.clone() } });
+    }
+    let Some(query) = rest.find('?') else { return };
+    let mut offset = start + query + 1;
+    for parameter in rest[query + 1..].split('&') {
+        if let Some((name, value)) = parameter.split_once('=') {
+            let value_at = offset + name.len() + 1;
+            let value = value.split(['#', ',', ')', ';']).next().unwrap_or(value);
+            let span = value_at..value_at + value.len();
+            let name = offset..offset + name.len();
+            hits.push(Hit { span, what: What::Query { name, host: host.clone() } });
+        }
+        offset += parameter.len() + 1;
+    }
+}
+
+/// Punctuation that ends the sentence and not the address.
+fn trailing(text: &str) -> usize {
+    text.len() - text.trim_end_matches([')', ']', '}', ',', ';', '.', ':']).len()
+}
+
+fn real_password(user: &str, password: &str) -> bool {
+    const STAND_INS: &[&str] = &[
+        "password",
+        "pass",
+        "passwd",
+        "pw",
+        "pwd",
+        "secret",
+        "postgres",
+        "root",
+        "admin",
+        "user",
+        "guest",
+        "test",
+        "mysql",
+        "redis",
+        "changeme",
+        "token",
+        "mypassword",
+        "neo4j",
+        "rabbitmq",
+        "minioadmin",
+        "example",
+        "key",
+        "app",
+        "dev",
+        "docker",
+        "x",
+        "xxx",
+        "foo",
+        "bar",
+        "pat",
+        "pass123",
+        "password123",
+        "db_password",
+        "dbpassword",
+    ];
+    let lower = password.to_ascii_lowercase();
+    password.len() >= 4
+        && !STAND_INS.contains(&lower.as_str())
+        && !lower.eq_ignore_ascii_case(user)
+        && !judge::template(password)
+        && !judge::placeholder(password)
+        && !password.contains(['{', '}', '$', '[', ']', '(', '*', ' '])
+        && !(user.contains(['{', '$', '<']) && judge::language(password))
+        && !password.bytes().all(|b| b == b'.')
+}
+
+/// `Bearer …`, `Basic …`.
+fn presented(text: &str, scheme: usize, at: usize, hits: &mut Vec<Hit>) {
+    let basic = text[scheme..at].eq_ignore_ascii_case("basic ");
+    let end = word_end(text, at, b"\"'`<>\\,;)}");
+    let token = &text[at..end];
+    if token.ends_with("..") {
+        return; // Cut off: nobody can use it.
+    }
+    let token = token.trim_end_matches(['.', ':']);
+    let span = at..at + token.len();
+    if basic {
+        if let Some(login) = decoded_login(token)
+            && let Some((user, password)) = login.split_once(':')
+            && !judge::placeholder(password)
+            && (password.len() >= 4 || password.is_empty() && judge::machine_made(user))
+        {
+            hits.push(Hit { span, what: What::Basic });
+        }
+    } else if judge::machine_made(token) && !token.contains('(') {
+        hits.push(Hit { span, what: What::Bearer });
+    }
+}
+
+/// What a Basic header holds.
+pub fn decoded_login(token: &str) -> Option<String> {
+    let plain = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    plain.bytes().all(|b| (b' '..127).contains(&b)).then_some(plain)
+}
+
+/// `curl -u name:password`.
+fn flag(text: &str, at: usize, hits: &mut Vec<Hit>) {
+    let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1).max(floor(text, at.saturating_sub(REACH)));
+    if !text[line_start..at].contains("curl") && !text[line_start..at].trim_start().starts_with('-') {
+        return;
+    }
+    let quote = text.as_bytes().get(at).copied().filter(|b| b"\"'".contains(b));
+    let start = at + usize::from(quote.is_some());
+    let end = word_end(text, start.min(text.len()), b"\"'`<>\\");
+    let Some((user, password)) = text[start..end].split_once(':') else { return };
+    let secret = judge::machine_made(user) && password.is_empty() || real_password(user, password);
+    if secret && !judge::template(user) {
+        hits.push(Hit { span: start..end, what: What::Flag });
+    }
+}
+
+/// The boundary of a character at or before `at`.
+pub fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
+}
+
+fn jwt(text: &str, at: usize, hits: &mut Vec<Hit>) {
+    if !starts_word(text.as_bytes(), at) {
+        return;
+    }
+    let bytes = &text.as_bytes()[at..(at + 4096).min(text.len())];
+    let word = |b: &u8| b.is_ascii_alphanumeric() || b"-_.=".contains(b);
+    let length = bytes.iter().position(|b| !word(b)).unwrap_or(bytes.len());
+    let token = text[at..at + length].trim_end_matches(['.', '-', '=']);
+    let signed = token.split('.').count() == 3 && token.rsplit('.').next().is_some_and(|part| part.len() >= 20);
+    if signed && checksum::jwt(token).is_some() {
+        hits.push(Hit { span: at..at + token.len(), what: What::Jwt });
+    }
+}
+
+fn pem(text: &str, at: usize, hits: &mut Vec<Hit>) {
+    let end = floor(text, at + PEM_REACH);
+    let block = &text[at..end];
+    let title = &block["-----BEGIN".len()..];
+    let Some(title_len) = title.find("-----").filter(|length| *length < 40) else { return };
+    if !title[..title_len].contains("PRIVATE KEY") {
+        return;
+    }
+    let body_start = "-----BEGIN".len() + title_len + 5;
+    let closing = block[body_start..].find("-----END").map(|i| i + body_start);
+    let body = &block[body_start..closing.unwrap_or(block.len())];
+    let run = body.replace("\\n", " ").replace("\\r", " ");
+    let key: usize = run
+        .split(|c: char| c.is_whitespace() || "\"'`+,\\#".contains(c))
+        .filter(|line| line.len() >= 16 && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)))
+        .filter(|line| !judge::invented(line))
+        .map(str::len)
+        .sum();
+    let elided = body.contains("...") || body.contains('…') || run.to_ascii_lowercase().contains("your");
+    if key >= 40 && !elided {
+        let end = closing.and_then(|i| block[i + 8..].find("-----").map(|j| i + 8 + j + 5)).unwrap_or(body_start);
+        hits.push(Hit { span: at..at + end.max(body_start), what: What::Pem });
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The plain path: every format at every place.
+    fn plain(text: &str, formats: &Formats) -> Vec<(Range<usize>, usize)> {
+        let mut found = Vec::new();
+        for (index, format) in formats.formats.iter().enumerate() {
+            if formats.key(index).when == super::super::formats::When::Meant {
+                continue;
+            }
+            for flat in &format.shape.flats {
+                found.extend((0..text.len()).filter_map(|at| Some((at..flat.match_at(text.as_bytes(), at)?, index))));
+            }
+        }
+        found.sort_by_key(|(span, index)| (span.start, span.end, *index));
+        found.dedup();
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_one_pass_finds_what_the_plain_path_finds(seed in any::<u64>(), noise in "[ -~é\n]{0,40}") {
+            let formats = Formats::builtin();
+            let mut rng = super::super::corpus::Rng(seed);
+            let mut text = noise.clone();
+            for _ in 0..4 {
+                let format = &formats.formats[rng.below(formats.formats.len())];
+                text.push_str(&super::super::corpus::token(&format.shape, &mut rng));
+                text.push_str(["", " ", "\"", "-x", "\n"][rng.below(5)]);
+                text.push_str(&noise);
+            }
+            let mut fast: Vec<(Range<usize>, usize)> = scan(&text, formats)
+                .hits
+                .into_iter()
+                .filter_map(|hit| match hit.what { What::Format(index) => Some((hit.span, index)), _ => None })
+                .collect();
+            fast.sort_by_key(|(span, index)| (span.start, span.end, *index));
+            let plain = plain(&text, formats);
+            for hit in &fast {
+                prop_assert!(plain.contains(hit), "only fast: {hit:?} in {text:?}");
+            }
+            // Around one anchor the fast path takes the longest token only.
+            for (span, index) in &plain {
+                let covered = fast.iter().any(|(s, i)| i == index && s.start <= span.start && s.end >= span.end);
+                prop_assert!(covered, "only plain: {span:?} {} in {text:?}", formats.formats[*index].issuer);
+            }
+        }
+    }
+}

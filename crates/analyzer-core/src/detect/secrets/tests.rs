@@ -1,0 +1,292 @@
+use super::corpus::{Rng, of_format};
+use super::*;
+use crate::{facts, lang};
+use proptest::prelude::*;
+
+fn facts_of(sources: &Sources) -> Vec<Arc<facts::FileFacts>> {
+    sources.files().iter().map(|f| Arc::new(lang::read(&f.text, f.language, None).expect("nobody cancels"))).collect()
+}
+
+/// Everything found in these files.
+pub fn found(files: &[(&str, &str)]) -> Vec<Secret> {
+    let sources = Sources::new(files.iter().copied()).expect("paths are clean");
+    detect(&sources, &facts_of(&sources), Formats::builtin(), b"key")
+}
+
+/// Type, provider and line of each.
+fn short(file: &str, text: &str) -> Vec<String> {
+    let line = |s: &Secret| format!("{} {} {}", s.kind, s.provider.as_deref().unwrap_or("-"), s.line);
+    found(&[(file, text)]).iter().map(line).collect()
+}
+
+fn file_name(extension: &str) -> String {
+    match extension {
+        "env" => ".env".into(),
+        "dockerfile" => "Dockerfile".into(),
+        other => format!("agent.{other}"),
+    }
+}
+
+#[test]
+fn every_embedded_file_loads() {
+    let errors: Vec<String> =
+        formats::embedded().filter_map(|(path, text)| formats::parse(path, text).err()).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "\n{}", errors.join("\n"));
+}
+
+#[test]
+fn a_misspelt_field_and_a_wrong_shape_are_refused_with_file_and_line() {
+    let head = "id = \"acme\"\nname = \"A\"\nsource = \"s\"\n";
+    let error = formats::parse("x/acme.toml", &format!("{head}host = [\"a\"]\n")).unwrap_err().to_string();
+    assert!(error.starts_with("x/acme.toml:4: ") && error.contains("host"), "{error}");
+    let error = formats::parse("x/acme.toml", &format!("{head}[[key]]\nshape = \"a[\"\n")).unwrap_err().to_string();
+    assert!(error.starts_with("x/acme.toml:5: "), "{error}");
+}
+
+#[test]
+fn every_entry_has_an_example_and_a_counter_example() {
+    let formats = Formats::builtin();
+    let bare: Vec<&str> = formats
+        .issuers
+        .iter()
+        .filter(|issuer| issuer.finds.is_empty() || issuer.passes.is_empty() || !issuer.source.starts_with("https://"))
+        .map(|issuer| issuer.id.as_str())
+        .collect();
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+/// The examples of the entries, with tokens made now: a committed one would be reported by every other scanner.
+#[test]
+fn entries_find_their_examples_and_pass_their_counter_examples() {
+    let formats = Formats::builtin();
+    let mut wrong = Vec::new();
+    for (index, issuer) in formats.issuers.iter().enumerate() {
+        let id = issuer.opens.as_ref().unwrap_or(&issuer.id);
+        for seed in 0..3 {
+            let mut rng = Rng(seed + 1);
+            for (extension, text) in issuer.finds.iter().flat_map(|(e, texts)| texts.iter().map(move |t| (e, t))) {
+                let mut text = text.clone();
+                for (number, format) in formats.of_issuer(index).iter().enumerate() {
+                    let hole = if number == 0 { "{key}".to_owned() } else { format!("{{key{}}}", number + 1) };
+                    if text.contains(&hole) {
+                        text = text.replace(&hole, &of_format(formats, *format, &mut rng));
+                    }
+                }
+                let got = found(&[(&file_name(extension), &text)]);
+                if got.len() != 1 || got[0].provider.as_ref() != Some(id) {
+                    let got: Vec<String> = got.iter().map(|s| format!("{} {:?} {:?}", s.kind, s.provider, s.reasons)).collect();
+                    wrong.push(format!("{}: {text}\n    found {got:?}", issuer.id));
+                }
+            }
+        }
+        for (extension, text) in issuer.passes.iter().flat_map(|(e, texts)| texts.iter().map(move |t| (e, t))) {
+            let got = short(&file_name(extension), text);
+            if !got.is_empty() {
+                wrong.push(format!("{}: {text}\n    found {got:?}", issuer.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What the corpus measures.
+#[derive(Debug, Default)]
+struct Score {
+    secrets: usize,
+    found: usize,
+    right_provider: usize,
+    hard: usize,
+    hard_found: usize,
+    look_alikes: usize,
+    false_alarms: usize,
+}
+
+#[test]
+fn the_corpus_is_answered_as_well_as_recorded() {
+    let formats = Formats::builtin();
+    let mut score = Score::default();
+    let mut misses: Vec<String> = Vec::new();
+    for sample in corpus::corpus(formats, 20_261_122, 10) {
+        let got = found(&[(&sample.file, &sample.text)]);
+        match &sample.secret {
+            Some((provider, line)) => {
+                let hits: Vec<&Secret> = got.iter().filter(|s| s.line == *line).collect();
+                score.secrets += 1;
+                score.hard += usize::from(sample.hard);
+                score.found += usize::from(!hits.is_empty());
+                score.hard_found += usize::from(sample.hard && !hits.is_empty());
+                let right = hits.iter().any(|s| s.provider.as_ref() == Some(provider));
+                score.right_provider += usize::from(right);
+                score.false_alarms += got.len() - hits.len().min(1);
+                if !right || got.len() != 1 {
+                    let said: Vec<String> = got.iter().map(|s| format!("{} {:?} {}", s.kind, s.provider, s.line)).collect();
+                    misses.push(format!("[{} {provider}] {said:?}\n{}", sample.context, sample.text));
+                }
+            }
+            None => {
+                score.look_alikes += 1;
+                score.false_alarms += got.len();
+                if !got.is_empty() {
+                    let said: Vec<String> = got.iter().map(|s| format!("{} {:?} {} {:?}", s.kind, s.provider, s.line, s.reasons)).collect();
+                    misses.push(format!("[{}] false {said:?}\n{}", sample.context, sample.text));
+                }
+            }
+        }
+    }
+    let share = |part: usize, whole: usize| part as f64 / whole as f64;
+    let precision = share(score.found, score.found + score.false_alarms);
+    let (recall, hard) = (share(score.found, score.secrets), share(score.hard_found, score.hard));
+    let provider = share(score.right_provider, score.secrets);
+    let figures = format!("precision {precision:.4} recall {recall:.4} hard {hard:.4} provider {provider:.4} {score:?}");
+    let floor = precision >= 0.98 && recall >= 0.97 && hard >= 0.90 && provider >= 0.95;
+    if std::env::var_os("SECRETS_SHOW").is_some() || !floor {
+        panic!("{figures}\n{}", misses.join("\n"));
+    }
+}
+
+#[test]
+fn the_client_the_host_and_the_name_say_whose_a_key_is() {
+    let mut rng = Rng(5);
+    let hex = rng.of("0123456789abcdef", 40);
+    let openai_like = format!("sk-{}", rng.of("0123456789abcdef", 32));
+    let client = |base: &str| format!("from openai import OpenAI\nclient = OpenAI(api_key=\"{openai_like}\"{base})\n");
+    assert_eq!(short("a.py", &client("")), ["api_key openai 2"]);
+    assert_eq!(short("a.py", &client(", base_url=\"https://api.deepseek.com\"")), ["api_key deepseek 2"]);
+    let deepgram = format!("KEY = \"{hex}\"\nrequests.post(\"https://api.deepgram.com/v1\", headers={{\"Authorization\": f\"Token {{KEY}}\"}})\n");
+    assert_eq!(short("a.py", &deepgram), ["api_key deepgram 1"]);
+    assert_eq!(short("a.py", &format!("commit = \"{hex}\"\n")), [""; 0]);
+}
+
+#[test]
+fn logins_in_addresses_tuples_and_commands_are_seen() {
+    let auth = "requests.get(\"https://erp.acme.io\", auth=(\"svc\", \"q7Vx2mPz9Lr4\"))\n";
+    assert_eq!(short("a.py", auth), ["password - 1"]);
+    let mongo = "uri = \"mongodb+srv://svc:q7Vx2mPz9Lr4@cluster0.ab1cd.mongodb.net/app\"\n";
+    assert_eq!(short("a.py", mongo), ["connection_string mongodb 1"]);
+    let asyncpg = "DATABASE_URL=postgresql+asyncpg://svc:q7Vx2mPz9Lr4@db.acme.io:5432/app\n";
+    assert_eq!(short(".env", asyncpg), ["connection_string postgresql 1"]);
+    assert_eq!(short("run.sh", "curl -u svc:q7Vx2mPz9Lr4 https://erp.acme.io\n"), ["password - 1"]);
+    let local = found(&[(".env", "DATABASE_URL=postgres://svc:q7Vx2mPz9Lr4@localhost/app\n")]);
+    assert_eq!(local[0].severity, crate::analysis::Severity::Low);
+}
+
+#[test]
+fn private_keys_are_seen_on_many_lines_on_one_and_inside_base64() {
+    use base64::Engine;
+    let mut rng = Rng(9);
+    let line = |rng: &mut Rng| rng.of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 64);
+    let body = [line(&mut rng), line(&mut rng), line(&mut rng)];
+    let kind = "PRIVATE KEY";
+    let pem = format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", body.join("\n"));
+    assert_eq!(short("key.txt", &pem), ["private_key - 1"]);
+    assert_eq!(short("a.py", &format!("K = \"\"\"\n{pem}\"\"\"\n")), ["private_key - 2"]);
+    let json = format!("{{\"type\": \"service_account\", \"private_key\": {}}}", serde_json::to_string(&pem).unwrap());
+    assert_eq!(short("sa.json", &json), ["private_key google-cloud 1"]);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&pem);
+    assert_eq!(short("a.py", &format!("SIGNING_KEY = \"{encoded}\"\n")), ["private_key - 1"]);
+}
+
+#[test]
+fn a_wrong_checksum_lowers_and_a_right_one_raises() {
+    let formats = Formats::builtin();
+    let github = formats.issuer_named("github").unwrap();
+    let right = of_format(formats, formats.of_issuer(github)[0], &mut Rng(3));
+    let last = right.chars().last().unwrap();
+    let wrong = format!("{}{}", &right[..right.len() - 1], if last == 'q' { 'r' } else { 'q' });
+    let [right, wrong] = [right, wrong].map(|token| found(&[(".env", &format!("GITHUB_TOKEN={token}\n"))]).remove(0));
+    assert!(right.confidence == Confidence::High && right.reasons.contains(&"checksum".to_owned()));
+    assert!(wrong.confidence == Confidence::Low && wrong.reasons.contains(&"checksum-mismatch".to_owned()));
+}
+
+#[test]
+fn the_same_value_is_the_same_secret_wherever_it_stands() {
+    let key = Rng(11).of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 32);
+    let named = format!("MISTRAL_API_KEY = \"{key}\"\n");
+    let bare = format!("\n\n\napi_key = \"{key}\"\n");
+    let both = found(&[("a.py", &named), ("b.py", &bare)]);
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[0].fingerprint, both[1].fingerprint);
+    assert!(both.iter().all(|s| s.provider.as_deref() == Some("mistral")));
+    assert_eq!(found(&[("c/d.py", &format!("\n\n{named}"))])[0].fingerprint, both[0].fingerprint);
+}
+
+#[test]
+fn a_secret_names_the_variable_that_should_carry_it() {
+    let key = Rng(12).of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 32);
+    let env = |text: &str| found(&[("a.py", text)]).remove(0).suggested_env.unwrap();
+    assert_eq!(env(&format!("x = os.getenv(\"OUR_MISTRAL\", \"{key}\") # mistral\nMistral(api_key=x)\n")), "OUR_MISTRAL");
+    assert_eq!(env(&format!("Mistral(api_key=\"{key}\")\n")), "MISTRAL_API_KEY");
+    assert_eq!(env(&format!("crm_api_key = \"{key}\"\n")), "CRM_API_KEY");
+}
+
+#[test]
+fn a_masked_text_shows_prefixes_only_and_an_ordinary_one_is_untouched() {
+    let formats = Formats::builtin();
+    let groq = formats.issuer_named("groq").unwrap();
+    let token = of_format(formats, formats.of_issuer(groq)[0], &mut Rng(4));
+    let prompt = format!("You are an agent.\nUse {token} and postgres://svc:q7Vx2mPz9Lr4@db.acme.io/app.\n");
+    assert_eq!(mask(&prompt, formats), "You are an agent.\nUse gsk_**** and postgres://****.\n");
+    assert!(matches!(mask("You are a helpful agent. The key is to be kind.", formats), Cow::Borrowed(_)));
+}
+
+#[test]
+fn no_input_is_slow() {
+    let hostile = [
+        "sk-".repeat(60_000),
+        "api_key=".repeat(20_000),
+        format!("key = \"{}\"", "A1b2".repeat(60_000)),
+        "https://a:".repeat(20_000),
+        format!("x = {}", "\"a\" + ".repeat(20_000)) + "\"b\"",
+        "eyJ".repeat(60_000),
+        "-----BEGIN PRIVATE KEY-----\n".repeat(2_000),
+        "{\"key\":".repeat(20_000),
+        "name: API_KEY\n".repeat(10_000),
+        format!("P = \"ab\"\n{}", "Q = P + P\n".repeat(5_000)),
+    ];
+    for text in &hostile {
+        for file in ["a.py", "a.ts", "a.yaml", "a.ipynb"] {
+            // Without bounds any of these takes minutes.
+            found(&[(file, text)]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_output_holds_a_value(seed in any::<u64>()) {
+        let formats = Formats::builtin();
+        let mut rng = Rng(seed);
+        let format = rng.below(formats.formats.len());
+        let token = of_format(formats, format, &mut rng);
+        let issuer = &formats.issuers[formats.formats[format].issuer];
+        let env = issuer.env.first().map_or("API_KEY", String::as_str);
+        let python = format!("{env} = \"{token}\"\nrun(f\"{token}\", token=\"{token}\")\n\"{token}\" == x[\"{token}\"]\n{{\"{token}\": \"{token}\"}}\n");
+        let yaml = format!("{env}: {token}\n{token}: {token}\n");
+        let public = formats.formats[format].shape.public_prefix(token.as_bytes());
+        let hidden = &token[public..];
+        let files = [("a.py", python.as_str()), ("b.yaml", yaml.as_str())];
+        let secrets = found(&files);
+        let shown = format!("{} {secrets:?}", serde_json::to_string(&secrets).unwrap());
+        prop_assert!(!shown.contains(hidden), "{env}: {shown}");
+        if !found(&files[1..]).is_empty() {
+            let masked = mask(&yaml, formats).contains(hidden);
+            prop_assert!(!masked);
+        }
+    }
+
+    #[test]
+    fn any_text_is_answered_in_order_and_within_its_lines(text in "(?s).{0,200}", cut in 0_usize..400, seed in any::<u64>()) {
+        let formats = Formats::builtin();
+        let sample = &corpus::corpus(formats, seed, 1)[seed as usize % 200];
+        let mut whole = format!("{}{text}{}", sample.text, sample.text);
+        whole.truncate(scan::floor(&whole, cut));
+        for file in ["a.py", "a.tsx", "a.json", "a.ipynb"] {
+            let secrets = found(&[(file, &whole)]);
+            let lines = whole.lines().count().max(1) as u32 + 1;
+            prop_assert!(secrets.iter().all(|s| s.line >= 1 && s.line <= lines && s.column >= 1));
+            prop_assert!(secrets.windows(2).all(|pair| (pair[0].line, pair[0].column) <= (pair[1].line, pair[1].column)));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Secrets in files without a tree: configuration, manifests, prose, notebooks' other cells.
+
+use super::candidate::{self, Around, Candidate};
+use super::formats::Formats;
+use super::plain::{self, Pair};
+use super::scan::scan;
+use super::{fold, judge, meaning};
+
+/// Candidates of one text. `remark` when it is prose, whose names are less sure.
+pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
+    let found = scan(text, formats);
+    let pairs = plain::pairs(text, &found.names);
+    let mut out = Vec::new();
+    for hit in &found.hits {
+        let index = pairs.partition_point(|pair| pair.value.start <= hit.span.start);
+        let pair = index.checked_sub(1).map(|index| &pairs[index]).filter(|pair| hit.span.end <= pair.value.end);
+        let name = pair.map(|pair| &text[pair.name.clone()]);
+        let around = Around { name, meaning: meaning_at(text, pair, hit.span.start, formats), ..Around::default() };
+        out.extend(candidate::of_hit(text, hit, &around, formats));
+    }
+    for pair in &pairs {
+        let (name, value) = (&text[pair.name.clone()], &text[pair.value.clone()]);
+        let encoded = value.len() >= 24 && fold::decoded(value).is_some();
+        // Cheap questions first: most pairs of a large file are no credentials.
+        if !encoded && !judge::machine_made(value) && !judge::chosen(value) && !value.starts_with("https://") {
+            continue;
+        }
+        let kind = formats.kind_of(name);
+        if kind.is_none() && !encoded {
+            continue;
+        }
+        let meaning = meaning_at(text, Some(pair), pair.value.start, formats);
+        let around = Around { name: Some(name), kind, meaning, remark, ..Around::default() };
+        out.extend(candidate::of_name(pair.value.clone(), value, &around, formats));
+        if encoded {
+            out.extend(candidate::of_encoded(pair.value.clone(), value, &around, formats));
+        }
+    }
+    out.retain(|candidate| candidate.rank >= 600 || !found.public.contains(&candidate.span));
+    out
+}
+
+fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> Option<meaning::Meaning> {
+    let name = pair.map(|pair| &text[pair.name.clone()]);
+    let own = meaning::of_name(name, &[], formats);
+    own.or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
+        .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))
+}
