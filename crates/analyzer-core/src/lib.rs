@@ -118,6 +118,9 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
     analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
+    let formats = detect::secrets::Formats::builtin();
+    analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    detect::redact::redact(&mut analysis, formats);
     analysis
 }
 

@@ -22,13 +22,20 @@ pub struct Cancelled;
 
 /// What a source text says. A text over its budget still gives its strings and imports.
 pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
-    let (text, language) = (&*source.text, source.language);
+    match source.language {
+        Language::Text => Ok(data::read(&source.path, &source.text)),
+        language => read_code(&source.text, language, cancel),
+    }
+}
+
+/// What code says, wherever it stands.
+pub fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     let grammar = match language {
         Language::Python | Language::Notebook => Grammar::Python,
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text => return Ok(data::read(&source.path, text)),
+        Language::Text => return Ok(FileFacts::default()),
     };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,

@@ -1008,7 +1008,7 @@ fn is_package(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-use crate::sources::Language;
+    use crate::sources::Language;
 
     #[test]
     fn specifiers_lose_protocol_and_version() {

@@ -730,7 +730,8 @@ impl Project<'_> {
 
     /// `os.path.join(a, b, …)`: the parts with slashes between them.
     fn path_join(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
-        let args: Vec<ExprId> = self.call(at).map(|call| call.args.iter().map(|arg| arg.value).collect()).unwrap_or_default();
+        let args: Vec<ExprId> =
+            self.call(at).map(|call| call.args.iter().map(|arg| arg.value).collect()).unwrap_or_default();
         let mut pieces = Vec::new();
         for (index, &expr) in args.iter().take(64).enumerate() {
             let first = self.values_in(At { file: at.file, expr }, frames, q).into_iter().next();

@@ -21,9 +21,7 @@ struct Literal {
 pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let found = scan(text, formats);
     // A key may also be handed to a client without a word that names it, or hide in base64.
-    let long = |expr: &crate::facts::Expr| {
-        matches!(&expr.kind, ExprKind::Text(text) if text.len() >= 16 && text.bytes().any(|b| b.is_ascii_digit()))
-    };
+    let long = |expr: &crate::facts::Expr| matches!(&expr.kind, ExprKind::Text(text) if text.len() >= 16 && text.bytes().any(|b| b.is_ascii_digit()));
     if found.hits.is_empty() && found.names.is_empty() && !facts.exprs.iter().any(long) {
         return Vec::new();
     }
@@ -134,7 +132,9 @@ impl Reader<'_> {
             let texts: Vec<(ExprId, String)> =
                 elsewhere.iter().filter_map(|id| Some((*id, fold::fold(self.facts, *id)?))).collect();
             let here = out.split_off(before);
-            out.extend(here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))));
+            out.extend(
+                here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))),
+            );
             if out.len() > before {
                 texts.iter().for_each(|(id, _)| covered[id.0 as usize] = true);
             }
@@ -232,10 +232,12 @@ impl Reader<'_> {
         });
         own.or_else(|| {
             let sym = site.bound.filter(|_| !negative)?;
-            self.cx
-                .uses_of(sym)
-                .filter(|use_| use_.bound != Some(sym))
-                .find_map(|use_| use_.name.as_deref().and_then(|name| self.formats.kind_of(name)).filter(|kind| *kind != names::Kind::Weak))
+            self.cx.uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
+                use_.name
+                    .as_deref()
+                    .and_then(|name| self.formats.kind_of(name))
+                    .filter(|kind| *kind != names::Kind::Weak)
+            })
         })
     }
 

@@ -187,8 +187,6 @@ impl<'f> Context<'f> {
         Context { facts, parents, uses: OnceCell::new() }
     }
 
-
-
     /// Nothing takes the value: a docstring, not the text of an assignment.
     pub fn stands_alone(&self, id: ExprId) -> bool {
         matches!(self.parents.get(id.0 as usize), Some(Parent::None))

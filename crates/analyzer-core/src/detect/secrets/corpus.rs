@@ -123,9 +123,24 @@ const CONTEXTS: &[(&str, &str, &str, bool)] = &[
     ("keyword", "a.py", "{I}\nclient = {C}(api_key=\"{K}\")\n", false),
     ("variable", "a.py", "{I}\nsecret_value = \"{K}\"\nclient = {C}(api_key=secret_value)\n", true),
     ("dict", "a.py", "CONFIG = {\n    \"{W}\": {\"api_key\": \"{K}\"},\n}\n", false),
-    ("header", "a.py", "import requests\nrequests.post(\"https://{H}/v1\", headers={\"Authorization\": \"Bearer {K}\"})\n", true),
-    ("header name", "a.py", "import requests\nrequests.get(\"https://{H}/v1\", headers={\"X-API-Key\": \"{K}\"})\n", true),
-    ("header variable", "a.py", "import httpx\nTOKEN = \"{K}\"\nurl = \"https://{H}/v1\"\nheaders = {\"Authorization\": f\"Bearer {TOKEN}\"}\nhttpx.get(url, headers=headers)\n", true),
+    (
+        "header",
+        "a.py",
+        "import requests\nrequests.post(\"https://{H}/v1\", headers={\"Authorization\": \"Bearer {K}\"})\n",
+        true,
+    ),
+    (
+        "header name",
+        "a.py",
+        "import requests\nrequests.get(\"https://{H}/v1\", headers={\"X-API-Key\": \"{K}\"})\n",
+        true,
+    ),
+    (
+        "header variable",
+        "a.py",
+        "import httpx\nTOKEN = \"{K}\"\nurl = \"https://{H}/v1\"\nheaders = {\"Authorization\": f\"Bearer {TOKEN}\"}\nhttpx.get(url, headers=headers)\n",
+        true,
+    ),
     ("default", "a.py", "def call(prompt, {e}=\"{K}\"):\n    pass\n", true),
     ("argparse", "a.py", "parser.add_argument(\"--{d}\", default=\"{K}\")\n", true),
     ("pydantic", "a.py", "class Settings(BaseSettings):\n    {e}: str = Field(default=\"{K}\")\n", true),
@@ -161,41 +176,130 @@ const CONTEXTS: &[(&str, &str, &str, bool)] = &[
     ("curl", "run.sh", "curl https://{H}/v1 -H \"Authorization: Bearer {K}\"\n", true),
     ("shell flag", "run.sh", "agent --{d} {K} --verbose\n", true),
     ("ini", "a.ini", "[{W}]\napi_key = {K}\n", true),
-    ("notebook", "a.ipynb", "{\n \"cells\": [\n  {\n   \"cell_type\": \"code\",\n   \"source\": [\n    \"import os\\n\",\n    \"os.environ[\\\"{E}\\\"] = \\\"{K}\\\"\\n\"\n   ]\n  }\n ]\n}\n", true),
+    (
+        "notebook",
+        "a.ipynb",
+        "{\n \"cells\": [\n  {\n   \"cell_type\": \"code\",\n   \"source\": [\n    \"import os\\n\",\n    \"os.environ[\\\"{E}\\\"] = \\\"{K}\\\"\\n\"\n   ]\n  }\n ]\n}\n",
+        true,
+    ),
 ];
 
 /// Texts without a secret; `{hex}`, `{HEX40}`, `{uuid}`, `{b64}` are made anew each time.
 const LOOK_ALIKES: &[(&str, &str, &str)] = &[
-    ("environment", "a.py", "import os\nOPENAI_API_KEY = os.environ[\"OPENAI_API_KEY\"]\nkey = os.getenv(\"GROQ_API_KEY\", \"\")\n"),
+    (
+        "environment",
+        "a.py",
+        "import os\nOPENAI_API_KEY = os.environ[\"OPENAI_API_KEY\"]\nkey = os.getenv(\"GROQ_API_KEY\", \"\")\n",
+    ),
     ("environment", "a.ts", "const apiKey = process.env.OPENAI_API_KEY!;\nconst client = new OpenAI({ apiKey });\n"),
     ("environment", ".env.example", "OPENAI_API_KEY=\nGROQ_API_KEY=${GROQ_API_KEY}\nSECRET_KEY=$SECRET\n"),
     ("environment", "a.yaml", "api_key: ${OPENAI_API_KEY}\ntoken: {{ secrets.TOKEN }}\npassword: !env DB_PASSWORD\n"),
-    ("environment", "a.py", "client = OpenAI(api_key=settings.openai_api_key, token=get_token(\"prod/agent/token-2\"))\n"),
-    ("placeholder", ".env.example", "OPENAI_API_KEY=sk-your-key-here\nANTHROPIC_API_KEY=sk-ant-...\nPINECONE_API_KEY=xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\n"),
-    ("placeholder", "a.py", "client = OpenAI(api_key=\"YOUR_API_KEY\", base_url=\"https://api.example.com\")\nTOKEN = \"<your token 123>\"\n"),
-    ("placeholder", "a.py", "api_key = \"sk-1234567890abcdef1234567890abcdef\"\npassword = \"changeme123\"\nsecret = \"replace-with-32-char-secret\"\n"),
-    ("placeholder", "README.md", "export OPENAI_API_KEY=sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\nexport HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"),
-    ("dummy", "a.py", "client = OpenAI(base_url=\"http://localhost:11434/v1\", api_key=\"ollama\")\nother = OpenAI(api_key=\"EMPTY\")\nthird = OpenAI(api_key=\"sk-no-key-required\")\n"),
-    ("dummy", "a.py", "llm = ChatOpenAI(api_key=\"lm-studio\", base_url=\"http://127.0.0.1:1234/v1\")\nx = LiteLLM(api_key=\"sk-1234\")\n"),
-    ("hash", "a.py", "SHA256 = \"{hex64}\"\ncommit = \"{hex40}\"\nchecksum_md5 = \"{hex32}\"\napi_key_hash = \"{hex64}\"\n"),
+    (
+        "environment",
+        "a.py",
+        "client = OpenAI(api_key=settings.openai_api_key, token=get_token(\"prod/agent/token-2\"))\n",
+    ),
+    (
+        "placeholder",
+        ".env.example",
+        "OPENAI_API_KEY=sk-your-key-here\nANTHROPIC_API_KEY=sk-ant-...\nPINECONE_API_KEY=xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\n",
+    ),
+    (
+        "placeholder",
+        "a.py",
+        "client = OpenAI(api_key=\"YOUR_API_KEY\", base_url=\"https://api.example.com\")\nTOKEN = \"<your token 123>\"\n",
+    ),
+    (
+        "placeholder",
+        "a.py",
+        "api_key = \"sk-1234567890abcdef1234567890abcdef\"\npassword = \"changeme123\"\nsecret = \"replace-with-32-char-secret\"\n",
+    ),
+    (
+        "placeholder",
+        "README.md",
+        "export OPENAI_API_KEY=sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\nexport HF_TOKEN=hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+    ),
+    (
+        "dummy",
+        "a.py",
+        "client = OpenAI(base_url=\"http://localhost:11434/v1\", api_key=\"ollama\")\nother = OpenAI(api_key=\"EMPTY\")\nthird = OpenAI(api_key=\"sk-no-key-required\")\n",
+    ),
+    (
+        "dummy",
+        "a.py",
+        "llm = ChatOpenAI(api_key=\"lm-studio\", base_url=\"http://127.0.0.1:1234/v1\")\nx = LiteLLM(api_key=\"sk-1234\")\n",
+    ),
+    (
+        "hash",
+        "a.py",
+        "SHA256 = \"{hex64}\"\ncommit = \"{hex40}\"\nchecksum_md5 = \"{hex32}\"\napi_key_hash = \"{hex64}\"\n",
+    ),
     ("hash", "requirements.txt", "openai==1.0.0 \\\n    --hash=sha256:{hex64}\n"),
     ("hash", "a.yaml", "image: repo/app@sha256:{hex64}\nrevision: {hex40}\nkey: deps-{hex40}\n"),
-    ("uuid", "a.py", "session_id = \"{uuid}\"\ntenant = \"{uuid}\"\nrequest(client_id=\"{uuid}\", key_id=\"{uuid}\")\n"),
+    (
+        "uuid",
+        "a.py",
+        "session_id = \"{uuid}\"\ntenant = \"{uuid}\"\nrequest(client_id=\"{uuid}\", key_id=\"{uuid}\")\n",
+    ),
     ("uuid", "a.json", "{\"id\": \"{uuid}\", \"workspaceId\": \"{uuid}\", \"key\": \"{uuid}\"}\n"),
-    ("lock", "package-lock.json", "{\"node_modules/a\": {\"resolved\": \"https://registry.npmjs.org/a/-/a-1.0.0.tgz\", \"integrity\": \"sha512-{b64}==\"}}\n"),
-    ("lock", "poetry.lock", "files = [\n    {file = \"a.whl\", hash = \"sha256:{hex64}\"},\n]\ncontent-hash = \"{hex64}\"\n"),
-    ("public", "a.py", "ASSISTANT = \"asst_{an24}\"\nTHREAD = \"thread_{an24}\"\nstore = client.files.get(vector_store_id=\"vs_{an24}\")\n"),
+    (
+        "lock",
+        "package-lock.json",
+        "{\"node_modules/a\": {\"resolved\": \"https://registry.npmjs.org/a/-/a-1.0.0.tgz\", \"integrity\": \"sha512-{b64}==\"}}\n",
+    ),
+    (
+        "lock",
+        "poetry.lock",
+        "files = [\n    {file = \"a.whl\", hash = \"sha256:{hex64}\"},\n]\ncontent-hash = \"{hex64}\"\n",
+    ),
+    (
+        "public",
+        "a.py",
+        "ASSISTANT = \"asst_{an24}\"\nTHREAD = \"thread_{an24}\"\nstore = client.files.get(vector_store_id=\"vs_{an24}\")\n",
+    ),
     ("public", "a.ts", "export const stripeKey = \"pk_live_{an24}\";\nconst publicKey = \"pk-lf-{uuid}\";\n"),
     ("public", "a.py", "PUBLIC_KEY = \"\"\"-----BEGIN PUBLIC KEY-----\n{b64}\n-----END PUBLIC KEY-----\"\"\"\n"),
-    ("name", "a.py", "max_tokens = 4096\neos_token = \"<|endoftext|>\"\ntoken_url = \"https://auth.acme.com/oauth2/token\"\napi_key_header = \"X-API-Key-2\"\n"),
-    ("name", "a.py", "TOKENIZER = \"cl100k_base\"\nprimary_key = \"customer_id_2\"\ncache_key = f\"user:{uid}:v2\"\nsort_key = \"created_at_2024\"\n"),
-    ("model", "a.py", "MODEL = \"claude-3-5-sonnet-20241022\"\napi = Client(\"gpt-4o-mini-2024-07-18\", token=\"text-embedding-3-large\")\n"),
-    ("url", "a.py", "DB = \"postgresql://postgres:postgres@localhost:5432/app\"\nURL = f\"postgresql+asyncpg://{user}:{password}@{host}/db\"\n"),
-    ("url", "a.env", "DATABASE_URL=postgres://user:password@localhost/db\nREDIS_URL=redis://localhost:6379/0\nAMQP=amqp://guest:guest@rabbit:5672\n"),
-    ("example", "a.py", "AWS_ACCESS_KEY_ID = \"AKIAIOSFODNN7EXAMPLE\"\nAWS_SECRET_ACCESS_KEY = \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"\n"),
+    (
+        "name",
+        "a.py",
+        "max_tokens = 4096\neos_token = \"<|endoftext|>\"\ntoken_url = \"https://auth.acme.com/oauth2/token\"\napi_key_header = \"X-API-Key-2\"\n",
+    ),
+    (
+        "name",
+        "a.py",
+        "TOKENIZER = \"cl100k_base\"\nprimary_key = \"customer_id_2\"\ncache_key = f\"user:{uid}:v2\"\nsort_key = \"created_at_2024\"\n",
+    ),
+    (
+        "model",
+        "a.py",
+        "MODEL = \"claude-3-5-sonnet-20241022\"\napi = Client(\"gpt-4o-mini-2024-07-18\", token=\"text-embedding-3-large\")\n",
+    ),
+    (
+        "url",
+        "a.py",
+        "DB = \"postgresql://postgres:postgres@localhost:5432/app\"\nURL = f\"postgresql+asyncpg://{user}:{password}@{host}/db\"\n",
+    ),
+    (
+        "url",
+        "a.env",
+        "DATABASE_URL=postgres://user:password@localhost/db\nREDIS_URL=redis://localhost:6379/0\nAMQP=amqp://guest:guest@rabbit:5672\n",
+    ),
+    (
+        "example",
+        "a.py",
+        "AWS_ACCESS_KEY_ID = \"AKIAIOSFODNN7EXAMPLE\"\nAWS_SECRET_ACCESS_KEY = \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"\n",
+    ),
     ("image", "a.py", "ICON_TOKEN = \"data:image/png;base64,iVBORw0KGgo{b64}\"\nblob = \"iVBORw0KGgo{b64}\"\n"),
-    ("css", "a.tsx", "const a = <input type=\"password\" id=\"password-input-1\" placeholder=\"Enter password 1\" autoComplete=\"current-password\" />;\n"),
-    ("path", "a.py", "key_file = \"/etc/ssl/private/server-2024.key\"\ncredentials = \"config/credentials_v2.json\"\nTOKEN_PATH = \"~/.cache/token1\"\n"),
+    (
+        "css",
+        "a.tsx",
+        "const a = <input type=\"password\" id=\"password-input-1\" placeholder=\"Enter password 1\" autoComplete=\"current-password\" />;\n",
+    ),
+    (
+        "path",
+        "a.py",
+        "key_file = \"/etc/ssl/private/server-2024.key\"\ncredentials = \"config/credentials_v2.json\"\nTOKEN_PATH = \"~/.cache/token1\"\n",
+    ),
 ];
 
 fn halves(token: &str) -> (&str, &str) {
@@ -233,9 +337,11 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                 }
                 let token = of_format(formats, format, &mut rng);
                 let (first, second) = halves(&token);
-                let camel: String = said.split('_').enumerate().map(|(i, part)| {
-                    if i == 0 { part.to_owned() } else { part[..1].to_ascii_uppercase() + &part[1..] }
-                }).collect();
+                let camel: String = said
+                    .split('_')
+                    .enumerate()
+                    .map(|(i, part)| if i == 0 { part.to_owned() } else { part[..1].to_ascii_uppercase() + &part[1..] })
+                    .collect();
                 let client = client.map_or("", String::as_str);
                 let fill = |text: &str| {
                     text.replace("{E}", env)
@@ -273,7 +379,12 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
         for &(context, file, template) in LOOK_ALIKES {
             let mut text = template.to_owned();
             let hex = |rng: &mut Rng, length| rng.of("0123456789abcdef", length);
-            while let Some(at) = text.find("{hex").or_else(|| text.find("{uuid")).or_else(|| text.find("{b64")).or_else(|| text.find("{an24")) {
+            while let Some(at) = text
+                .find("{hex")
+                .or_else(|| text.find("{uuid"))
+                .or_else(|| text.find("{b64"))
+                .or_else(|| text.find("{an24"))
+            {
                 let end = at + text[at..].find('}').expect("closed");
                 let made = match &text[at + 1..end] {
                     "hex64" => hex(&mut rng, 64),

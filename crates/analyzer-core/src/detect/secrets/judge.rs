@@ -68,7 +68,8 @@ pub fn machine_made(value: &str) -> bool {
     let mixed = value.bytes().any(|b| b.is_ascii_uppercase()) && value.bytes().any(|b| b.is_ascii_lowercase());
     let many = digits >= 2 || mixed && length >= 24 || length >= 40;
     let odd = value.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"+/=_-.".contains(b)).count();
-    let code = odd * 4 > length || value.contains([' ', '(', '{', '<', '[', '\\', '\'', '"', ',']) || value.contains("://");
+    let code =
+        odd * 4 > length || value.contains([' ', '(', '{', '<', '[', '\\', '\'', '"', ',']) || value.contains("://");
     value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
 }
 
@@ -86,7 +87,8 @@ pub fn chosen(value: &str) -> bool {
     {
         return false;
     }
-    if value.len() >= 8 && value.bytes().filter(|b| b.is_ascii_digit() || b"-:.TZ/+".contains(b)).count() == value.len() {
+    if value.len() >= 8 && value.bytes().filter(|b| b.is_ascii_digit() || b"-:.TZ/+".contains(b)).count() == value.len()
+    {
         return false; // A date, a version, a number.
     }
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);

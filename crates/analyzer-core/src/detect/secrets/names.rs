@@ -32,8 +32,30 @@ impl Kind {
 /// Parts of words by which the one pass finds names; each word of [`classify`] holds one. Short words that stand in
 /// many others (`pass`, `pat`) are looked for with what separates them.
 pub const CUES: &[&str] = &[
-    "key", "token", "secret", "passw", "passphrase", "pwd", "psw", "auth", "cred", "dsn", "connection", "conn_str",
-    "connstr", "webhook", "bearer", "jwt", "_pass", "_pat", "_pw", "pass=", "pass:", "pass\"", "pass'", "pass =",
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "psw",
+    "auth",
+    "cred",
+    "dsn",
+    "connection",
+    "conn_str",
+    "connstr",
+    "webhook",
+    "bearer",
+    "jwt",
+    "_pass",
+    "_pat",
+    "_pw",
+    "pass=",
+    "pass:",
+    "pass\"",
+    "pass'",
+    "pass =",
 ];
 
 /// Lower-case words of a name: `X-Api-Key`, `openaiApiKey`, `APIKey`.
@@ -284,8 +306,29 @@ const SPEAKS_OF: &[&str] = &[
     "link",
     "page",
     "comment",
-    "last", "used", "spec", "age", "date", "time", "created", "updated", "at", "on", "changed", "rotation", "strength",
-    "efficient", "validity", "duration", "enabled", "disabled", "allowed", "source", "kind", "hashes", "model",
+    "last",
+    "used",
+    "spec",
+    "age",
+    "date",
+    "time",
+    "created",
+    "updated",
+    "at",
+    "on",
+    "changed",
+    "rotation",
+    "strength",
+    "efficient",
+    "validity",
+    "duration",
+    "enabled",
+    "disabled",
+    "allowed",
+    "source",
+    "kind",
+    "hashes",
+    "model",
 ];
 
 /// Before the keyword: something else has this name.
@@ -410,8 +453,17 @@ mod tests {
 
     #[test]
     fn every_keyword_holds_a_cue() {
-        for name in ["passphrase", "passwort", "bearer", "jwt_token", "github_pat", "db_pass", "dsn", "connection_string", "creds"]
-        {
+        for name in [
+            "passphrase",
+            "passwort",
+            "bearer",
+            "jwt_token",
+            "github_pat",
+            "db_pass",
+            "dsn",
+            "connection_string",
+            "creds",
+        ] {
             assert!(CUES.iter().any(|cue| name.contains(cue)), "{name}");
         }
     }

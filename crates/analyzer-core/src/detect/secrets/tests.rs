@@ -4,7 +4,7 @@ use crate::{facts, lang};
 use proptest::prelude::*;
 
 fn facts_of(sources: &Sources) -> Vec<Arc<facts::FileFacts>> {
-    sources.files().iter().map(|f| Arc::new(lang::read(&f.text, f.language, None).expect("nobody cancels"))).collect()
+    sources.files().iter().map(|f| Arc::new(lang::read(f, None).expect("nobody cancels"))).collect()
 }
 
 /// Everything found in these files.
@@ -29,8 +29,10 @@ fn file_name(extension: &str) -> String {
 
 #[test]
 fn every_embedded_file_loads() {
-    let errors: Vec<String> =
-        formats::embedded().filter_map(|(path, text)| formats::parse(path, text).err()).map(|e| e.to_string()).collect();
+    let errors: Vec<String> = formats::embedded()
+        .filter_map(|(path, text)| formats::parse(path, text).err())
+        .map(|e| e.to_string())
+        .collect();
     assert!(errors.is_empty(), "\n{}", errors.join("\n"));
 }
 
@@ -74,7 +76,8 @@ fn entries_find_their_examples_and_pass_their_counter_examples() {
                 }
                 let got = found(&[(&file_name(extension), &text)]);
                 if got.len() != 1 || got[0].provider.as_ref() != Some(id) {
-                    let got: Vec<String> = got.iter().map(|s| format!("{} {:?} {:?}", s.kind, s.provider, s.reasons)).collect();
+                    let got: Vec<String> =
+                        got.iter().map(|s| format!("{} {:?} {:?}", s.kind, s.provider, s.reasons)).collect();
                     wrong.push(format!("{}: {text}\n    found {got:?}", issuer.id));
                 }
             }
@@ -119,7 +122,8 @@ fn the_corpus_is_answered_as_well_as_recorded() {
                 score.right_provider += usize::from(right);
                 score.false_alarms += got.len() - hits.len().min(1);
                 if !right || got.len() != 1 {
-                    let said: Vec<String> = got.iter().map(|s| format!("{} {:?} {}", s.kind, s.provider, s.line)).collect();
+                    let said: Vec<String> =
+                        got.iter().map(|s| format!("{} {:?} {}", s.kind, s.provider, s.line)).collect();
                     misses.push(format!("[{} {provider}] {said:?}\n{}", sample.context, sample.text));
                 }
             }
@@ -127,7 +131,8 @@ fn the_corpus_is_answered_as_well_as_recorded() {
                 score.look_alikes += 1;
                 score.false_alarms += got.len();
                 if !got.is_empty() {
-                    let said: Vec<String> = got.iter().map(|s| format!("{} {:?} {} {:?}", s.kind, s.provider, s.line, s.reasons)).collect();
+                    let said: Vec<String> =
+                        got.iter().map(|s| format!("{} {:?} {} {:?}", s.kind, s.provider, s.line, s.reasons)).collect();
                     misses.push(format!("[{}] false {said:?}\n{}", sample.context, sample.text));
                 }
             }
@@ -137,7 +142,8 @@ fn the_corpus_is_answered_as_well_as_recorded() {
     let precision = share(score.found, score.found + score.false_alarms);
     let (recall, hard) = (share(score.found, score.secrets), share(score.hard_found, score.hard));
     let provider = share(score.right_provider, score.secrets);
-    let figures = format!("precision {precision:.4} recall {recall:.4} hard {hard:.4} provider {provider:.4} {score:?}");
+    let figures =
+        format!("precision {precision:.4} recall {recall:.4} hard {hard:.4} provider {provider:.4} {score:?}");
     let floor = precision >= 0.98 && recall >= 0.97 && hard >= 0.90 && provider >= 0.95;
     if std::env::var_os("SECRETS_SHOW").is_some() || !floor {
         panic!("{figures}\n{}", misses.join("\n"));
@@ -152,7 +158,9 @@ fn the_client_the_host_and_the_name_say_whose_a_key_is() {
     let client = |base: &str| format!("from openai import OpenAI\nclient = OpenAI(api_key=\"{openai_like}\"{base})\n");
     assert_eq!(short("a.py", &client("")), ["api_key openai 2"]);
     assert_eq!(short("a.py", &client(", base_url=\"https://api.deepseek.com\"")), ["api_key deepseek 2"]);
-    let deepgram = format!("KEY = \"{hex}\"\nrequests.post(\"https://api.deepgram.com/v1\", headers={{\"Authorization\": f\"Token {{KEY}}\"}})\n");
+    let deepgram = format!(
+        "KEY = \"{hex}\"\nrequests.post(\"https://api.deepgram.com/v1\", headers={{\"Authorization\": f\"Token {{KEY}}\"}})\n"
+    );
     assert_eq!(short("a.py", &deepgram), ["api_key deepgram 1"]);
     assert_eq!(short("a.py", &format!("commit = \"{hex}\"\n")), [""; 0]);
 }
@@ -214,7 +222,10 @@ fn the_same_value_is_the_same_secret_wherever_it_stands() {
 fn a_secret_names_the_variable_that_should_carry_it() {
     let key = Rng(12).of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", 32);
     let env = |text: &str| found(&[("a.py", text)]).remove(0).suggested_env.unwrap();
-    assert_eq!(env(&format!("x = os.getenv(\"OUR_MISTRAL\", \"{key}\") # mistral\nMistral(api_key=x)\n")), "OUR_MISTRAL");
+    assert_eq!(
+        env(&format!("x = os.getenv(\"OUR_MISTRAL\", \"{key}\") # mistral\nMistral(api_key=x)\n")),
+        "OUR_MISTRAL"
+    );
     assert_eq!(env(&format!("Mistral(api_key=\"{key}\")\n")), "MISTRAL_API_KEY");
     assert_eq!(env(&format!("crm_api_key = \"{key}\"\n")), "CRM_API_KEY");
 }
