@@ -62,7 +62,7 @@ impl Default for Options {
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let cancel = options.cancel.as_deref();
     let read: Vec<Result<Arc<FileFacts>, lang::Cancelled>> =
-        sources.files().par_iter().map(|file| lang::read(&file.text, file.language, cancel).map(Arc::new)).collect();
+        sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect();
     let mut analysis = Analysis { id: id(sources), stats: stats(sources), ..Analysis::default() };
     let Ok(facts) = read.into_iter().collect::<Result<Vec<_>, _>>() else {
         analysis.cancelled = true;
@@ -118,6 +118,9 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
     analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
+    let formats = detect::secrets::Formats::builtin();
+    analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    detect::redact::redact(&mut analysis, formats);
     analysis
 }
 

@@ -225,7 +225,7 @@ mod tests {
 
     fn answer(files: &[(&str, &str)], handlers: &[Handler]) -> EntryPoint {
         let sources = Sources::new(files.iter().map(|(path, text)| (*path, *text))).unwrap();
-        let read = |file: &Source| Arc::new(lang::read(&file.text, file.language, None).unwrap());
+        let read = |file: &Source| Arc::new(lang::read(file, None).unwrap());
         let facts: Vec<_> = sources.files().iter().map(read).collect();
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);

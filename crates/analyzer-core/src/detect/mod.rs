@@ -10,6 +10,7 @@ pub mod handlers;
 pub mod mcp;
 pub mod models;
 pub mod prompts;
+pub mod redact;
 pub mod requirements;
 pub mod secrets;
 pub mod tools;

@@ -71,6 +71,10 @@ pub enum RuleKind {
     Passthrough,
     /// [`ApplyRule`].
     Apply,
+    /// [`LoadRule`].
+    Load,
+    /// [`FieldRule`].
+    Field,
 }
 
 #[derive(Debug, Clone)]
@@ -202,7 +206,7 @@ impl Knowledge {
             )*};
         }
         symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
-            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply);
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field);
         self.entries.push((folder, entry));
     }
 

@@ -73,6 +73,12 @@ pub struct Entry {
     /// Calls that call a function they are given.
     #[serde(default)]
     pub apply: Vec<ApplyRule>,
+    /// Calls that read a data file.
+    #[serde(default)]
+    pub load: Vec<LoadRule>,
+    /// Attributes that a decorator or base class gives to a class.
+    #[serde(default)]
+    pub field: Vec<FieldRule>,
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
@@ -296,6 +302,25 @@ rule!(
     PassthroughRule {
         /// Where the value stands.
         value: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A call that reads a file: `yaml.safe_load(open("config.yaml"))`, `readFileSync("prompt.txt")`. A submitted file
+    /// of that name is the value.
+    LoadRule {
+        /// Where the path stands, or the call that opens it.
+        path: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A decorator or base class that gives its class an attribute which holds a data file.
+    FieldRule {
+        /// Name of the attribute.
+        name: String,
+        /// Path of the data file, when the class does not say otherwise.
+        path: String,
     }
 );
 

@@ -2,6 +2,7 @@
 //! heard of syntax trees, and a new language is a new file here.
 
 mod builder;
+mod data;
 mod javascript;
 mod literal;
 mod python;
@@ -12,7 +13,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use crate::facts::FileFacts;
-use crate::sources::Language;
+use crate::sources::{Language, Source};
 use tree::{Gave, Grammar};
 
 /// Reading stopped because the caller asked for it.
@@ -20,7 +21,15 @@ use tree::{Gave, Grammar};
 pub struct Cancelled;
 
 /// What a source text says. A text over its budget still gives its strings and imports.
-pub fn read(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+    match source.language {
+        Language::Text => Ok(data::read(&source.path, &source.text)),
+        language => read_code(&source.text, language, cancel),
+    }
+}
+
+/// What code says, wherever it stands.
+pub fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     let grammar = match language {
         Language::Python | Language::Notebook => Grammar::Python,
         Language::JavaScript => Grammar::JavaScript,

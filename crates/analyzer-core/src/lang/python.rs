@@ -508,6 +508,12 @@ impl Visitor for Python<'_> {
                     "%" => self.b.expr(ExprKind::Percent(left, right), span),
                     // `a / b` joins paths as often as it divides; `a | b` merges dicts or names types.
                     "|" => self.b.expr(ExprKind::Either(left, right), span),
+                    // `Path(__file__).parent / "prompts" / "system.md"`.
+                    "/" if self.is_text(right) => {
+                        let slash = self.b.expr(ExprKind::Text("/".into()), span);
+                        let folder = self.b.concat(left, slash, span);
+                        self.b.concat(folder, right, span)
+                    }
                     _ => self.b.expr(ExprKind::Unknown, span),
                 }
             }
@@ -811,6 +817,10 @@ impl Visitor for Python<'_> {
 }
 
 impl Python<'_> {
+    fn is_text(&self, id: ExprId) -> bool {
+        matches!(self.b.facts.kind(id), ExprKind::Text(_) | ExprKind::Concat(_))
+    }
+
     /// The operator between two operands.
     fn between(&self, left: ExprId, right: ExprId) -> &str {
         let (end, start) = (self.b.facts.expr(left).end, self.b.facts.expr(right).start);

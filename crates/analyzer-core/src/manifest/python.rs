@@ -288,7 +288,7 @@ pub(super) fn setup_cfg(cx: &mut Reader, source: &Source) {
 }
 
 pub(super) fn setup_py(cx: &mut Reader, source: &Source) {
-    let Ok(facts) = lang::read(&source.text, Language::Python, None) else { return };
+    let Ok(facts) = lang::read(source, None) else { return };
     for call in &facts.calls {
         for arg in &call.args {
             let Some(name) = arg.name else { continue };

@@ -106,7 +106,7 @@ impl Project<'_> {
         Some(first)
     }
 
-    fn values_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+    pub(super) fn values_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
         if !q.step() {
             return vec![self.hole(at)];
         }
@@ -619,7 +619,7 @@ impl Project<'_> {
         let callee = At { file: at.file, expr: call.callee };
         let callee_refs = self.refer_in(callee, frames, q);
         for reference in &callee_refs {
-            let Ref::External(symbol, _) = reference else { continue };
+            let Ref::External(symbol, calls) = reference else { continue };
             if let Some(known) = self.env_read(symbol, at, frames, q) {
                 return known;
             }
@@ -628,6 +628,9 @@ impl Project<'_> {
             }
             if let Some(known) = self.joined(symbol, at, frames, q) {
                 return known;
+            }
+            if let Some(root) = self.loaded(symbol, calls, at, frames, q) {
+                return self.values_in(root, &None, q);
             }
         }
         let facts = self.facts(at.file);
@@ -697,7 +700,9 @@ impl Project<'_> {
         let (base, path) = match (symbol.module.as_str(), name) {
             ("urllib.parse" | "urlparse" | "requests.compat", "urljoin") => (0, 1),
             ("" | "url", "URL") if !symbol.python => (1, 0),
-            ("posixpath" | "os.path", "join") => (0, 1),
+            ("posixpath" | "os.path" | "path" | "path.posix", "join" | "resolve") => {
+                return Some(self.path_join(at, frames, q));
+            }
             _ => return None,
         };
         let argument = |index, q: &mut Question| self.argument_in(at, frames, &[ArgRef::Position(index)], q);
@@ -721,6 +726,27 @@ impl Project<'_> {
         }
         out.truncate(MANY);
         Some(out)
+    }
+
+    /// `os.path.join(a, b, …)`: the parts with slashes between them.
+    fn path_join(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let args: Vec<ExprId> =
+            self.call(at).map(|call| call.args.iter().map(|arg| arg.value).collect()).unwrap_or_default();
+        let mut pieces = Vec::new();
+        for (index, &expr) in args.iter().take(64).enumerate() {
+            let first = self.values_in(At { file: at.file, expr }, frames, q).into_iter().next();
+            let more = match first.map(|known| known.value) {
+                Some(Value::Text(more)) => more,
+                _ => vec![Piece::Hole(self.hole_name(At { file: at.file, expr }))],
+            };
+            let ends = matches!(pieces.last(), Some(Piece::Lit(text)) if text.ends_with('/'));
+            let starts = matches!(more.first(), Some(Piece::Lit(text)) if text.starts_with('/'));
+            if index > 0 && !ends && !starts {
+                push_piece(&mut pieces, Piece::Lit("/".into()));
+            }
+            more.into_iter().for_each(|piece| push_piece(&mut pieces, piece));
+        }
+        vec![self.text_known(at, pieces, "`join`")]
     }
 
     /// Methods of text, dicts and lists.
@@ -802,6 +828,10 @@ impl Project<'_> {
                     || self.argument_in(at, frames, &[ArgRef::Position(1), ArgRef::Name("default".into())], q);
                 let (value, frames) = found.or_else(default)?;
                 self.values_in(value, &frames, q)
+            }
+            "read_text" | "read" => {
+                let root = self.named_file(base, frames, q)?;
+                self.values_in(root, &None, q)
             }
             // `model.split("/")[1]` and the like say nothing that is sure.
             _ => return None,

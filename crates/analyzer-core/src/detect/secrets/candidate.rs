@@ -117,7 +117,8 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
                 "key" => Kind::ApiKey,
                 name => names::classify(&names::words(name))?,
             };
-            if !judge::machine_made(value) && !(kind == Kind::Password && judge::chosen(value)) {
+            let password = kind == Kind::Password && judge::chosen(value);
+            if !password && !judge::machine_made(value) {
                 return None;
             }
             let mut found = candidate(span, value, kind.as_type(), 350, around);

@@ -245,14 +245,9 @@ impl Reader<'_> {
     fn literals(&self, covered: &[bool], out: &mut Vec<Candidate>) {
         for literal in self.literals.iter().filter(|literal| !covered[literal.id.0 as usize]) {
             let Some(value) = self.facts.text(literal.id) else { continue };
-            if !(6..=4096).contains(&value.len())
-                || !value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b))
-            {
-                if value.len() < 24 {
-                    continue;
-                }
-            }
-            if value.contains([' ', '\n']) {
+            // Most strings are words: they are passed over before anything is asked of the tree.
+            let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
+            if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
             let site = self.cx.site(literal.id);

@@ -194,7 +194,7 @@ impl<E: Engine> Decode for E {
 pub fn from_hex(text: &str) -> Option<String> {
     let digits: Vec<u8> = text.bytes().map(|b| (b as char).to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
     let bytes = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-    if digits.len() % 2 == 0 { printable(bytes) } else { None }
+    if digits.len().is_multiple_of(2) { printable(bytes) } else { None }
 }
 
 fn printable(bytes: Vec<u8>) -> Option<String> {

@@ -193,7 +193,9 @@ fn two_parts(found: &mut [Candidate], formats: &Formats) {
 
 /// One value is one credential wherever it stands: the place that says most about it speaks for all.
 fn agree(found: &mut [Vec<Candidate>], formats: &Formats) {
-    let mut best: FxHashMap<[u8; 16], (u32, Option<usize>, String, Option<usize>)> = FxHashMap::default();
+    /// How much is known; issuer, type, format.
+    type Known = (u32, Option<usize>, String, Option<usize>);
+    let mut best: FxHashMap<[u8; 16], Known> = FxHashMap::default();
     let digest = |candidate: &Candidate| -> [u8; 16] {
         use sha2::Digest;
         let hash = sha2::Sha256::digest(candidate.value.expose().as_bytes());

@@ -11,7 +11,7 @@ pub fn read(json: &str, formats: &Formats) -> Vec<Candidate> {
     let mut found = text::read(json, false, formats);
     // The names of code are those of its tree: the text of a cell says `api_key=` behind a backslash.
     for cell in cells(json) {
-        let Ok(facts) = lang::read(&cell.code, Language::Python, None) else { continue };
+        let Ok(facts) = lang::read_code(&cell.code, Language::Python, None) else { continue };
         for mut candidate in code::read(&cell.code, &facts, formats) {
             let (Some(start), Some(end)) = (cell.place(candidate.span.start), cell.place(candidate.span.end)) else {
                 continue;

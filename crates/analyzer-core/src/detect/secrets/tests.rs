@@ -4,7 +4,7 @@ use crate::{facts, lang};
 use proptest::prelude::*;
 
 fn facts_of(sources: &Sources) -> Vec<Arc<facts::FileFacts>> {
-    sources.files().iter().map(|f| Arc::new(lang::read(&f.text, f.language, None).expect("nobody cancels"))).collect()
+    sources.files().iter().map(|f| Arc::new(lang::read(f, None).expect("nobody cancels"))).collect()
 }
 
 /// Everything found in these files.

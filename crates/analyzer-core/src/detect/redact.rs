@@ -1,0 +1,37 @@
+//! The last step: no text that the analysis quotes from the code carries a secret.
+
+use std::borrow::Cow;
+
+use super::secrets::{Formats, mask};
+use crate::analysis::{Analysis, Step};
+
+/// Masks every secret in what is quoted: prompts, descriptions, addresses, paths, evidence.
+pub fn redact(analysis: &mut Analysis, formats: &Formats) {
+    let clean = |text: &mut String| {
+        if let Cow::Owned(masked) = mask(text, formats) {
+            *text = masked;
+        }
+    };
+    let clean_steps = |steps: &mut Vec<Step>| steps.iter_mut().for_each(|step| clean(&mut step.what));
+    for tool in &mut analysis.tools {
+        clean(&mut tool.name);
+        let quoted = [&mut tool.base_url, &mut tool.default_url, &mut tool.description];
+        quoted.into_iter().flatten().for_each(clean);
+        tool.call_sites.iter_mut().filter_map(|site| site.path.as_mut()).for_each(clean);
+        clean_steps(&mut tool.evidence);
+    }
+    for usage in &mut analysis.model_usages {
+        usage.model.iter_mut().for_each(clean);
+        clean_steps(&mut usage.evidence);
+    }
+    analysis.model_providers.iter_mut().filter_map(|pair| pair.model.as_mut()).for_each(clean);
+    analysis.destinations.iter_mut().for_each(|destination| clean_steps(&mut destination.evidence));
+    for prompt in &mut analysis.prompts {
+        clean(&mut prompt.text);
+        clean_steps(&mut prompt.evidence);
+    }
+    clean(&mut analysis.system_prompt_suggestion);
+    analysis.requirements.packages.iter_mut().for_each(|package| clean(&mut package.specifier));
+    analysis.detected_requirements.iter_mut().for_each(clean);
+    analysis.optional_requirements.iter_mut().for_each(clean);
+}

@@ -1,0 +1,131 @@
+//! Data files to facts: YAML and JSON as the literals they are, prose as one text. Code that loads such a file means
+//! these expressions.
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::builder::Builder;
+use super::tree::Span;
+use crate::facts::*;
+
+/// Data beyond this is no configuration.
+const LARGEST: usize = 512 << 10;
+
+/// What a data file says; nothing for files of other kinds.
+pub fn read(path: &str, text: &str) -> FileFacts {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let is_lock = name.contains("lock") || name.ends_with(".min.json");
+    match extension {
+        "yaml" | "yml" | "json" if text.len() <= LARGEST && !is_lock => structure(text),
+        "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
+        _ => FileFacts::default(),
+    }
+}
+
+fn prose(text: &str) -> FileFacts {
+    let mut b = Builder::new(text);
+    let span = Span { start: 0, end: text.len() as u32, line: 1 };
+    let whole = b.expr(ExprKind::Text(text.into()), span);
+    b.facts.exports.push(("default".into(), Exported::Expr(whole)));
+    b.facts
+}
+
+/// A list or mapping that is being read.
+struct Open {
+    items: Vec<ExprId>,
+    is_mapping: bool,
+    span: Span,
+    anchor: usize,
+}
+
+/// YAML as its events come, leaves first; JSON is YAML. What does not parse ends the file there.
+fn structure(text: &str) -> FileFacts {
+    let mut b = Builder::new(text);
+    let mut open: Vec<Open> = Vec::new();
+    let mut anchors: Vec<(usize, ExprId)> = Vec::new();
+    let mut root = None;
+    for event in Parser::new_from_str(text) {
+        let Ok((event, at)) = event else { break };
+        // Places within a data file are lines; the parser counts characters, not bytes.
+        let line = at.start.line() as u32;
+        let span = Span { start: 0, end: 0, line };
+        let done = match event {
+            Event::SequenceStart(anchor, _) => {
+                open.push(Open { items: Vec::new(), is_mapping: false, span, anchor });
+                None
+            }
+            Event::MappingStart(anchor, _) => {
+                open.push(Open { items: Vec::new(), is_mapping: true, span, anchor });
+                None
+            }
+            Event::Scalar(value, style, anchor, _) => {
+                let plain = style == ScalarStyle::Plain;
+                let kind = match &*value {
+                    "null" | "~" | "" if plain => ExprKind::Null,
+                    "true" | "false" if plain => ExprKind::Bool(&*value == "true"),
+                    _ => ExprKind::Text((&*value).into()),
+                };
+                Some((b.expr(kind, span), anchor))
+            }
+            Event::Alias(anchor) => {
+                let known = anchors.iter().find(|(id, _)| *id == anchor).map(|(_, expr)| *expr);
+                Some((known.unwrap_or_else(|| b.expr(ExprKind::Unknown, span)), 0))
+            }
+            Event::SequenceEnd | Event::MappingEnd => open.pop().map(|closed| {
+                let kind = if closed.is_mapping {
+                    let pairs = closed.items.chunks(2).filter(|pair| pair.len() == 2);
+                    ExprKind::Dict(pairs.map(|pair| (Some(pair[0]), pair[1])).collect())
+                } else {
+                    ExprKind::List(closed.items)
+                };
+                (b.expr(kind, closed.span), closed.anchor)
+            }),
+            _ => None,
+        };
+        if let Some((expr, anchor)) = done {
+            if anchor != 0 {
+                anchors.push((anchor, expr));
+            }
+            match open.last_mut() {
+                Some(holder) => holder.items.push(expr),
+                None => {
+                    root.get_or_insert(expr); // Of several documents, the first.
+                }
+            }
+        }
+    }
+    if let Some(root) = root {
+        b.facts.exports.push(("default".into(), Exported::Expr(root)));
+    }
+    b.facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(facts: &FileFacts, path: &[&str]) -> Option<(String, u32)> {
+        let Some((_, Exported::Expr(mut at))) = facts.exports.first() else { return None };
+        for key in path {
+            let ExprKind::Dict(pairs) = facts.kind(at) else { return None };
+            at = pairs.iter().find(|(k, _)| k.and_then(|k| facts.text(k)) == Some(key))?.1;
+        }
+        Some((facts.text(at)?.to_owned(), facts.expr(at).line))
+    }
+
+    #[test]
+    fn yaml_and_json_are_literals_with_lines() {
+        let yaml = read("config/agents.yaml", "writer:\n  role: >\n    Chief\n    editor\n  llm: openai/gpt-4o\n");
+        assert_eq!(value(&yaml, &["writer", "llm"]), Some(("openai/gpt-4o".into(), 5)));
+        assert_eq!(value(&yaml, &["writer", "role"]).unwrap().0, "Chief editor\n");
+        let json = read("tools.json", "{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n");
+        assert_eq!(value(&json, &["name"]), Some(("get_weather".into(), 2)));
+    }
+
+    #[test]
+    fn broken_data_gives_what_came_before() {
+        let facts = read("a.json", "{\"a\": \"x\", ]]]");
+        assert!(facts.exprs.len() >= 2);
+        assert!(read("package-lock.json", "{}").exports.is_empty());
+    }
+}
