@@ -6,6 +6,8 @@ use analyzer_core::{Analysis, Options, Sources, analyze};
 use test_bench::labels;
 use test_bench::score::{CATEGORIES, Score, score};
 
+use crate::page::page;
+
 /// Strict F1 that the agents of our own writing must keep, by category.
 const FLOORS: [(&str, f64); 7] = [
     ("tools", 0.90),
@@ -41,7 +43,7 @@ fn every_agent_has_the_answer_beside_it() {
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         settings.set_description(name);
-        settings.bind(|| insta::assert_yaml_snapshot!("analysis", analysis(&case)));
+        settings.bind(|| insta::assert_snapshot!("analysis", page(&analysis(&case))));
     }
 }
 

@@ -3,5 +3,6 @@
 mod agents;
 mod knowledge;
 mod laws;
+mod page;
 mod snippets;
 mod words;

@@ -137,6 +137,14 @@ pub fn score(label: &Label, analysis: &Analysis) -> Score {
         .iter()
         .chain(&analysis.optional_requirements)
         .map(|specifier| plain(&normal(distribution(specifier))))
+        .collect::<Vec<Item>>();
+    // Labels name what runs; an optional package is neither asked for nor wrong.
+    let optional: Vec<String> =
+        analysis.optional_requirements.iter().map(|specifier| normal(distribution(specifier))).collect();
+    let requirements: Vec<Item> = requirements;
+    let found_requirements = found_requirements
+        .into_iter()
+        .filter(|item| !optional.contains(&item.name) || requirements.iter().any(|wanted| wanted.name == item.name))
         .collect();
     both(&mut score, "requirements", requirements, found_requirements);
     let entry = single(&label.entry_point, &label.entry_point_also, &analysis.entry_point, |wanted, got| wanted == got);

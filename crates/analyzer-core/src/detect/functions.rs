@@ -178,7 +178,15 @@ impl Found<'_, '_> {
         for reference in self.cx.project.refer(item, frames) {
             match reference {
                 Ref::Function(file, id) if !self.is_wrapped(file, id) => self.add_function(file, id, None, by.clone()),
-                // A class handed over by name is a tool of that name where the framework takes classes.
+                // A class handed over by name: its schema is the tool.
+                Ref::Class(file, id) if self.tool_base(file, id, 0).is_none() => {
+                    let facts = self.cx.project.facts(file);
+                    let class = &facts.classes[id.0 as usize];
+                    if let Some(sym) = class.name {
+                        let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
+                        self.add(facts.name(sym).to_owned(), file, class.line, description, by.clone());
+                    }
+                }
                 Ref::Expr(at, frames) if at != item => self.handed_once(at, &frames, by),
                 _ => {}
             }
@@ -398,8 +406,13 @@ impl Found<'_, '_> {
                     continue;
                 }
                 let at = At { file, expr: id };
-                if let Some((name, line)) = rules.iter().find_map(|rule| self.schema(at, rule)) {
+                if let Some((name, name_at)) = rules.iter().find_map(|rule| self.schema(at, rule)) {
                     claim(facts, id, &mut inside);
+                    // What stands in another file is found there.
+                    if name_at.file != file {
+                        continue;
+                    }
+                    let line = cx.project.line(name_at);
                     let by = Step { what: "schema".into(), file: cx.project.path(file).to_owned(), line };
                     match self.function_named(file, &name) {
                         Some((file, function)) => self.add_function(file, function, Some(name), by),
@@ -411,7 +424,7 @@ impl Found<'_, '_> {
     }
 
     /// The name that a dict declares, and its line.
-    fn schema(&self, at: At, rule: &SchemaRule) -> Option<(String, u32)> {
+    fn schema(&self, at: At, rule: &SchemaRule) -> Option<(String, At)> {
         let (name_at, frames) = self.descend(at, &rule.name)?;
         let holds = |pair: &String| {
             let (path, wanted) = pair.split_once('=').unwrap_or((pair, ""));
@@ -426,7 +439,7 @@ impl Found<'_, '_> {
             Value::Text(_) => known.literal_or_default(),
             _ => None,
         })?;
-        Some((name, self.cx.project.line(name_at)))
+        Some((name, name_at))
     }
 
     fn descend(&self, at: At, path: &str) -> Option<(At, Frames)> {

@@ -137,7 +137,10 @@ fn server(
 
 /// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`.
 fn name_of_command(words: &[String]) -> Option<String> {
-    let flags = |word: &&String| !word.starts_with('-') && !word.contains('{') && **word != ".";
+    let flags = |word: &&String| {
+        let base = word.rsplit('/').next().unwrap_or(word);
+        !word.starts_with('-') && !base.contains('{') && **word != "."
+    };
     let runners = [
         "npx", "uvx", "uv", "node", "python", "python3", "bun", "bunx", "deno", "docker", "run", "tool", "exec",
         "pnpm", "dlx", "yarn", "tsx", "pipx",

@@ -29,6 +29,8 @@ pub struct Implied {
 /// All usages, by SDK and by raw HTTP.
 pub fn detect(cx: &Context) -> Vec<Usage> {
     let mut usages: Vec<Usage> = cx.sites.iter().flat_map(|site| of_site(cx, site)).collect();
+    let idle = idle_clients(cx, &usages);
+    usages.extend(idle);
     usages.extend(cx.outbound.iter().filter_map(|outbound| of_request(cx, outbound)));
     usages.sort_by(|a, b| key(&a.usage).cmp(&key(&b.usage)));
     usages.dedup_by(|a, b| {
@@ -39,6 +41,52 @@ pub fn detect(cx: &Context) -> Vec<Usage> {
 
 fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
     (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
+}
+
+/// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
+fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
+    let mut asked: Vec<At> = Vec::new();
+    for site in &cx.sites {
+        let is_usage = site.hits(RuleKind::Model).next().is_some();
+        asked.extend(site.chain.iter().filter(|_| is_usage).map(|(at, _)| *at));
+        // Handed to something else, which may ask for it.
+        for argument in cx.project.call(site.at).map(|call| call.args.clone()).unwrap_or_default() {
+            let at = At { file: site.at.file, expr: argument.value };
+            for reference in cx.project.refer(at, &None) {
+                if let Ref::External(_, calls) = reference {
+                    asked.extend(calls.into_iter().map(|(at, _)| at));
+                }
+            }
+        }
+    }
+    let mut usages = Vec::new();
+    for site in &cx.sites {
+        let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
+        let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
+        let entry = cx.project.knowledge.entry(hit.entry);
+        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider;
+        let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
+        let is_kept = cx.assigned.contains_key(&site.at);
+        let is_used = others.iter().any(|other| other.usage.provider == entry.id);
+        if !is_provider || is_used || plain || !is_kept || asked.contains(&site.at) || is_gateway(entry) {
+            continue;
+        }
+        let call = site.symbol.display();
+        let usage = ModelUsage {
+            role: Role::Chat,
+            model: None,
+            provider: entry.id.clone(),
+            variable_name: cx.variable(site.at),
+            file: cx.project.path(site.at.file).to_owned(),
+            line: cx.project.line(site.at),
+            default_from_env: false,
+            evidence: vec![cx.step(site.at, format!("call of `{call}`"))],
+            call,
+            confidence: Confidence::Medium,
+        };
+        usages.push(Usage { usage, host: None });
+    }
+    usages
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
@@ -90,6 +138,8 @@ enum Model {
     Absent,
     /// Given, but as an object: that object's constructor is the usage.
     Object,
+    /// Given by something that cannot be followed.
+    Unknown,
     /// Given as text, known or not.
     Given(Known),
 }
@@ -102,10 +152,10 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     let mut models = Vec::new();
     for known in known {
         models.push(match &known.value {
-            Value::Object(reference) => match router_call(cx, reference) {
-                // `Agent(model=openai("gpt-4o"))`: counted where the object is made.
-                Some(()) | None => Model::Object,
-            },
+            // `Agent(model=openai("gpt-4o"))` is counted where the object is made; what an unknown call gives is a model
+            // that nobody knows.
+            Value::Object(reference) if rule.optional || is_model_object(cx, reference) => Model::Object,
+            Value::Object(_) => Model::Unknown,
             Value::Null if rule.optional => continue,
             Value::Null => Model::Absent,
             Value::Text(_) => {
@@ -122,9 +172,20 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     models
 }
 
-/// Whether an object is a model made elsewhere.
-fn router_call(_cx: &Context, reference: &Ref) -> Option<()> {
-    matches!(reference, Ref::External(..)).then_some(())
+/// Whether an object is a model or a client made elsewhere.
+fn is_model_object(cx: &Context, reference: &Ref) -> bool {
+    match reference {
+        Ref::External(symbol, _) => {
+            let mut made = symbol.clone();
+            if let Some(last) = made.tail.last_mut() {
+                *last = last.trim_end_matches("()").to_owned();
+            }
+            let hits = cx.project.knowledge.lookup(&made);
+            hits.iter().any(|hit| matches!(hit.kind, RuleKind::Model | RuleKind::Client))
+        }
+        Ref::Instance(..) | Ref::Class(..) => true,
+        _ => false,
+    }
 }
 
 /// An unknown that is a call or an instance rather than a name someone passed.
@@ -173,7 +234,35 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
             return bases;
         }
     }
-    vec![Base::Default]
+    configured(cx, site).unwrap_or_else(|| vec![Base::Default])
+}
+
+/// `openai.api_base = "…"`: the address that the code gives a library as a whole.
+fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
+    if site.symbol.module.is_empty() || !site.chain.is_empty() {
+        return None;
+    }
+    for file in 0..cx.project.files.len() {
+        let facts = cx.project.facts(file);
+        for assignment in &facts.place_assignments {
+            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { continue };
+            if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
+                continue;
+            }
+            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.tail.is_empty() && symbol.module == site.symbol.module);
+            if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
+                continue;
+            }
+            for known in cx.project.values(At { file, expr: assignment.value }, &None) {
+                if let Value::Text(pieces) = &known.value
+                    && let Some(address) = url::parse(pieces)
+                {
+                    return Some(vec![Base::Given(address, known.steps)]);
+                }
+            }
+        }
+    }
+    None
 }
 
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
@@ -231,7 +320,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let mut confidence = if hit.by_suffix { Confidence::Medium } else { Confidence::High };
     let (mut name, default_from_env) = match model {
         Model::Object => return None,
-        Model::Absent => (None, false),
+        Model::Absent | Model::Unknown => (None, false),
         Model::Given(known) => {
             steps.extend(known.steps.iter().cloned());
             let name = known.literal_or_default().filter(|name| is_model_name(name));
@@ -271,7 +360,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             }
         }
     }
-    let mut role = role(rule.role.as_deref());
+    let mut role = role(rule.role.as_deref().or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);
     let host = match base {
         Base::Default => implied(cx, site, rule, owner, hit),
@@ -385,6 +474,14 @@ fn provider_of_host(host: &str) -> String {
         n => n - 2,
     };
     labels[at].to_owned()
+}
+
+/// Calls that take models of any kind: the name says which this is.
+fn role_of_name(model: &str) -> Option<&'static str> {
+    let model = model.to_ascii_lowercase();
+    let kinds =
+        [("rerank", "reranking"), ("embed", "embedding"), ("moderation", "classify"), ("llama-guard", "classify")];
+    kinds.iter().find(|(part, _)| model.contains(part)).map(|(_, role)| *role)
 }
 
 fn role(name: Option<&str>) -> Role {

@@ -3,7 +3,7 @@
 use crate::analysis::{Prompt, Step};
 use crate::facts::{Bound, ExprId, ExprKind, MODULE};
 use crate::knowledge::index::RuleKind;
-use crate::resolve::{At, Frames, Known};
+use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::Context;
 
 /// A prompt, and how likely it is the main one: smaller first.
@@ -25,6 +25,7 @@ pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
         }
     }
     for file in 0..cx.project.files.len() {
+        decorated(cx, file, &mut candidates);
         messages(cx, file, &mut candidates);
         conventional(cx, file, &mut candidates);
     }
@@ -46,6 +47,14 @@ pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
 
 fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<Candidate>) {
     let mut found: Vec<(Known, bool)> = cx.project.values(at, frames).into_iter().map(|known| (known, false)).collect();
+    // A function that gives the prompt.
+    for reference in cx.project.refer(at, frames) {
+        if let Ref::Function(file, id) = reference {
+            let returns = cx.project.facts(file).functions[id.0 as usize].returns.clone();
+            let texts = returns.into_iter().flat_map(|expr| cx.project.values(At { file, expr }, &None));
+            found.extend(texts.map(|known| (known, false)).take(1));
+        }
+    }
     // `SystemMessage(content=PROMPT)` handed on as an object, lists of instructions: their texts.
     if found.iter().all(|(known, _)| known.template().is_none()) {
         let items = cx.project.elements(at, frames);
@@ -85,6 +94,25 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
     }
 }
 
+/// `@agent.system_prompt`: what the function returns.
+fn decorated(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
+    let facts = cx.project.facts(file);
+    for function in &facts.functions {
+        for &expr in &function.decorators {
+            let callee = facts.call(expr).map_or(expr, |call| call.callee);
+            let hits = cx.project.hits(At { file, expr: callee }, &None);
+            let Some((hit, Ref::External(symbol, _))) = hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Prompt)
+            else {
+                continue;
+            };
+            let rule = &cx.project.knowledge.entry(hit.entry).prompt[hit.rule as usize];
+            for &returned in function.returns.iter().take(1) {
+                add(cx, At { file, expr: returned }, &None, &symbol.display(), rule.rank.unwrap_or(5), out);
+            }
+        }
+    }
+}
+
 /// `{"role": "system", "content": …}` and `("system", …)`: the shapes of chat messages.
 fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
     let facts = cx.project.facts(file);
@@ -97,6 +125,10 @@ fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
                 };
                 match get("role") {
                     Some(role) if is_system(role) => get("content").or_else(|| get("text")).or_else(|| get("parts")),
+                    // The body of a request: `{"model": …, "system": …, "messages": […]}`.
+                    None if get("messages").is_some() || get("contents").is_some() => {
+                        get("system").or_else(|| get("systemInstruction")).or_else(|| get("system_instruction"))
+                    }
                     _ => None,
                 }
             }

@@ -34,7 +34,9 @@ pub fn detect(
                 Item::Member(item) if source.language.is_python() => Some(&**item),
                 _ => None,
             };
-            !import.type_only && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
+            // A type checker's import is optional in Python and erased in TypeScript.
+            let erased = import.type_only && source.language.is_javascript();
+            !erased && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
         });
         for (import, package) in imports.filter_map(|import| Some((import, package(import)?))) {
             found.add(source, import, package);

@@ -144,7 +144,7 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
         let mut hosts = Vec::new();
         for known in cx.project.values(value, &frames) {
             if let Value::Text(pieces) = &known.value {
-                let address = url::parse(pieces).or_else(|| bare(&known));
+                let address = url::parse(pieces).filter(|address| !address.host.is_empty()).or_else(|| bare(&known));
                 hosts.extend(address.filter(|a| url::is_external(&a.host)).map(|a| a.bare_host().to_owned()));
             }
         }
@@ -365,6 +365,12 @@ pub fn name_of_variable(variable: &str) -> String {
 pub fn name_of_host(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').filter(|label| *label != "www" && label.len() > 1).collect();
     let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    // In a cluster the first label is the service.
+    if let (Some(first), true) =
+        (labels.first(), labels.contains(&"svc") || host.ends_with(".internal") || host.ends_with(".local"))
+    {
+        return (*first).to_owned();
+    }
     if labels.len() < 2 || is_address {
         return host.replace('.', "-");
     }

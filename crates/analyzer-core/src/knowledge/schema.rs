@@ -288,6 +288,10 @@ rule!(
     EnvRule {
         /// The symbol is a map: `os.environ["X"]`, `process.env.X`.
         map: bool,
+        /// How a key of the map makes the variable's name, `{}` for the key in capitals: `TOOL_{}_URL`.
+        template: Option<String>,
+        /// The map as people write it where its base is a parameter that nothing says more of: `context.tools`.
+        written: Vec<String>,
         /// Where the variable's name stands (calls).
         name: Vec<ArgRef>,
         /// Where the fallback stands (calls).

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn value(facts: &FileFacts, path: &[&str]) -> Option<(String, u32)> {
-        let Some((_, Exported::Expr(mut at))) = facts.exports.first() else { return None };
+        let Some(&(_, Exported::Expr(mut at))) = facts.exports.first() else { return None };
         for key in path {
             let ExprKind::Dict(pairs) = facts.kind(at) else { return None };
             at = pairs.iter().find(|(k, _)| k.and_then(|k| facts.text(k)) == Some(key))?.1;

@@ -46,6 +46,7 @@ enum Op {
     ImportSpecifier,
     Key,
     Member,
+    MetaProperty,
     Method,
     NamespaceImport,
     New,
@@ -160,6 +161,7 @@ fn op(kind: &str) -> Op {
         | "generic_type" => Op::First,
         "property_identifier" | "private_property_identifier" => Op::Key,
         "member_expression" => Op::Member,
+        "meta_property" => Op::MetaProperty,
         "method_definition" => Op::Method,
         "namespace_import" | "namespace_export" => Op::NamespaceImport,
         "new_expression" => Op::New,
@@ -371,6 +373,13 @@ impl Visitor for JavaScript<'_> {
                     _ => Val::Expr(self.b.name(span)),
                 };
                 return Visit::Value(value);
+            }
+            Op::MetaProperty => {
+                // `import.meta`: written as a member, so that `import.meta.env` is one symbol.
+                let import = self.b.facts.intern("import");
+                let base = self.b.expr(ExprKind::Name(import), span);
+                let meta = self.b.facts.intern("meta");
+                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Attr(base, meta), span)));
             }
             Op::Key => return Visit::Value(Val::Key),
             Op::Shorthand => {

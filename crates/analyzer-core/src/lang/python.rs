@@ -285,7 +285,7 @@ impl<'t> Python<'t> {
 
     fn import(&mut self, module: &str, item: Item_, local: Option<Sym>, line: u32) {
         let type_only = self.type_checking > 0;
-        self.b.import(Import { module: module.into(), item, local, line, type_only, conditional: false });
+        self.b.import(Import { module: module.into(), item, local, line, type_only, conditional: type_only });
     }
 
     /// The handlers of a `try` say whether its imports are optional: they catch the failure and go on.

@@ -121,14 +121,27 @@ pub struct Project<'a> {
     callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
     /// Submitted constructions of submitted classes.
     constructions: FxHashMap<(usize, ClassId), Vec<At>>,
+    /// Submitted classes by the submitted class they extend.
+    subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
 }
 
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
-        let mut project =
-            Project { files, knowledge, modules, callers: FxHashMap::default(), constructions: FxHashMap::default() };
+        let mut project = Project {
+            files,
+            knowledge,
+            modules,
+            callers: FxHashMap::default(),
+            constructions: FxHashMap::default(),
+            subclasses: FxHashMap::default(),
+        };
+        let extends: Vec<((usize, ClassId), (usize, ClassId))> =
+            (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
+        for (base, class) in extends {
+            project.subclasses.entry(base).or_default().push(class);
+        }
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
             .map(|file| {
@@ -155,6 +168,26 @@ impl<'a> Project<'a> {
             }
         }
         project
+    }
+
+    /// The submitted classes of a file, each with the submitted class it extends.
+    fn extends(&self, file: usize) -> Vec<((usize, ClassId), (usize, ClassId))> {
+        let mut pairs = Vec::new();
+        for (index, class) in self.facts(file).classes.iter().enumerate() {
+            for &expr in &class.bases {
+                for reference in self.refer(At { file, expr }, &None) {
+                    if let Ref::Class(f, c) = reference {
+                        pairs.push(((f, c), (file, ClassId(index as u32))));
+                    }
+                }
+            }
+        }
+        pairs
+    }
+
+    /// Submitted classes that extend a submitted class.
+    fn subclasses(&self, file: usize, class: ClassId) -> &[(usize, ClassId)] {
+        self.subclasses.get(&(file, class)).map_or(&[], Vec::as_slice)
     }
 
     /// Facts of a file.
@@ -302,10 +335,30 @@ impl<'a> Project<'a> {
     }
 
     fn element_in(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        if let Some(assigned) = self.assigned_item(holder.0, key) {
+            return Some((assigned, holder.1.clone()));
+        }
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
             _ => None,
         })
+    }
+
+    /// `payload["model"] = "x"` and `payload.model = "x"` on the name that is asked about.
+    fn assigned_item(&self, holder: At, key: &str) -> Option<At> {
+        let facts = self.facts(holder.file);
+        let ExprKind::Name(name) = *facts.kind(holder.expr) else { return None };
+        let scope = facts.scope_of(holder.expr);
+        let same = |base: ExprId| {
+            matches!(*facts.kind(base), ExprKind::Name(sym) if sym == name) && facts.scope_of(base) == scope
+        };
+        let before = facts.place_assignments.iter().rev().filter(|assignment| assignment.target < holder.expr);
+        let found = before.take(4_096).find(|assignment| match *facts.kind(assignment.target) {
+            ExprKind::Index(base, index) => same(base) && facts.text(index) == Some(key),
+            ExprKind::Attr(base, member) => same(base) && facts.name(member) == key,
+            _ => false,
+        })?;
+        Some(At { file: holder.file, expr: found.value })
     }
 
     /// Keys and values of a literal dict or object, spreads included.
@@ -367,6 +420,35 @@ impl<'a> Project<'a> {
             }
             _ => None,
         }
+    }
+
+    /// `list(TOOLS.values())`, `build_tools()`: the values of the map, the lists that the function returns.
+    fn returned_lists(&self, at: At, q: &mut Question, work: &mut Vec<(At, Frames, i32)>, depth: i32) -> bool {
+        let facts = self.facts(at.file);
+        let Some(call) = facts.call(at.expr) else { return false };
+        if let ExprKind::Attr(base, method) = *facts.kind(call.callee)
+            && facts.name(method) == "values"
+        {
+            for reference in self.refer_in(At { file: at.file, expr: base }, &None, q) {
+                if let Ref::Expr(map, frames) = reference {
+                    let values = self.pairs_in(map, &frames, q);
+                    work.extend(values.into_iter().rev().map(|(_, value, frames)| (value, frames, 100)));
+                }
+            }
+            return true;
+        }
+        let mut found = false;
+        for reference in self.refer_in(At { file: at.file, expr: call.callee }, &None, q) {
+            if let Ref::Function(file, id) = reference {
+                let frame = Frame { function: (file, id), call: at, outer: None };
+                let inner = Some(Arc::new(frame));
+                for &expr in self.facts(file).functions[id.0 as usize].returns.iter().rev().take(MANY) {
+                    work.push((At { file, expr }, inner.clone(), depth + 1));
+                    found = true;
+                }
+            }
+        }
+        found
     }
 
     /// What is put into a list by calls on its name: `TOOLS.append(x)`, `tools.push(...more)`; lists are marked.
@@ -431,6 +513,7 @@ impl<'a> Project<'a> {
                     work.push((here(*b), frames.clone(), depth + 1));
                     work.push((here(*a), frames.clone(), depth + 1));
                 }
+                ExprKind::Call(_) if depth < 5 && self.returned_lists(at, q, &mut work, depth) => {}
                 _ => {
                     work.extend(
                         self.grown(at).into_iter().map(|(at, whole)| (at, None, if whole { depth + 1 } else { 100 })),

@@ -31,6 +31,14 @@ impl Project<'_> {
                 let name = facts.name(*sym);
                 bases.into_iter().flat_map(|base| self.member(base, name, q)).collect()
             }
+            ExprKind::Index(base, key) if self.entries_of(here(*base)).is_some() => {
+                let (holder, pair) = self.entries_of(here(*base)).unwrap_or((here(*base), false));
+                let wanted = self.text_in(here(*key), frames, q);
+                if !pair || wanted.as_deref() != Some("1") {
+                    return vec![Ref::Unknown];
+                }
+                self.values_of_map(holder, frames, q)
+            }
             ExprKind::Index(base, key) => {
                 let bases = self.refer_in(here(*base), frames, q);
                 bases.into_iter().flat_map(|base| self.index(base, here(*key), frames, q)).collect()
@@ -48,6 +56,10 @@ impl Project<'_> {
             ExprKind::Function(id) => vec![Ref::Function(at.file, *id)],
             ExprKind::Class(id) => vec![Ref::Class(at.file, *id)],
             ExprKind::Import(index) => self.import(at.file, *index, q),
+            ExprKind::Element(inner) if self.entries_of(at).is_some_and(|(_, pair)| !pair) => {
+                let (holder, _) = self.entries_of(at).unwrap_or((here(*inner), false));
+                self.values_of_map(holder, frames, q)
+            }
             ExprKind::Element(inner) => {
                 let holders = self.refer_in(here(*inner), frames, q);
                 let mut refs = Vec::new();
@@ -63,6 +75,45 @@ impl Project<'_> {
             ExprKind::Unknown => vec![Ref::Unknown],
             _ => vec![Ref::Expr(at, frames.clone())],
         }
+    }
+
+    /// What a loop walks over: `d.items()`, `Object.entries(d)` and `enumerate(d)` in pairs, `d.values()` and
+    /// `Object.values(d)` one by one. Answers for the loop variable.
+    fn entries_of(&self, element: At) -> Option<(At, bool)> {
+        let facts = self.facts(element.file);
+        let ExprKind::Element(inner) = *facts.kind(element.expr) else { return None };
+        let call = facts.call(inner)?;
+        let here = |expr| At { file: element.file, expr };
+        match *facts.kind(call.callee) {
+            ExprKind::Attr(base, method) => {
+                let object = matches!(*facts.kind(base), ExprKind::Name(sym) if facts.name(sym) == "Object");
+                let first = call.args.first().map(|arg| arg.value);
+                match (facts.name(method), object) {
+                    ("items", false) => Some((here(base), true)),
+                    ("values", false) => Some((here(base), false)),
+                    ("entries", true) => Some((here(first?), true)),
+                    ("values", true) => Some((here(first?), false)),
+                    _ => None,
+                }
+            }
+            ExprKind::Name(sym) if facts.name(sym) == "enumerate" => Some((here(call.args.first()?.value), true)),
+            _ => None,
+        }
+    }
+
+    fn values_of_map(&self, holder: At, frames: &Frames, q: &mut Question) -> Vec<Ref> {
+        let mut refs = Vec::new();
+        for reference in self.refer_in(holder, frames, q) {
+            let Ref::Expr(at, frames) = reference else { continue };
+            let items: Vec<(At, Frames)> = match self.facts(at.file).kind(at.expr) {
+                ExprKind::Dict(_) => self.pairs_in(at, &frames, q).into_iter().map(|(_, at, f)| (at, f)).collect(),
+                _ => self.elements_in(at, &frames, q),
+            };
+            for (at, frames) in items.into_iter().take(MANY) {
+                refs.extend(self.refer_in(at, &frames, q));
+            }
+        }
+        if refs.is_empty() { vec![Ref::Unknown] } else { refs }
     }
 
     fn is_null(&self, reference: &Ref) -> bool {
@@ -292,6 +343,12 @@ impl Project<'_> {
             }
             at_frame = frame.outer.as_ref();
         }
+        if let Some(list) = self.walked_by(file, id).filter(|_| index == 0) {
+            let items = self.elements_in(list, &None, q);
+            if !items.is_empty() {
+                return items.into_iter().take(MANY).collect();
+            }
+        }
         let mut arguments = Vec::new();
         let callers = self.callers(file, id);
         let mut omitted = callers.is_empty();
@@ -305,6 +362,19 @@ impl Project<'_> {
             arguments.extend(default);
         }
         arguments
+    }
+
+    /// The list that a callback is called for each element of: `urls.map(url => …)`.
+    fn walked_by(&self, file: usize, id: FunctionId) -> Option<At> {
+        let facts = self.facts(file);
+        let expr = facts.functions[id.0 as usize].expr?;
+        // The call that the callback is an argument of was complete right after it.
+        let from = facts.calls.partition_point(|call| call.expr < expr);
+        let call =
+            facts.calls[from..].iter().take(4).find(|call| call.args.first().is_some_and(|arg| arg.value == expr))?;
+        let ExprKind::Attr(base, method) = *facts.kind(call.callee) else { return None };
+        let walks = ["map", "forEach", "flatMap", "filter", "some", "every", "find"];
+        walks.contains(&facts.name(method)).then_some(At { file, expr: base })
     }
 
     /// The argument that a call gives to a parameter.
@@ -476,6 +546,14 @@ impl Project<'_> {
                 }
                 Exported::Expr(expr) => refs.extend(self.refer_in(At { file, expr }, &None, q)),
                 Exported::Import(index) => refs.extend(self.import(file, index, q)),
+            }
+        }
+        if !found && self.files[file].source.language == Language::Text {
+            let root = facts.exports.first();
+            if let Some((_, Exported::Expr(expr))) = root
+                && let Some((at, frames)) = self.literal_element(At { file, expr: *expr }, &None, name, q)
+            {
+                (found, refs) = (true, self.refer_in(at, &frames, q));
             }
         }
         if !found {
@@ -714,6 +792,12 @@ impl Project<'_> {
         let mut refs = Vec::new();
         for callee in callees {
             match callee {
+                // `dict(model="x")` is a literal written otherwise.
+                Ref::External(symbol, _)
+                    if symbol.python && symbol.module.is_empty() && symbol.tail == ["dict"] && has_keywords(call) =>
+                {
+                    refs.push(Ref::Expr(at, frames.clone()));
+                }
                 Ref::External(symbol, mut calls) => {
                     if let Some((place, frames)) = self.passed_through(&symbol, at, frames, q) {
                         refs.extend(self.refer_in(place, &frames, q));
@@ -921,7 +1005,7 @@ impl Project<'_> {
 }
 
 /// The bindings that may hold: the last one before the use, those in branches after it, and none behind them.
-fn select(
+pub(super) fn select(
     facts: &FileFacts,
     bindings: &[Binding],
     scope: ScopeId,
@@ -972,6 +1056,10 @@ fn extend(symbol: Symbol, name: &str) -> Symbol {
     parts.extend(tail);
     parts.push(name.to_owned());
     Symbol::python(&parts)
+}
+
+fn has_keywords(call: &Call) -> bool {
+    call.args.iter().any(|arg| arg.name.is_some())
 }
 
 /// `symbol(…)`; a module that is called is its default export.

@@ -346,6 +346,11 @@ impl Project<'_> {
                         out.push(self.hole(at));
                     }
                 }
+                Bound::Import(index)
+                    if self.imported_values(at.file, index, q).is_some_and(|known| {
+                        out.extend(known);
+                        true
+                    }) => {}
                 _ => {
                     for reference in self.bound(at.file, binding, frames, q) {
                         out.extend(self.value_of(reference, at, q));
@@ -360,6 +365,77 @@ impl Project<'_> {
             }
         }
         prefer_known(out)
+    }
+
+    /// The value of a name of another submitted module.
+    fn imported_values(&self, file: usize, index: u32, q: &mut Question) -> Option<Vec<Known>> {
+        let import = &self.facts(file).imports[index as usize];
+        let Item::Member(name) = &import.item else { return None };
+        let module = if self.is_python(file) {
+            self.modules.resolve_python(self.path(file), &import.module, None)?
+        } else {
+            self.modules.resolve_js(self.path(file), &import.module)?
+        };
+        self.module_values(module, name, q)
+    }
+
+    /// The value that a submitted module gives a name.
+    fn module_values(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Known>> {
+        if !q.step() {
+            return None;
+        }
+        let known = self.module_values_of(file, name, q);
+        q.back();
+        known.filter(|known| !known.is_empty())
+    }
+
+    fn module_values_of(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Known>> {
+        let facts = self.facts(file);
+        let mut out = Vec::new();
+        let mut expressions = Vec::new();
+        let mut imports = Vec::new();
+        let mut of_bindings = |bindings: &[Binding], line: &mut u32| {
+            for (binding, _) in super::names::select(facts, bindings, MODULE, BlockId(0), None) {
+                *line = binding.line;
+                match binding.value {
+                    Bound::Expr(expr) => expressions.push(expr),
+                    Bound::Import(index) => imports.push(index),
+                    _ => {}
+                }
+            }
+        };
+        let mut line = 1;
+        if self.is_python(file) {
+            of_bindings(facts.bindings_named(MODULE, name), &mut line);
+        } else {
+            let mut more = Vec::new();
+            for (_, exported) in facts.exports.iter().filter(|(exported, _)| &**exported == name) {
+                match *exported {
+                    Exported::Local(sym) => of_bindings(facts.bindings_in(MODULE, sym), &mut line),
+                    Exported::Expr(expr) => more.push(Ok(expr)),
+                    Exported::Import(index) => more.push(Err(index)),
+                }
+            }
+            for found in more {
+                match found {
+                    Ok(expr) => expressions.push(expr),
+                    Err(index) => imports.push(index),
+                }
+            }
+        }
+        for expr in expressions {
+            out.extend(self.values_in(At { file, expr }, &None, q));
+        }
+        for index in imports {
+            out.extend(self.imported_values(file, index, q).unwrap_or_default());
+        }
+        let step = Step { what: format!("`{name}`"), file: self.path(file).to_owned(), line };
+        for known in &mut out {
+            if !known.steps.is_empty() && known.steps.len() < 16 {
+                known.steps.push(step.clone());
+            }
+        }
+        if out.is_empty() { None } else { Some(prefer_known(out)) }
     }
 
     /// `@click.option("--model", default="…")` gives the parameter of that name its value.
@@ -422,9 +498,13 @@ impl Project<'_> {
         for reference in self.refer_in(base, frames, q) {
             match (&reference, &key) {
                 (Ref::External(symbol, calls), Some(key)) => {
-                    if self.is_env_map(symbol) {
-                        let piece = Piece::Env { name: key.clone(), default: None };
-                        out.push(self.text_known(at, vec![piece], &format!("env `{key}`")));
+                    if let Some(template) = self.env_map(symbol, base) {
+                        let name = match template {
+                            Some(template) => template.replace("{}", &key.to_ascii_uppercase().replace('-', "_")),
+                            None => key.clone(),
+                        };
+                        let piece = Piece::Env { name: name.clone(), default: None };
+                        out.push(self.text_known(at, vec![piece], &format!("env `{name}`")));
                     } else if let Some((call, _)) = calls.last() {
                         out.extend(self.parsed_option(*call, symbol, key, q));
                     }
@@ -432,6 +512,7 @@ impl Project<'_> {
                 (Ref::Instance(file, class, made), Some(key)) => {
                     out.extend(self.field_value(*file, *class, made.as_ref(), key, q));
                 }
+                (Ref::Module(file), Some(key)) => out.extend(self.module_values(*file, key, q).unwrap_or_default()),
                 (Ref::Expr(holder, holder_frames), Some(key)) => {
                     if let Some((value, frames)) = self.literal_element(*holder, holder_frames, key, q) {
                         out.extend(self.values_in(value, &frames, q));
@@ -502,8 +583,23 @@ impl Project<'_> {
         (!out.is_empty()).then_some(out)
     }
 
-    fn is_env_map(&self, symbol: &Symbol) -> bool {
-        self.rules(symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].map)
+    /// Whether a symbol is a map of variables, and how its keys make their names.
+    fn env_map(&self, symbol: &Symbol, at: At) -> Option<Option<&str>> {
+        let mut rules = self.rules(symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
+        if let Some(rule) = rules.find(|rule| rule.map) {
+            return Some(rule.template.as_deref());
+        }
+        if symbol.module != "?" {
+            return None;
+        }
+        // A parameter that nobody annotated is known by the name that the documents give it.
+        let facts = self.facts(at.file);
+        let ExprKind::Attr(base, member) = *facts.kind(at.expr) else { return None };
+        let ExprKind::Name(base) = *facts.kind(base) else { return None };
+        let written = format!("{}.{}", facts.name(base), facts.name(member));
+        let rules = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read);
+        let rule = rules.into_iter().find(|rule| rule.written.contains(&written))?;
+        Some(rule.template.as_deref())
     }
 
     /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
@@ -531,6 +627,18 @@ impl Project<'_> {
             }
             _ => None,
         };
+        // A field that the subclasses fill in: `self.base` in a method that all of them share.
+        let filled = bindings.iter().any(|b| match b.value {
+            Bound::Expr(expr) => !matches!(facts.kind(expr), ExprKind::Null) && facts.text(expr) != Some(""),
+            Bound::Annotation(_) => false,
+            _ => true,
+        });
+        if !filled && made.is_none() && q.step() {
+            for &(f, c) in self.subclasses(file, class).iter().take(MANY) {
+                out.extend(self.field_value(f, c, None, key, q));
+            }
+            q.back();
+        }
         let from_env = self.reads_environment(file, class, q);
         for binding in bindings.iter().rev().take(MANY) {
             let before = out.len();
