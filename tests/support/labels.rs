@@ -102,6 +102,17 @@ pub fn load(folder: &Path) -> Result<BTreeMap<String, Label>, String> {
     Ok(labels)
 }
 
+/// Labels of the agents of our own writing: `<case>/labels.toml`.
+pub fn load_own(folder: &Path) -> Result<BTreeMap<String, Label>, String> {
+    let mut labels = BTreeMap::new();
+    for case in files(folder)?.into_iter().filter(|path| path.join("labels.toml").is_file()) {
+        let of_case = load(&case)?.remove("labels").ok_or_else(|| format!("{}: no case of its own", case.display()))?;
+        let id = case.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        labels.insert(id, of_case);
+    }
+    Ok(labels)
+}
+
 /// Text files below a folder, by their path in it.
 pub fn sources(folder: &Path) -> Result<Vec<(String, String)>, String> {
     let mut sources = Vec::new();

@@ -61,10 +61,9 @@ impl Default for Options {
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let cancel = options.cancel.as_deref();
-    let read: Vec<Result<Arc<FileFacts>, lang::Cancelled>> =
-        sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect();
+    let read = read(sources, cancel);
     let mut analysis = Analysis { id: id(sources), stats: stats(sources), ..Analysis::default() };
-    let Ok(facts) = read.into_iter().collect::<Result<Vec<_>, _>>() else {
+    let Ok(facts) = read else {
         analysis.cancelled = true;
         return analysis;
     };
@@ -122,6 +121,11 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
     detect::redact::redact(&mut analysis, formats);
     analysis
+}
+
+/// What each file says, in the order of the sources.
+fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
+    sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
 }
 
 fn id(sources: &Sources) -> String {

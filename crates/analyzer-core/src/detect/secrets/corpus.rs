@@ -105,8 +105,6 @@ pub struct Sample {
     pub context: &'static str,
     /// Provider and line; none for a look-alike.
     pub secret: Option<(String, u32)>,
-    /// Only the name, the client or the host says what it is.
-    pub needs_meaning: bool,
     pub hard: bool,
 }
 
@@ -367,7 +365,6 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                     text: fill(template),
                     context,
                     secret: Some((provider, line)),
-                    needs_meaning: meant,
                     hard,
                 });
                 made += 1;
@@ -396,7 +393,7 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                 };
                 text.replace_range(at..=end, &made);
             }
-            samples.push(Sample { file: file.into(), text, context, secret: None, needs_meaning: false, hard: false });
+            samples.push(Sample { file: file.into(), text, context, secret: None, hard: false });
         }
     }
     samples
