@@ -30,6 +30,7 @@ use crate::facts::FileFacts;
 use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
+pub(crate) use formats::{embedded, parse};
 
 /// Findings of one file; a file with more holds data, not configuration.
 const MOST: usize = 500;
