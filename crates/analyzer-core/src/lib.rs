@@ -166,6 +166,19 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis
 }
 
+/// The same files for a reader outside, such as a model: without their credentials, and without what the packs exclude.
+pub fn redacted(sources: &Sources, options: &Options) -> Sources {
+    let own = if options.project_pack { Pack::of_project(sources).0 } else { Pack::default() };
+    let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
+    let read = |file: &sources::Source| lang::read(file, options.cancel.as_deref()).map(Arc::new);
+    let Ok(facts) = sources.files().par_iter().map(read).collect::<Result<Vec<_>, lang::Cancelled>>() else {
+        return Sources::default();
+    };
+    let own_formats = packs.formats();
+    let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
+    detect::secrets::redact(sources, &facts, formats).without(|path| packs.excludes(path))
+}
+
 fn id(sources: &Sources, options: &Options) -> String {
     let mut digest = sources.digest();
     if let Some(options) = options.digest() {
