@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn broken_data_gives_what_came_before() {
         let facts = read("a.json", "{\"a\": \"x\", ]]]");
-        assert!(facts.exprs.len() >= 2);
+        assert!(!facts.exprs.is_empty());
         assert!(read("package-lock.json", "{}").exports.is_empty());
     }
 }

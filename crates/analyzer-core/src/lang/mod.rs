@@ -5,6 +5,7 @@ mod builder;
 mod data;
 mod javascript;
 mod literal;
+mod notebook;
 mod python;
 pub mod text;
 mod tree;
@@ -24,18 +25,24 @@ pub struct Cancelled;
 pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     match source.language {
         Language::Text => Ok(data::read(&source.path, &source.text)),
+        Language::Notebook => {
+            let code = notebook::code(&source.text);
+            let mut facts = read_code(&code, Language::Python, cancel)?;
+            facts.code = Some(code.into());
+            Ok(facts)
+        }
         language => read_code(&source.text, language, cancel),
     }
 }
 
 /// What code says, wherever it stands.
-pub fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     let grammar = match language {
-        Language::Python | Language::Notebook => Grammar::Python,
+        Language::Python => Grammar::Python,
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text => return Ok(FileFacts::default()),
+        Language::Text | Language::Notebook => return Ok(FileFacts::default()),
     };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,

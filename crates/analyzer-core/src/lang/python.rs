@@ -457,7 +457,9 @@ impl Visitor for Python<'_> {
                 let name = text.rsplit('.').next().unwrap_or("").trim();
                 let sym = self.b.facts.intern(name);
                 // The line of a chain that spans lines is that of its first character, as for every expression.
-                self.b.expr(ExprKind::Attr(base, sym), span)
+                let (base, spread) = self.unspread(base);
+                let member = self.b.expr(ExprKind::Attr(base, sym), span);
+                self.respread(member, spread, span)
             }
             Op::Subscript => {
                 let base = all.next()?;
@@ -490,7 +492,9 @@ impl Visitor for Python<'_> {
                         _ => None,
                     })
                     .collect();
-                self.b.call(callee, args, false, span)
+                let (callee, spread) = self.unspread(callee);
+                let call = self.b.call(callee, args, false, span);
+                self.respread(call, spread, span)
             }
             Op::KeywordArgument => {
                 let name = self.sym(by_field(items, fields.name)?);
@@ -817,6 +821,18 @@ impl Visitor for Python<'_> {
 }
 
 impl Python<'_> {
+    /// The grammar reads `[*f()]` as a call of `*f`: the star belongs to the whole.
+    fn unspread(&self, id: ExprId) -> (ExprId, bool) {
+        match *self.b.facts.kind(id) {
+            ExprKind::Spread(inner) => (inner, true),
+            _ => (id, false),
+        }
+    }
+
+    fn respread(&mut self, id: ExprId, spread: bool, span: Span) -> ExprId {
+        if spread { self.b.expr(ExprKind::Spread(id), span) } else { id }
+    }
+
     fn is_text(&self, id: ExprId) -> bool {
         matches!(self.b.facts.kind(id), ExprKind::Text(_) | ExprKind::Concat(_))
     }

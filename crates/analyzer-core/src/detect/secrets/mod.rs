@@ -107,7 +107,7 @@ pub fn redact(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) ->
 fn of_file(source: &Source, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let mut found = match source.language {
         Language::Text => text::read(&source.text, is_prose(&source.path), formats),
-        Language::Notebook => notebook::read(&source.text, formats),
+        Language::Notebook => notebook::read(&source.text, facts, formats),
         _ => code::read(&source.text, facts, formats),
     };
     if is_generated(&source.path, &source.text) {
