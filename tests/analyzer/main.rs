@@ -3,6 +3,7 @@
 mod agents;
 mod knowledge;
 mod laws;
+mod packs;
 mod page;
 mod snippets;
 mod words;

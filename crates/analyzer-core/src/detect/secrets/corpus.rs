@@ -318,7 +318,6 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
             if key.when == super::formats::When::Shared || !named || key.kind == "webhook_url" {
                 continue;
             }
-            let meant = key.when == super::formats::When::Meant;
             // A token of an old shape that other issuers have under one name is no question with one answer.
             let mut made = 0;
             while made < per_format {
