@@ -53,6 +53,7 @@ enum Op {
     Lambda,
     List,
     Loop,
+    Match,
     Null,
     Number,
     Pair,
@@ -111,7 +112,8 @@ fn op(kind: &str) -> Op {
         "generic_type" => Op::Generic,
         "global_statement" => Op::Global,
         "identifier" => Op::Identifier,
-        "if_statement" | "match_statement" => Op::If,
+        "if_statement" => Op::If,
+        "match_statement" => Op::Match,
         "import_statement" => Op::Import,
         "import_from_statement" => Op::ImportFrom,
         "interpolation" => Op::Interpolation,
@@ -402,6 +404,10 @@ impl Visitor for Python<'_> {
                 self.open(group, head.contains("TYPE_CHECKING"));
             }
             Op::Try | Op::Loop => self.open(0, false),
+            Op::Match => {
+                let group = self.b.new_group();
+                self.open(group, false);
+            }
             Op::ElifElse if field == FIELDS.alternative => {
                 if let Some(open) = self.open.last_mut() {
                     self.type_checking -= u32::from(open.type_checking);
@@ -753,7 +759,7 @@ impl Visitor for Python<'_> {
                 }
                 return None;
             }
-            Op::If => {
+            Op::If | Op::Match => {
                 self.close();
                 return None;
             }
