@@ -18,6 +18,9 @@ pub struct Label {
     /// Folder in the repository.
     #[serde(default)]
     pub path: String,
+    /// `fresh` for agents that were labelled after the analyzer and its knowledge were written.
+    #[serde(default)]
+    pub half: String,
     /// External hosts.
     pub destinations: Vec<String>,
     /// Distribution names.
