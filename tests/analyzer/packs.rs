@@ -86,9 +86,8 @@ fn tool<'a>(analysis: &'a Analysis, kind: ToolKind) -> &'a Tool {
 }
 
 fn calls(tool: &Tool) -> Vec<(u32, &str, &str)> {
-    let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-    let calls = tool.call_sites.iter().map(|site| (site.line, text(&site.method), text(&site.path)));
-    calls.map(|(line, method, path)| (line, &*method.leak(), &*path.leak())).collect()
+    let calls = tool.call_sites.iter();
+    calls.map(|site| (site.line, site.method.as_deref().unwrap_or(""), site.path.as_deref().unwrap_or(""))).collect()
 }
 
 #[test]
