@@ -81,7 +81,7 @@ fn whole() -> Analysis {
     analyze(&project(&pack), &Options::default())
 }
 
-fn tool<'a>(analysis: &'a Analysis, kind: ToolKind) -> &'a Tool {
+fn tool(analysis: &Analysis, kind: ToolKind) -> &Tool {
     analysis.tools.iter().find(|tool| tool.kind == kind).unwrap()
 }
 

@@ -100,9 +100,7 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let sources = hidden.as_ref().unwrap_or(sources);
     let visible = visible.as_ref().unwrap_or(sources);
     let cancel = options.cancel.as_deref();
-    let read: Vec<Result<Arc<FileFacts>, lang::Cancelled>> =
-        sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect();
-    let Ok(facts) = read.into_iter().collect::<Result<Vec<_>, _>>() else {
+    let Ok(facts) = read(sources, cancel) else {
         analysis.cancelled = true;
         return analysis;
     };
@@ -166,12 +164,16 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis
 }
 
+/// What each file says, in the order of the sources.
+fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
+    sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
+}
+
 /// The same files for a reader outside, such as a model: without their credentials, and without what the packs exclude.
 pub fn redacted(sources: &Sources, options: &Options) -> Sources {
     let own = if options.project_pack { Pack::of_project(sources).0 } else { Pack::default() };
     let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
-    let read = |file: &sources::Source| lang::read(file, options.cancel.as_deref()).map(Arc::new);
-    let Ok(facts) = sources.files().par_iter().map(read).collect::<Result<Vec<_>, lang::Cancelled>>() else {
+    let Ok(facts) = read(sources, options.cancel.as_deref()) else {
         return Sources::default();
     };
     let own_formats = packs.formats();

@@ -21,6 +21,9 @@ pub struct Flags {
     /// Only this agent.
     #[arg(long)]
     only: Option<String>,
+    /// The agents of our own writing, in `fixtures/agents`, instead.
+    #[arg(long)]
+    own: bool,
     /// List misses and extras of this category only.
     #[arg(long)]
     category: Option<String>,
@@ -28,19 +31,25 @@ pub struct Flags {
 
 /// Scores, misses and extras.
 pub fn run(flags: &Flags) -> Done {
-    let folder = flags.sources.clone().unwrap_or_else(|| target().join("agents"));
-    let all = labels::load(&root().join("fixtures/labels"))?;
+    let (folder, all) = match flags.own {
+        true => (root().join("fixtures/agents"), labels::load_own(&root().join("fixtures/agents"))?),
+        false => {
+            let folder = flags.sources.clone().unwrap_or_else(|| target().join("agents"));
+            (folder, labels::load(&root().join("fixtures/labels"))?)
+        }
+    };
     let mut total = Score::default();
     let (mut scored, mut perfect, mut absent) = (0, 0, Vec::new());
     for (id, label) in &all {
         let wanted = match flags.half.as_str() {
+            _ if flags.own => true,
             "all" => true,
             half => (half == "unseen") == is_unseen(id),
         };
         if !wanted || flags.only.as_ref().is_some_and(|only| only != id) {
             continue;
         }
-        let agent = folder.join(id);
+        let agent = if flags.own { folder.join(id).join("input") } else { folder.join(id) };
         if !agent.is_dir() {
             absent.push((id, label));
             continue;

@@ -437,10 +437,10 @@ impl Project<'_> {
         let path = self.path(file);
         match &import.item {
             Item::Member(name) => {
-                if let Some(module) = self.modules.resolve_python(path, &import.module, None) {
-                    if let Some(refs) = self.module_member(module, name, q) {
-                        return refs;
-                    }
+                if let Some(module) = self.modules.resolve_python(path, &import.module, None)
+                    && let Some(refs) = self.module_member(module, name, q)
+                {
+                    return refs;
                 }
                 if let Some(module) = self.modules.resolve_python(path, &import.module, Some(name)) {
                     return vec![Ref::Module(module)];
@@ -1109,7 +1109,6 @@ fn is_package(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::Language;
 
     #[test]
     fn specifiers_lose_protocol_and_version() {
