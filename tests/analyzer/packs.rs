@@ -86,9 +86,8 @@ fn tool(analysis: &Analysis, kind: ToolKind) -> &Tool {
 }
 
 fn calls(tool: &Tool) -> Vec<(u32, &str, &str)> {
-    let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-    let calls = tool.call_sites.iter().map(|site| (site.line, text(&site.method), text(&site.path)));
-    calls.map(|(line, method, path)| (line, &*method.leak(), &*path.leak())).collect()
+    let calls = tool.call_sites.iter();
+    calls.map(|site| (site.line, site.method.as_deref().unwrap_or(""), site.path.as_deref().unwrap_or(""))).collect()
 }
 
 #[test]
@@ -164,4 +163,30 @@ fn a_submitted_module_is_read_and_not_what_a_pack_says_of_it() {
     let pack = [(".agentlint/crm.toml", CRM), ("our_sdk.py", "class CRM:\n    def get(self, path):\n        pass\n")];
     let analysis = analyze(&project(&pack), &Options::default());
     assert!(analysis.tools.iter().all(|tool| tool.kind != ToolKind::Env));
+}
+
+#[test]
+fn odd_values_in_a_pack_are_answered() {
+    let lists = ["env", "words", "schemes", "hosts", "clients", "public", "published"];
+    let issuer = |list: &str, value: &str, shape: &str| {
+        let head = "id = \"odd\"\nname = \"\"\nsource = \"\"\n";
+        format!("{head}{list} = ['{value}']\n[[key]]\nshape = '{shape}'\n[[key]]\nshape = '{shape}'\nwhen = 'meant'\n")
+    };
+    let entry = |value: &str| {
+        let head = "id = \"odd\"\nname = \"\"\nsource = \"\"\n";
+        format!(
+            "{head}hosts = ['{value}']\nprefixes = ['{value}']\nmodels = ['{value}']\ntool = '{value}'\n[[service]]\npython = ['{value}']\njs = ['{value}']\ntool_arg = [0]\npath = '{value}'\npath_arg = [9, '']\n"
+        )
+    };
+    for value in ["", "*", "*.", "#", "()", "..", "#0", "{}", "/", "é", ":", "requests.get", "requests.*"] {
+        for list in lists {
+            for shape in ["", "a", "[", "é", "[a-z]{1,}", "a[a-z]{0,9999999}"] {
+                let pack = issuer(list, value, shape);
+                analyze(&project(&[(".agentlint/secrets/odd.toml", &pack)]), &Options::default());
+            }
+        }
+        let settings = format!("exclude = ['{value}']\n");
+        let pack = [(".agentlint/odd.toml", &*entry(value)), (".agentlint/pack.toml", &settings)];
+        analyze(&project(&pack), &Options::default());
+    }
 }
