@@ -5,5 +5,6 @@ mod knowledge;
 mod laws;
 mod packs;
 mod page;
+mod readme;
 mod snippets;
 mod words;

@@ -599,7 +599,8 @@ impl Visitor for Python<'_> {
                 match (items.last().filter(|i| i.field != fields.r#type).map(|i| i.value), annotation) {
                     (Some(Val::Expr(value)), _) if value != target => {
                         self.assign(target, value);
-                        return Some(Val::Expr(value));
+                        // `a = b = x` hands `x` on; a statement has no value.
+                        return (parent == Op::Assignment).then_some(Val::Expr(value));
                     }
                     (_, Some(annotation)) => {
                         if let Some(sym) = self.sym(target) {
