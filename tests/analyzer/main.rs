@@ -1,6 +1,7 @@
 //! The analyzer from outside: knowledge proves itself, laws hold, fixtures answer.
 
 mod agents;
+mod hostile;
 mod knowledge;
 mod laws;
 mod packs;

@@ -1,4 +1,6 @@
 //! Support for tests and chores that span crates.
 
+pub mod corpus;
+pub mod hostile;
 pub mod labels;
 pub mod score;

@@ -6,6 +6,8 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::work;
+
 /// An expression of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExprId(pub u32);
@@ -29,6 +31,9 @@ pub struct ScopeId(pub u32);
 /// A block of statements of one file; 0 is the module's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId(pub u32);
+
+/// A name with more bindings than this has them in the order of their positions.
+pub(crate) const MANY_BINDINGS: usize = 16;
 
 /// The module's scope.
 pub const MODULE: ScopeId = ScopeId(0);
@@ -424,10 +429,20 @@ impl FileFacts {
         self.symbol(name).map_or(&[], |sym| self.bindings_in(scope, sym))
     }
 
+    /// Puts the bindings of names that have many in the order of their positions, so that nobody need look at all of
+    /// them again and again. Of those made at one position, the first goes last.
+    pub(crate) fn order_bindings(&mut self) {
+        for bindings in self.bindings.values_mut().filter(|bindings| bindings.len() > MANY_BINDINGS) {
+            bindings.reverse();
+            bindings.sort_by_key(|binding| binding.at);
+        }
+    }
+
     /// Whether `outer` is `inner` or contains it.
     pub fn encloses(&self, outer: BlockId, inner: BlockId) -> bool {
         let mut at = Some(inner);
         while let Some(block) = at {
+            work::done(1);
             if block == outer {
                 return true;
             }
@@ -445,6 +460,7 @@ impl FileFacts {
             let mut at = Some(from);
             std::iter::from_fn(move || {
                 let block = self.blocks[at?.0 as usize];
+                work::done(1);
                 at = block.parent;
                 Some(block.arm)
             })

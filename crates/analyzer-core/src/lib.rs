@@ -18,7 +18,7 @@ pub mod analysis;
 pub mod detect;
 pub mod facts;
 pub mod knowledge;
-mod lang;
+pub mod lang;
 pub mod manifest;
 pub mod modules;
 mod packages;
@@ -26,6 +26,7 @@ pub mod packs;
 pub mod resolve;
 pub mod sites;
 pub mod sources;
+pub mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

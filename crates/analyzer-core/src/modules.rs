@@ -1,5 +1,7 @@
 //! Modules: which submitted file an import means, if it means one.
 
+use std::borrow::Cow;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::manifest::{Manifests, OwnPackage, PathAlias, folder_of, join, sources_of};
@@ -21,8 +23,19 @@ pub struct Modules {
     python: FxHashSet<String>,
     /// Distributions that a manifest declares: an import of that name is theirs, if nothing nearer answers.
     declared: FxHashSet<String>,
+    /// Where Python looks for top-level modules, by the folder of the file that asks.
+    roots: FxHashMap<String, Roots>,
     /// Where a module or package of a name lies, the shallowest one.
     python_tops: FxHashMap<String, String>,
+}
+
+/// Folders that are searched for a top-level module, nearest first.
+#[derive(Debug, Clone, Default)]
+struct Roots {
+    /// Those that Python searches.
+    own: Vec<String>,
+    /// Folders inside a package.
+    inner: Vec<String>,
 }
 
 /// Folders of a project that build tools and servers put on the search path.
@@ -60,6 +73,10 @@ impl Modules {
                 }
             }
         }
+        let shallow = |folder: &&str| folder.matches('/').count() < 16;
+        let folders: FxHashSet<&str> = sources.files().iter().map(|source| folder_of(&source.path)).collect();
+        modules.roots =
+            folders.into_iter().filter(shallow).map(|folder| (folder.to_owned(), modules.roots_from(folder))).collect();
         for alias in &manifests.path_aliases {
             modules.aliases.entry(alias.folder.clone()).or_default().push(alias.clone());
         }
@@ -134,7 +151,7 @@ impl Modules {
 
     /// A module of a name that no package has: from above the submitted folder (`repo.agents.x` for `x.py`), or from a
     /// folder that the program puts on the search path itself.
-    fn unknown_python(&self, roots: &[String], name: &str) -> Option<usize> {
+    fn unknown_python(&self, roots: &[Cow<'_, str>], name: &str) -> Option<usize> {
         // One name alone says little, unless the manifests would have declared the package.
         let enough = if self.declared.is_empty() || name.matches('/').count() > 1 { 2 } else { 1 };
         let mut below_top = name;
@@ -236,39 +253,64 @@ impl Modules {
     }
 
     /// Folders where Python would look for a top-level module, nearest first.
-    fn python_roots(&self, importer: &str, root: &str) -> Vec<String> {
-        let mut roots = Vec::new();
-        let mut inner = Vec::new();
-        let mut folder = folder_of(importer);
-        // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
-        // unless nobody knows another module of that name.
-        loop {
-            let inside_package = self.files.contains_key(&below(folder, "__init__.py"));
-            let project = self.projects.contains(folder);
-            match inside_package && !project {
-                true => inner.push(folder.to_owned()),
-                false => roots.push(folder.to_owned()),
+    fn python_roots(&self, importer: &str, root: &str) -> Vec<Cow<'_, str>> {
+        let folder = folder_of(importer);
+        let (own, inner): (Vec<Cow<str>>, Vec<Cow<str>>) = match self.roots.get(folder) {
+            Some(Roots { own, inner }) => (
+                own.iter().map(|root| Cow::Borrowed(root.as_str())).collect(),
+                inner.iter().map(|root| Cow::Borrowed(root.as_str())).collect(),
+            ),
+            None => {
+                let Roots { own, inner } = self.roots_from(folder);
+                (own.into_iter().map(Cow::Owned).collect(), inner.into_iter().map(Cow::Owned).collect())
             }
-            if project {
-                roots.extend(SOURCE_FOLDERS.map(|name| below(folder, name)));
-            }
-            if folder.is_empty() {
-                break;
-            }
-            folder = folder_of(folder);
-        }
+        };
+        let mut roots = own;
         if !inner.is_empty() && !self.is_known_python(root) {
             roots.extend(inner);
         }
         roots
     }
 
+    fn roots_from(&self, mut folder: &str) -> Roots {
+        let mut roots = Roots::default();
+        // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
+        // unless nobody knows another module of that name.
+        loop {
+            let inside_package = self.files.contains_key(&below(folder, "__init__.py"));
+            let project = self.projects.contains(folder);
+            match inside_package && !project {
+                true => roots.inner.push(folder.to_owned()),
+                false => roots.own.push(folder.to_owned()),
+            }
+            if project {
+                roots.own.extend(SOURCE_FOLDERS.map(|name| below(folder, name)));
+            }
+            if folder.is_empty() {
+                break;
+            }
+            folder = folder_of(folder);
+        }
+        roots
+    }
+
     fn python_file(&self, folder: &str, name: &str) -> Option<usize> {
-        let path = below(folder, name);
-        let module = (!name.is_empty()).then(|| format!("{path}.py"));
-        let package = below(&path, "__init__.py");
+        let mut path = String::with_capacity(folder.len() + name.len() + "//__init__.py".len());
+        for part in [folder, name] {
+            if !path.is_empty() && !part.is_empty() {
+                path.push('/');
+            }
+            path.push_str(part);
+        }
         // A package wins over a module of the same name.
-        [Some(package), module].into_iter().flatten().find_map(|path| self.files.get(&path).copied())
+        let stem = path.len();
+        path.push_str(if stem == 0 { "__init__.py" } else { "/__init__.py" });
+        let package = self.files.get(&path).copied();
+        package.or_else(|| {
+            path.truncate(stem);
+            path.push_str(".py");
+            if name.is_empty() { None } else { self.files.get(&path).copied() }
+        })
     }
 
     fn javascript_file(&self, path: &str) -> Option<usize> {

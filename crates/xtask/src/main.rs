@@ -1,5 +1,6 @@
 //! The workspace's chores: `cargo xtask <chore>`, one file each.
 
+mod corpus;
 mod run;
 mod score;
 mod show;
@@ -20,6 +21,8 @@ struct Flags {
 enum Chore {
     /// Install what the tests need, and run them all.
     Test(test::Flags),
+    /// Fetch real packages to measure with.
+    Corpus(corpus::Flags),
     /// Compare the analyzer with labels made by reading.
     Score(score::Flags),
     /// Print the analysis of a file or folder.
@@ -29,6 +32,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Flags::parse().chore {
         Chore::Test(flags) => test::run(&flags),
+        Chore::Corpus(flags) => corpus::run(&flags),
         Chore::Score(flags) => score::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };

@@ -56,14 +56,14 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 /// The embedded knowledge, loaded once.
 pub fn builtin() -> Arc<Knowledge> {
-    static BUILTIN: LazyLock<Arc<Knowledge>> = LazyLock::new(|| {
-        let entries = entry_files().map(|(path, text)| match parse(path, text) {
-            Ok(entry) => (path.to_owned(), entry),
-            Err(error) => panic!("embedded knowledge is checked by tests: {error}"),
-        });
-        Arc::new(Knowledge::new(entries.collect()))
-    });
+    static BUILTIN: LazyLock<Arc<Knowledge>> = LazyLock::new(|| Arc::new(Knowledge::new(embedded())));
     BUILTIN.clone()
+}
+
+/// The embedded entries, without their examples.
+pub fn embedded() -> Vec<(String, Entry)> {
+    let entries = serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/knowledge_entries.json")));
+    entries.unwrap_or_else(|error| panic!("embedded knowledge is checked by tests: {error}"))
 }
 
 /// The embedded files that hold an [`Entry`]; secrets' formats and package lists have shapes of their own.
@@ -81,6 +81,14 @@ mod tests {
         let errors: Vec<String> =
             entry_files().filter_map(|(path, text)| parse(path, text).err()).map(|e| e.to_string()).collect();
         assert!(errors.is_empty(), "\n{}", errors.join("\n"));
+    }
+
+    #[test]
+    fn what_is_embedded_is_what_the_files_say() {
+        let mut read: Vec<_> =
+            entry_files().map(|(path, text)| (path.to_owned(), parse(path, text).unwrap())).collect();
+        read.iter_mut().for_each(|(_, entry)| entry.example.clear());
+        assert_eq!(format!("{:?}", embedded()), format!("{read:?}"));
     }
 
     #[test]

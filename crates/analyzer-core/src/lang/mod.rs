@@ -1,6 +1,8 @@
 //! Source to facts, by language. This folder is the only place that names tree-sitter: whoever reads facts has never
 //! heard of syntax trees, and a new language is a new file here.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod builder;
 mod data;
 mod javascript;
@@ -15,11 +17,31 @@ use std::sync::atomic::AtomicBool;
 
 use crate::facts::FileFacts;
 use crate::sources::{Language, Source};
+pub use tree::Cost;
 use tree::{Gave, Grammar};
 
 /// Reading stopped because the caller asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancelled;
+
+/// What it costs to parse a text and do nothing with it, against what it may cost; none for texts without a grammar.
+///
+/// This is the floor that everything else is measured against.
+pub fn cost(text: &str, language: Language) -> Option<Cost> {
+    let (tree, cost) = tree::parse_counted(grammar(language)?, text, None);
+    drop(tree);
+    Some(cost)
+}
+
+fn grammar(language: Language) -> Option<Grammar> {
+    Some(match language {
+        Language::Python => Grammar::Python,
+        Language::JavaScript => Grammar::JavaScript,
+        Language::TypeScript => Grammar::TypeScript,
+        Language::Tsx => Grammar::Tsx,
+        Language::Text | Language::Notebook => return None,
+    })
+}
 
 /// What a source text says. A text over its budget still gives its strings and imports.
 pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
@@ -37,13 +59,7 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
 
 /// What code says, wherever it stands.
 fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
-    let grammar = match language {
-        Language::Python => Grammar::Python,
-        Language::JavaScript => Grammar::JavaScript,
-        Language::TypeScript => Grammar::TypeScript,
-        Language::Tsx => Grammar::Tsx,
-        Language::Text | Language::Notebook => return Ok(FileFacts::default()),
-    };
+    let Some(grammar) = grammar(language) else { return Ok(FileFacts::default()) };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,
         Err(Gave::UpCancelled) => return Err(Cancelled),
@@ -62,6 +78,7 @@ fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Res
         }
     };
     facts.has_errors = tree.root_node().has_error();
+    facts.order_bindings();
     Ok(facts)
 }
 

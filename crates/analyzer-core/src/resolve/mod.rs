@@ -8,9 +8,9 @@ mod names;
 pub mod url;
 mod values;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::facts::*;
 use crate::knowledge::index::{Hit, RuleKind, Symbol};
@@ -18,11 +18,16 @@ use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
 use crate::modules::Modules;
 use crate::sources::Source;
+use crate::work;
 
 pub use values::{Known, Piece, Value};
 
 /// Steps one question may take.
 const FUEL: u32 = 3_000;
+/// Bytes of text that one question may build: sixty doublings of a letter are an exabyte.
+const TEXT: usize = 1 << 20;
+/// Steps after which a question is tangled.
+const PATIENCE: u32 = 500;
 /// How deep one question may go.
 const DEPTH: u32 = 40;
 /// Alternatives of one answer.
@@ -84,11 +89,25 @@ pub enum Ref {
 pub struct Question {
     fuel: u32,
     depth: u32,
+    /// Bytes of text that may still be built.
+    text: usize,
+    /// Star imports that were followed for a name in vain, or are being followed.
+    stars: FxHashSet<(usize, String)>,
+    /// What was found so far, once the question is tangled; nothing yet for what is being asked.
+    refs: FxHashMap<At, Option<Vec<Ref>>>,
+    values: FxHashMap<At, Option<Vec<Known>>>,
 }
 
 impl Question {
     fn new() -> Self {
-        Question { fuel: FUEL, depth: 0 }
+        Question {
+            fuel: FUEL,
+            depth: 0,
+            text: TEXT,
+            stars: FxHashSet::default(),
+            refs: FxHashMap::default(),
+            values: FxHashMap::default(),
+        }
     }
 
     /// Goes one level deeper, unless the budget is spent.
@@ -96,9 +115,23 @@ impl Question {
         if self.fuel == 0 || self.depth >= DEPTH {
             return false;
         }
+        work::done(1);
         self.fuel -= 1;
         self.depth += 1;
         true
+    }
+
+    /// So many steps were taken that the same is probably asked again and again: answers are remembered from here on.
+    fn is_tangled(&self) -> bool {
+        self.fuel < FUEL - PATIENCE
+    }
+
+    /// Takes so much of the text that may be built, if there is as much left.
+    fn may_build(&mut self, bytes: usize) -> bool {
+        let enough = bytes <= self.text;
+        self.text = self.text.saturating_sub(bytes);
+        work::done(bytes / 64);
+        enough
     }
 
     fn back(&mut self) {
@@ -123,12 +156,33 @@ pub struct Project<'a> {
     constructions: FxHashMap<(usize, ClassId), Vec<At>>,
     /// Submitted classes by the submitted class they extend.
     subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
+    /// What each import of each file means: asked many times, looked up once.
+    imports: Vec<Vec<Asked>>,
+    /// Calls that declare options of the command line, by option, for the files where somebody asked.
+    options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
+    /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
+    growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
+}
+
+/// An import, as far as it was looked up.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The file of its module.
+    module: OnceLock<Option<usize>>,
+    /// The file of the module that its member is.
+    member: OnceLock<Option<usize>>,
+    /// It asks for something of the project, submitted or not.
+    local: OnceLock<bool>,
 }
 
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
+        let asked = |file: &File| file.facts.imports.iter().map(|_| Asked::default()).collect();
+        let imports = files.iter().map(asked).collect();
+        let growing = files.iter().map(|_| OnceLock::new()).collect();
+        let options = files.iter().map(|_| OnceLock::new()).collect();
         let mut project = Project {
             files,
             knowledge,
@@ -136,6 +190,9 @@ impl<'a> Project<'a> {
             callers: FxHashMap::default(),
             constructions: FxHashMap::default(),
             subclasses: FxHashMap::default(),
+            imports,
+            growing,
+            options,
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
@@ -403,7 +460,19 @@ impl<'a> Project<'a> {
 
     fn literal_element(&self, at: At, frames: &Frames, key: &str, q: &mut Question) -> Option<(At, Frames)> {
         match self.facts(at.file).kind(at.expr) {
-            ExprKind::Dict(_) => {
+            ExprKind::Dict(items) => {
+                // Most keys are literals, and nothing spread into the dict comes before them.
+                let facts = self.facts(at.file);
+                let is_literal = |key: ExprId| matches!(facts.kind(key), ExprKind::Text(_) | ExprKind::Number(_));
+                let first = items.iter().take(4_096).position(|&(own, _)| match own.map(|own| facts.kind(own)) {
+                    Some(ExprKind::Text(text) | ExprKind::Number(text)) => **text == *key,
+                    _ => false,
+                });
+                work::done(first.unwrap_or(items.len().min(4_096)));
+                let before = &items[..first.unwrap_or(items.len())];
+                if before.iter().all(|(key, _)| key.is_some_and(is_literal)) {
+                    return first.map(|index| (At { file: at.file, expr: items[index].1 }, frames.clone()));
+                }
                 let pairs = self.pairs_in(at, frames, q);
                 pairs.into_iter().find(|(k, ..)| k.as_deref() == Some(key)).map(|(_, at, frames)| (at, frames))
             }
@@ -459,17 +528,14 @@ impl<'a> Project<'a> {
             (ExprKind::Attr(_, a), ExprKind::Attr(_, b)) => a == b,
             _ => false,
         };
-        if !matches!(facts.kind(at.expr), ExprKind::Name(_) | ExprKind::Attr(..)) {
-            return Vec::new();
-        }
+        let (ExprKind::Name(last) | ExprKind::Attr(_, last)) = *facts.kind(at.expr) else { return Vec::new() };
+        let growing = self.growing[at.file].get_or_init(|| growing(facts));
         let mut grown = Vec::new();
-        for call in &facts.calls {
+        for &call in growing.get(&last).map_or(&[][..], Vec::as_slice) {
+            work::done(1);
+            let call = &facts.calls[call as usize];
             let ExprKind::Attr(base, method) = *facts.kind(call.callee) else { continue };
-            let whole = match facts.name(method) {
-                "append" | "push" | "add" | "unshift" => false,
-                "extend" => true,
-                _ => continue,
-            };
+            let whole = facts.name(method) == "extend";
             if same(base) {
                 for arg in &call.args {
                     let (value, whole) = match *facts.kind(arg.value) {
@@ -534,4 +600,17 @@ impl<'a> Project<'a> {
         }
         out
     }
+}
+
+/// Calls of methods that put something into a list, by the last name of what they are called on.
+fn growing(facts: &FileFacts) -> FxHashMap<Sym, Vec<u32>> {
+    let mut growing: FxHashMap<Sym, Vec<u32>> = FxHashMap::default();
+    for (index, call) in facts.calls.iter().enumerate() {
+        let ExprKind::Attr(base, method) = *facts.kind(call.callee) else { continue };
+        let (ExprKind::Name(last) | ExprKind::Attr(_, last)) = *facts.kind(base) else { continue };
+        if matches!(facts.name(method), "append" | "push" | "add" | "unshift" | "extend") {
+            growing.entry(last).or_default().push(index as u32);
+        }
+    }
+    growing
 }

@@ -1,8 +1,10 @@
 //! What an expression stands for: imports, aliases, instances, `self.client`, re-exports, returned values.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::*;
+use crate::facts::MANY_BINDINGS;
 use crate::sources::Language;
 
 impl Project<'_> {
@@ -15,9 +17,23 @@ impl Project<'_> {
         if !q.step() {
             return vec![Ref::Unknown];
         }
+        let tangled = frames.is_none() && q.is_tangled();
+        if tangled {
+            match q.refs.entry(at) {
+                Entry::Occupied(refs) => {
+                    let refs = refs.get().clone().unwrap_or_else(|| vec![Ref::Unknown]);
+                    q.back();
+                    return refs;
+                }
+                Entry::Vacant(place) => drop(place.insert(None)),
+            }
+        }
         let mut refs = self.refer_kind(at, frames, q);
         q.back();
         refs.truncate(MANY);
+        if tangled {
+            q.refs.insert(at, Some(refs.clone()));
+        }
         refs
     }
 
@@ -425,33 +441,58 @@ impl Project<'_> {
         }
         let import = &self.facts(file).imports[index as usize];
         let refs = if self.is_python(file) {
-            self.python_import(file, import, q)
+            self.python_import(file, index, import, q)
         } else {
-            self.javascript_import(file, import, q)
+            self.javascript_import(file, index, import, q)
         };
         q.back();
         refs
     }
 
-    fn python_import(&self, file: usize, import: &Import, q: &mut Question) -> Vec<Ref> {
-        let path = self.path(file);
+    /// The file of an import's module.
+    fn imported_module(&self, file: usize, index: usize) -> Option<usize> {
+        *self.imports[file][index].module.get_or_init(|| {
+            let (path, module) = (self.path(file), &self.facts(file).imports[index].module);
+            match self.is_python(file) {
+                true => self.modules.resolve_python(path, module, None),
+                false => self.modules.resolve_js(path, module),
+            }
+        })
+    }
+
+    /// The file of the module that `from module import name` names.
+    fn imported_member(&self, file: usize, index: usize, name: &str) -> Option<usize> {
+        let module = &self.facts(file).imports[index].module;
+        let asked = &self.imports[file][index].member;
+        *asked.get_or_init(|| self.modules.resolve_python(self.path(file), module, Some(name)))
+    }
+
+    /// Whether `from module import name` asks for something of the project.
+    fn is_local_member(&self, file: usize, index: usize, name: &str) -> bool {
+        let module = &self.facts(file).imports[index].module;
+        let asked = &self.imports[file][index].local;
+        *asked.get_or_init(|| self.modules.is_local_python_member(self.path(file), module, name))
+    }
+
+    fn python_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
+        let index = index as usize;
         match &import.item {
             Item::Member(name) => {
-                if let Some(module) = self.modules.resolve_python(path, &import.module, None)
+                if let Some(module) = self.imported_module(file, index)
                     && let Some(refs) = self.module_member(module, name, q)
                 {
                     return refs;
                 }
-                if let Some(module) = self.modules.resolve_python(path, &import.module, Some(name)) {
+                if let Some(module) = self.imported_member(file, index, name) {
                     return vec![Ref::Module(module)];
                 }
-                if import.module.starts_with('.') || self.modules.is_local_python_member(path, &import.module, name) {
+                if import.module.starts_with('.') || self.is_local_member(file, index, name) {
                     return vec![Ref::Unknown];
                 }
                 let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
                 vec![Ref::External(Symbol::python(&parts), Vec::new())]
             }
-            Item::Module => match self.modules.resolve_python(path, &import.module, None) {
+            Item::Module => match self.imported_module(file, index) {
                 Some(module) => vec![Ref::Module(module)],
                 None => {
                     let parts: Vec<String> = import.module.split('.').map(str::to_owned).collect();
@@ -460,7 +501,7 @@ impl Project<'_> {
             },
             Item::Root => {
                 let root = import.module.split('.').next().unwrap_or(&import.module);
-                if self.modules.resolve_python(path, &import.module, None).is_some() {
+                if self.imported_module(file, index).is_some() {
                     return vec![Ref::Package(file, root.to_owned())];
                 }
                 let symbol = Symbol { python: true, module: root.to_owned(), tail: Vec::new() };
@@ -470,8 +511,8 @@ impl Project<'_> {
         }
     }
 
-    fn javascript_import(&self, file: usize, import: &Import, q: &mut Question) -> Vec<Ref> {
-        if let Some(module) = self.modules.resolve_js(self.path(file), &import.module) {
+    fn javascript_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
+        if let Some(module) = self.imported_module(file, index as usize) {
             return match &import.item {
                 Item::Member(name) => self.exported(module, name, q).unwrap_or_else(|| vec![Ref::Unknown]),
                 _ => vec![Ref::Module(module)],
@@ -493,15 +534,23 @@ impl Project<'_> {
         if !self.is_python(file) {
             return None;
         }
-        let stars = self.facts(file).imports.iter().filter(|import| import.item == Item::Star);
-        for star in stars.take(16) {
-            if let Some(module) = self.modules.resolve_python(self.path(file), &star.module, None)
+        let stars = self.facts(file).imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star);
+        let mut stars = stars.take(16).peekable();
+        stars.peek()?;
+        // What was asked in vain, or is being asked, has no other answer now.
+        let asked = (file, name.to_owned());
+        if !q.stars.insert(asked.clone()) {
+            return None;
+        }
+        for (index, _) in stars {
+            if let Some(module) = self.imported_module(file, index)
                 && module != file
                 && q.step()
             {
                 let found = self.module_member(module, name, q);
                 q.back();
                 if found.is_some() {
+                    q.stars.remove(&asked);
                     return found;
                 }
             }
@@ -518,8 +567,9 @@ impl Project<'_> {
         let bindings = facts.bindings_named(MODULE, name);
         if bindings.is_empty() {
             return self.star_imported(file, name, q).or_else(|| {
-                let module = self.modules.resolve_python(self.path(file), ".", Some(name));
-                module.filter(|&m| m != file && is_package(self.path(file))).map(|m| vec![Ref::Module(m)])
+                let own =
+                    is_package(self.path(file)).then(|| self.modules.resolve_python(self.path(file), ".", Some(name)));
+                own.flatten().filter(|&m| m != file).map(|m| vec![Ref::Module(m)])
             });
         }
         let selected = select(facts, bindings, MODULE, BlockId(0), None);
@@ -557,13 +607,16 @@ impl Project<'_> {
             }
         }
         if !found {
-            for star in facts.imports.iter().filter(|import| import.item == Item::Star).take(64) {
-                if let Some(module) = self.modules.resolve_js(self.path(file), &star.module)
-                    && module != file
-                    && let Some(more) = self.exported(module, name, q)
-                {
+            let asked = (file, name.to_owned());
+            let mut stars = facts.imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star).take(64);
+            if stars.clone().next().is_some() && q.stars.insert(asked.clone()) {
+                let more = stars.find_map(|(index, _)| {
+                    let module = self.imported_module(file, index).filter(|module| *module != file)?;
+                    self.exported(module, name, q)
+                });
+                if let Some(more) = more {
+                    q.stars.remove(&asked);
                     (found, refs) = (true, more);
-                    break;
                 }
             }
         }
@@ -1029,14 +1082,25 @@ pub(super) fn select(
         let info = facts.blocks[block.0 as usize];
         info.scope == scope && info.parent.is_none_or(|parent| facts.blocks[parent.0 as usize].scope != scope)
     };
-    let mut candidates: Vec<&Binding> =
-        bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)).collect();
-    if candidates.is_empty() {
-        candidates = bindings.iter().collect();
-    }
-    candidates.sort_by_key(|b| std::cmp::Reverse(b.at));
+    // The last first; of those made at one position, the first.
+    let mut own: Vec<&Binding> = Vec::new();
+    let ordered: &mut dyn Iterator<Item = &Binding> = match bindings.len() > MANY_BINDINGS {
+        true => {
+            let end = bindings.partition_point(|b| before.is_none_or(|use_at| b.at <= use_at));
+            &mut bindings[..if end == 0 { bindings.len() } else { end }].iter().rev()
+        }
+        false => {
+            own.extend(bindings.iter().filter(|b| before.is_none_or(|use_at| b.at <= use_at)));
+            if own.is_empty() {
+                own.extend(bindings);
+            }
+            own.sort_by_key(|b| std::cmp::Reverse(b.at));
+            &mut own.into_iter()
+        }
+    };
     let mut out = Vec::new();
-    for binding in candidates {
+    for binding in ordered {
+        work::done(1);
         if facts.exclusive(binding.block, block) {
             continue;
         }

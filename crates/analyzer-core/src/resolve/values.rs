@@ -1,5 +1,6 @@
 //! What an expression evaluates to, as far as one can tell without running it, and where that comes from.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::*;
@@ -79,6 +80,15 @@ impl Known {
         })
     }
 
+    /// Bytes of text.
+    fn size(&self) -> usize {
+        let Value::Text(pieces) = &self.value else { return 0 };
+        let size = |piece: &Piece| match piece {
+            Piece::Lit(text) | Piece::Env { name: text, .. } | Piece::Hole(text) => text.len() + 16,
+        };
+        pieces.iter().map(size).sum()
+    }
+
     /// No hole and no variable without fallback.
     pub fn is_resolved(&self) -> bool {
         self.literal_or_default().is_some()
@@ -110,19 +120,25 @@ impl Project<'_> {
         if !q.step() {
             return vec![self.hole(at)];
         }
+        let tangled = frames.is_none() && q.is_tangled();
+        if tangled {
+            match q.values.entry(at) {
+                Entry::Occupied(known) => {
+                    let known = known.get().clone().unwrap_or_else(|| vec![self.hole(at)]);
+                    q.back();
+                    return known;
+                }
+                Entry::Vacant(place) => drop(place.insert(None)),
+            }
+        }
         let mut known = self.value_kind(at, frames, q);
         q.back();
-        // Alternatives that say the same are one.
-        let mut seen: Vec<String> = Vec::new();
-        known.retain(|k| match k.template() {
-            Some(text) if seen.contains(&text) => false,
-            Some(text) => {
-                seen.push(text);
-                true
-            }
-            None => true,
-        });
-        known.truncate(MANY);
+        if known.len() > 1 {
+            distinct(&mut known);
+        }
+        if tangled {
+            q.values.insert(at, Some(known.clone()));
+        }
         known
     }
 
@@ -201,7 +217,29 @@ impl Project<'_> {
     fn concat(&self, at: At, parts: &[ExprId], frames: &Frames, q: &mut Question) -> Vec<Known> {
         let mut whole: Vec<(Vec<Piece>, Vec<Step>)> = vec![(Vec::new(), Vec::new())];
         for &part in parts.iter().take(4_096) {
-            let alternatives = self.values_in(At { file: at.file, expr: part }, frames, q);
+            let place = At { file: at.file, expr: part };
+            let is_literal = matches!(self.facts(at.file).kind(part), ExprKind::Text(_));
+            let add = |pieces: &mut Vec<Piece>, steps: &mut Vec<Step>, alternative: &Known| {
+                match &alternative.value {
+                    // A hole is named for what stands here.
+                    Value::Text(more) if matches!(more[..], [Piece::Hole(_)]) => {
+                        push_piece(pieces, Piece::Hole(self.hole_name(place)));
+                    }
+                    Value::Text(more) => more.iter().cloned().for_each(|piece| push_piece(pieces, piece)),
+                    _ => push_piece(pieces, Piece::Hole(self.hole_name(place))),
+                }
+                if !is_literal && steps.len() < 12 {
+                    steps.extend(alternative.steps.iter().cloned());
+                }
+            };
+            let mut alternatives = self.values_in(place, frames, q);
+            if !q.may_build(whole.len() * alternatives.iter().map(Known::size).sum::<usize>()) {
+                alternatives = vec![self.hole(place)];
+            }
+            if let [only] = &alternatives[..] {
+                whole.iter_mut().for_each(|(pieces, steps)| add(pieces, steps, only));
+                continue;
+            }
             let mut next = Vec::new();
             for (pieces, steps) in &whole {
                 for alternative in &alternatives {
@@ -209,18 +247,7 @@ impl Project<'_> {
                         break;
                     }
                     let (mut pieces, mut steps) = (pieces.clone(), steps.clone());
-                    match &alternative.value {
-                        // A hole is named for what stands here.
-                        Value::Text(more) if matches!(more[..], [Piece::Hole(_)]) => {
-                            push_piece(&mut pieces, Piece::Hole(self.hole_name(At { file: at.file, expr: part })));
-                        }
-                        Value::Text(more) => more.iter().cloned().for_each(|piece| push_piece(&mut pieces, piece)),
-                        _ => push_piece(&mut pieces, Piece::Hole(self.hole_name(At { file: at.file, expr: part }))),
-                    }
-                    let is_literal = matches!(self.facts(at.file).kind(part), ExprKind::Text(_));
-                    if !is_literal && steps.len() < 12 {
-                        steps.extend(alternative.steps.iter().cloned());
-                    }
+                    add(&mut pieces, &mut steps, alternative);
                     next.push((pieces, steps));
                 }
             }
@@ -699,17 +726,11 @@ impl Project<'_> {
             return Vec::new();
         }
         let facts = self.facts(call.file);
+        let options = self.options[call.file].get_or_init(|| options(facts));
         let mut out = Vec::new();
-        for candidate in &facts.calls {
-            let ExprKind::Attr(_, method) = *facts.kind(candidate.callee) else { continue };
-            if !matches!(facts.name(method), "add_argument" | "option" | "requiredOption") {
-                continue;
-            }
-            let flags = candidate.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
-            let mut flags = flags.flat_map(|flag| flag.split([',', ' ']).map(str::to_owned).collect::<Vec<_>>());
-            if !flags.any(|flag| flag.trim_start_matches('-').replace('-', "_") == key) {
-                continue;
-            }
+        for &candidate in options.get(key).map_or(&[][..], Vec::as_slice) {
+            let candidate = &facts.calls[candidate as usize];
+            work::done(1);
             let at = At { file: call.file, expr: candidate.expr };
             let places = [ArgRef::Name("default".into()), ArgRef::Position(2)];
             if let Some((default, frames)) = self.argument_in(at, &None, &places, q)
@@ -1022,6 +1043,39 @@ impl Project<'_> {
         }
         (!out.is_empty()).then_some(out)
     }
+}
+
+/// Calls that declare options of the command line, by the names of the options.
+fn options(facts: &FileFacts) -> FxHashMap<String, Vec<u32>> {
+    let mut options: FxHashMap<String, Vec<u32>> = FxHashMap::default();
+    for (index, call) in facts.calls.iter().enumerate() {
+        let ExprKind::Attr(_, method) = *facts.kind(call.callee) else { continue };
+        if !matches!(facts.name(method), "add_argument" | "option" | "requiredOption") {
+            continue;
+        }
+        let flags = call.args.iter().filter(|a| a.name.is_none()).filter_map(|a| facts.text(a.value));
+        for flag in flags.flat_map(|flag| flag.split([',', ' '])) {
+            let calls = options.entry(flag.trim_start_matches('-').replace('-', "_")).or_default();
+            if calls.last() != Some(&(index as u32)) {
+                calls.push(index as u32);
+            }
+        }
+    }
+    options
+}
+
+/// Alternatives that say the same are one, and there are not many.
+fn distinct(known: &mut Vec<Known>) {
+    let mut seen: Vec<String> = Vec::new();
+    known.retain(|k| match k.template() {
+        Some(text) if seen.contains(&text) => false,
+        Some(text) => {
+            seen.push(text);
+            true
+        }
+        None => true,
+    });
+    known.truncate(MANY);
 }
 
 /// Adjacent known text is one piece.

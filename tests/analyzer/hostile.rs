@@ -1,0 +1,109 @@
+//! Input that hurts is answered, in work that grows no faster than the input. Work is counted, never timed.
+
+use std::path::Path;
+
+use analyzer_core::{Analysis, Options, Sources, analyze, lang, sources::Language, work};
+use test_bench::hostile::{Files, SHAPES, Shape};
+
+/// On one thread, so that all work is counted; its stack is what a thread gets by default, so that depth would show.
+fn on_one_thread<T: Send>(ask: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread").install(ask)
+}
+
+fn answer(files: Files) -> (Analysis, u64) {
+    let sources = Sources::new(files).expect("clean paths");
+    work::counted(|| analyze(&sources, &Options::default()))
+}
+
+fn bytes(files: &Files) -> u64 {
+    files.iter().map(|(path, text)| (path.len() + text.len()) as u64).sum()
+}
+
+/// How much faster the work of a shape grew than its input, and the steps per byte of the larger.
+fn growth(shape: &Shape) -> (f64, u64) {
+    // A tenth of what the bench measures: builds with checks are slow.
+    let ask = |size| {
+        let files = (shape.files)(size);
+        (bytes(&files), answer(files).1)
+    };
+    let ((small, of_small), (large, of_large)) = (ask(shape.small / 10), ask(shape.large / 10));
+    ((of_large as f64 / of_small.max(1_000) as f64) / (large as f64 / small as f64), of_large / large)
+}
+
+/// Steps per byte that one question's budget may lead to. Shapes below it may approach it faster than they grow.
+const STEPS_PER_BYTE: u64 = 200;
+
+/// Every question ends within its budget, but there are many: not what we want.
+const COSTLY: [&str; 2] = ["exponential-uses", "mutual-callers"];
+
+#[test]
+fn work_grows_no_faster_than_hostile_input() {
+    let failures: Vec<String> = on_one_thread(|| {
+        let shapes = SHAPES.iter().filter(|shape| !COSTLY.contains(&shape.name));
+        let grown = shapes.map(|shape| (shape.name, growth(shape)));
+        let bad = grown.filter(|(_, (growth, steps))| *growth > 1.5 && *steps > STEPS_PER_BYTE);
+        bad.map(|(name, (growth, steps))| format!("{name}: {growth:.2}, {steps} steps per byte")).collect()
+    });
+    assert!(failures.is_empty(), "work grew faster than input, by these factors:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn depth_needs_no_stack() {
+    let deep = ["parentheses", "lists", "dicts", "calls", "unclosed-parentheses", "attribute-chain", "method-chain"];
+    let also = ["method-chain-js", "call-of-call", "arrows", "ternaries", "templates", "jsx", "deep-json", "deep-toml"];
+    for shape in SHAPES.iter().filter(|shape| deep.contains(&shape.name) || also.contains(&shape.name)) {
+        let (analysis, _) = on_one_thread(|| answer((shape.files)(shape.large)));
+        assert!(!analysis.cancelled, "{}", shape.name);
+    }
+}
+
+#[test]
+fn every_hostile_file_is_answered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile");
+    let mut names: Vec<_> = std::fs::read_dir(folder).expect("the folder is there").flatten().collect();
+    names.sort_by_key(std::fs::DirEntry::path);
+    assert!(!names.is_empty());
+    for entry in names {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What is no UTF-8 arrives with replacement characters, as the servers decode it.
+        let text = String::from_utf8_lossy(&std::fs::read(entry.path()).expect("readable")).into_owned();
+        let (analysis, steps) = on_one_thread(|| answer(vec![(name.clone(), text.clone())]));
+        assert!(!analysis.cancelled, "{name}");
+        assert!(steps < 200_000, "{name}: {steps} steps for {} bytes", text.len());
+        if Language::of(&name, &text) == Language::Text {
+            continue;
+        }
+        // Every one of them connects to this host before or after what hurts.
+        let heard = analysis.outbound_destinations.iter().any(|host| host == "api.acme.io");
+        let lost = name.starts_with("lost-");
+        assert_eq!(heard, !lost, "{name}: {:?}, {:?}", analysis.outbound_destinations, analysis.notes);
+    }
+}
+
+#[test]
+fn unclosed_quotes_end_the_parse_early() {
+    for kilobytes in [64, 256, 1_024] {
+        let lines = "a 'b' \"c\" f(x)\n".repeat(kilobytes * 1_024 / 15);
+        let text = format!("import requests\nx = \"\"\"{lines}");
+        let cost = lang::cost(&text, Language::Python).expect("Python has a grammar");
+        assert!(!cost.complete, "{kilobytes} kB parse within the budget now: {cost:?}");
+        // The watch sees it when the lexer comes back, which read to the end of the file.
+        assert!(cost.bytes <= cost.max_bytes + 200 * text.len(), "{kilobytes} kB: {cost:?}");
+        let (analysis, _) = on_one_thread(|| answer(vec![("agent.py".into(), text.clone())]));
+        assert_eq!(analysis.detected_requirements, ["requests"], "{kilobytes} kB");
+        assert_eq!(analysis.notes[0].code, "budget", "{kilobytes} kB");
+    }
+}
+
+#[test]
+fn ordinary_files_stay_far_below_the_budget() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, text) in test_bench::labels::sources(&folder.join("fixtures")).expect("readable") {
+        let hostile = path.starts_with("hostile/");
+        let Some(cost) = lang::cost(&text, Language::of(&path, &text)).filter(|_| !hostile) else { continue };
+        assert!(
+            cost.complete && cost.ticks * 4 < cost.max_ticks && cost.bytes * 4 < cost.max_bytes,
+            "{path}: {cost:?}"
+        );
+    }
+}
