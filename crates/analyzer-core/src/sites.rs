@@ -222,6 +222,8 @@ impl<'a> Context<'a> {
             let Value::Text(pieces) = &known.value else { continue };
             let direct = if rule.connection { connection(pieces) } else { url::parse(pieces) };
             let addresses: Vec<(Address, Vec<Step>)> = match direct {
+                // What may be a file is an address only with a scheme.
+                Some(address) if rule.file && address.scheme.is_empty() => Vec::new(),
                 Some(address) => vec![(address, known.steps.clone())],
                 None => bases
                     .iter()

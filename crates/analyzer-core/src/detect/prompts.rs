@@ -68,9 +68,9 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
     for (known, _) in found {
         let Some(text) = known.template() else { continue };
         let text = dedent(&text);
-        let said = text.replace(|c: char| !c.is_alphabetic(), "").len();
-        let only_hole = text.starts_with('{') && text.ends_with('}') && !text[1..].contains('{');
-        if said < 3 || only_hole {
+        // What stands in holes is not said.
+        let outside = text.split('{').map(|part| part.rsplit('}').next().unwrap_or(""));
+        if outside.flat_map(str::chars).filter(|c| c.is_alphabetic()).count() < 3 {
             continue;
         }
         let origin = known.origin;

@@ -268,11 +268,25 @@ impl Found {
         sites.extend(new.call_sites.iter().cloned());
         sites.sort();
         sites.dedup();
-        if (&new.file, new.line) < (&known.file, known.line) {
+        // Tests and trials of an API are no first use.
+        if (is_trial(&new.file), &new.file, new.line) < (is_trial(&known.file), &known.file, known.line) {
             *known = new;
         }
         known.call_sites = sites;
     }
+}
+
+/// A file that tries something out rather than doing the agent's work.
+fn is_trial(path: &str) -> bool {
+    path.split('/').any(|part| {
+        let part = part.to_ascii_lowercase();
+        let stem = part.split('.').next().unwrap_or("");
+        part.starts_with("test")
+            || part == "__tests__"
+            || stem.ends_with("_test")
+            || part.contains(".test.")
+            || part.contains(".spec.")
+    })
 }
 
 fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {

@@ -281,7 +281,18 @@ impl Knowledge {
     fn lookup_here(&self, symbol: &Symbol) -> Vec<Hit> {
         let symbols = if symbol.python { &self.python } else { &self.javascript };
         let hits = symbols.lookup(symbol);
-        if !hits.is_empty() || symbol.tail.len() < 3 {
+        if !hits.is_empty() {
+            return hits;
+        }
+        // `BraveSearch.from_api_key(…)` makes what `BraveSearch(…)` makes.
+        if let [class, factory] = &symbol.tail[..]
+            && class.starts_with(char::is_uppercase)
+            && !class.ends_with("()")
+            && (factory.starts_with("from") || factory == "create")
+        {
+            return symbols.lookup(&Symbol { tail: vec![class.clone()], ..symbol.clone() });
+        }
+        if symbol.tail.len() < 3 {
             return hits;
         }
         // `client.with_options(…).chat.completions.create`: calls on the way that give the same thing back.
@@ -436,6 +447,14 @@ mod tests {
     #[test]
     fn calls_that_give_the_same_thing_back_do_not_hide_it() {
         assert_eq!(hits(true, "acme.Acme().with_options().chat.create"), 1);
+    }
+
+    #[test]
+    fn a_factory_makes_its_class() {
+        let text = "id = \"acme\"\nname = \"A\"\nsource = \"s\"\n[[service]]\npython = [\"acme.Search\"]\n";
+        let k = Knowledge::new(vec![("services/acme.toml".into(), toml::from_str(text).unwrap())]);
+        assert_eq!(k.lookup(&Symbol::parse(true, "acme.Search.from_api_key")).len(), 1);
+        assert_eq!(k.lookup(&Symbol::parse(true, "acme.Search.validate")).len(), 0);
     }
 
     #[test]

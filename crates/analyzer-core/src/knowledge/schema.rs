@@ -183,6 +183,8 @@ rule!(
         method_arg: Vec<ArgRef>,
         /// Arguments that make it a POST when the method is not given.
         body: Vec<ArgRef>,
+        /// It reads files too: without a scheme it is no address.
+        file: bool,
         /// The address is a data source name or a bare host, not an HTTP URL.
         connection: bool,
     }

@@ -114,7 +114,12 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    // A variable in front of the `@` is a name or a password and decides no host.
+    if env.as_ref().is_some_and(|env| user.contains(&format!("{{{env}}}"))) {
+        env = None;
+    }
+    let host = host.to_ascii_lowercase();
     let host = host.trim_end_matches('.');
     if host.is_empty() && env.is_none() {
         return None;
@@ -219,6 +224,13 @@ mod tests {
         let bare = Piece::Env { name: "CRM_URL".into(), default: None };
         let a = parse(&[bare, lit("/accounts")]).unwrap();
         assert_eq!((a.env.as_deref(), a.host.as_str(), a.path.as_str()), (Some("CRM_URL"), "", "/accounts"));
+    }
+
+    #[test]
+    fn a_user_is_no_host() {
+        let env = |name: &str| Piece::Env { name: name.into(), default: None };
+        let dsn = [lit("mysql://"), env("USER"), lit(":"), env("PASSWORD"), lit("@"), env("HOST"), lit("/shop")];
+        assert_eq!(parse(&dsn).unwrap().env, None);
     }
 
     #[test]
