@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use analyzer_core::facts::ExprId;
 use analyzer_core::{Analysis, Options, Sources, analyze, lang, sources::Language, work};
 use test_bench::hostile::{Files, SHAPES, Shape};
 
@@ -63,6 +64,7 @@ fn every_hostile_file_is_answered() {
     let mut names: Vec<_> = std::fs::read_dir(folder).expect("the folder is there").flatten().collect();
     names.sort_by_key(std::fs::DirEntry::path);
     assert!(!names.is_empty());
+    let mut failures = Vec::new();
     for entry in names {
         let name = entry.file_name().to_string_lossy().into_owned();
         // What is no UTF-8 arrives with replacement characters, as the servers decode it.
@@ -73,26 +75,38 @@ fn every_hostile_file_is_answered() {
         if Language::of(&name, &text) == Language::Text {
             continue;
         }
-        // Every one of them connects to this host before or after what hurts.
+        // Every one connects to this host before or after what hurts; where that is lost today, the name says so.
         let heard = analysis.outbound_destinations.iter().any(|host| host == "api.acme.io");
         let lost = name.starts_with("lost-");
-        assert_eq!(heard, !lost, "{name}: {:?}, {:?}", analysis.outbound_destinations, analysis.notes);
+        if heard == lost {
+            failures.push(format!("{name}: {:?}, {:?}", analysis.outbound_destinations, analysis.notes));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn unclosed_quotes_cost_what_closed_ones_do_or_end_early() {
+    let bodies = ["a 'b' \"c\" f(x)\n", "x = \"\"\"a\n", "def f():\n    '''x'''\n", "{a} b\n", "x = \"\n", "(\n"];
+    for kilobytes in [64, 1_024] {
+        for (open, body) in ["x = \"\"\"", "f('''", "x = f\"\"\"", "x = \""].into_iter().zip(bodies) {
+            let text = format!("import requests\n{open}{}", body.repeat(kilobytes * 1_024 / body.len()));
+            let cost = lang::cost(&text, Language::Python).expect("Python has a grammar");
+            // The watch sees it when the lexer comes back, which may have read to the end of the file.
+            assert!(cost.bytes <= cost.max_bytes + text.len(), "{kilobytes} kB of {body:?}: {cost:?}");
+            let (analysis, _) = on_one_thread(|| answer(vec![("agent.py".into(), text.clone())]));
+            assert_eq!(analysis.detected_requirements, ["requests"], "{kilobytes} kB of {body:?}");
+        }
     }
 }
 
 #[test]
-fn unclosed_quotes_end_the_parse_early() {
-    for kilobytes in [64, 256, 1_024] {
-        let lines = "a 'b' \"c\" f(x)\n".repeat(kilobytes * 1_024 / 15);
-        let text = format!("import requests\nx = \"\"\"{lines}");
-        let cost = lang::cost(&text, Language::Python).expect("Python has a grammar");
-        assert!(!cost.complete, "{kilobytes} kB parse within the budget now: {cost:?}");
-        // The watch sees it when the lexer comes back, which read to the end of the file.
-        assert!(cost.bytes <= cost.max_bytes + 200 * text.len(), "{kilobytes} kB: {cost:?}");
-        let (analysis, _) = on_one_thread(|| answer(vec![("agent.py".into(), text.clone())]));
-        assert_eq!(analysis.detected_requirements, ["requests"], "{kilobytes} kB");
-        assert_eq!(analysis.notes[0].code, "budget", "{kilobytes} kB");
-    }
+fn a_file_over_its_budget_gives_strings_and_imports() {
+    let facts = lang::text::read_lines("import requests\nx = 'a' + \"b\"\ny = '''never closed\n", Language::Python);
+    assert!(facts.over_budget);
+    assert_eq!(&*facts.imports[0].module, "requests");
+    let texts: Vec<&str> = (0..facts.exprs.len()).filter_map(|i| facts.text(ExprId(i as u32))).collect();
+    assert_eq!(texts[..2], ["a", "b"]);
 }
 
 #[test]

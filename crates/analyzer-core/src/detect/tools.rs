@@ -258,16 +258,21 @@ impl Found {
         self.0.into_values().collect()
     }
 
-    fn add(&mut self, new: Tool) {
+    fn add(&mut self, mut new: Tool) {
+        new.call_sites.sort();
+        new.call_sites.dedup();
         let key = (new.name.clone(), new.kind);
         let Some(known) = self.0.get_mut(&key) else {
             self.0.insert(key, new);
             return;
         };
         let mut sites = std::mem::take(&mut known.call_sites);
-        sites.extend(new.call_sites.iter().cloned());
-        sites.sort();
-        sites.dedup();
+        // Kept in order: sorting them anew for each is quadratic where one host has thousands.
+        for site in &new.call_sites {
+            if let Err(place) = sites.binary_search(site) {
+                sites.insert(place, site.clone());
+            }
+        }
         // Tests and trials of an API are no first use.
         if (is_trial(&new.file), &new.file, new.line) < (is_trial(&known.file), &known.file, known.line) {
             *known = new;
