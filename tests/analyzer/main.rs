@@ -4,6 +4,8 @@ mod agents;
 mod hostile;
 mod knowledge;
 mod laws;
+mod packs;
 mod page;
+mod readme;
 mod snippets;
 mod words;

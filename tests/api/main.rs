@@ -5,6 +5,7 @@ mod app;
 mod batch;
 mod bodies;
 mod documents;
+mod enrichment;
 mod keys;
 mod limits;
 mod network;

@@ -59,6 +59,12 @@ fn the_http_vocabulary_knows_no_analysis() {
 }
 
 #[test]
+fn only_enrichment_calls_others() {
+    let clients = ["client::legacy", "reqwest", "TcpStream::connect"];
+    never("crates/ingestion-server/src", "crates/ingestion-server/src/enrichment", &clients);
+}
+
+#[test]
 fn tests_do_not_sleep() {
     let words = [["thread::", "sleep"].concat(), ["time::", "sleep("].concat()];
     never("tests", "", &words.each_ref().map(String::as_str));

@@ -18,6 +18,9 @@ pub struct Label {
     /// Folder in the repository.
     #[serde(default)]
     pub path: String,
+    /// `fresh` for agents that were labelled after the analyzer and its knowledge were written.
+    #[serde(default)]
+    pub half: String,
     /// External hosts.
     pub destinations: Vec<String>,
     /// Distribution names.
@@ -95,9 +98,23 @@ pub fn load(folder: &Path) -> Result<BTreeMap<String, Label>, String> {
     let mut labels = BTreeMap::new();
     for path in files(folder)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "toml")) {
         let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let label = toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        labels.insert(id, label);
+        labels.insert(id, read(&path)?);
+    }
+    Ok(labels)
+}
+
+fn read(path: &Path) -> Result<Label, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Labels of the agents of our own writing: `<case>/labels.toml`.
+pub fn load_own(folder: &Path) -> Result<BTreeMap<String, Label>, String> {
+    let mut labels = BTreeMap::new();
+    for case in files(folder)?.into_iter().filter(|path| path.join("labels.toml").is_file()) {
+        let of_case = read(&case.join("labels.toml"))?;
+        let id = case.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        labels.insert(id, of_case);
     }
     Ok(labels)
 }

@@ -124,6 +124,9 @@ pub struct Tool {
     /// First sentence of the description the model sees, for function tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// `llm` for what a model suggested; absent for what the analyzer found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// How sure.
     pub confidence: Confidence,
     /// Each use, in order of file and line.
@@ -347,6 +350,9 @@ pub struct Prompt {
     pub line: u32,
     /// The call or key that makes it a system prompt.
     pub used_by: String,
+    /// `llm` for what a model suggested, which stands in no file; absent for what the analyzer found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// From the text's origin to its use.
     pub evidence: Vec<Step>,
 }

@@ -343,6 +343,8 @@ pub struct FileFacts {
     pub main_guard: Option<u32>,
     /// Line of the first expression statement at module level that calls something.
     pub first_top_level_call: Option<u32>,
+    /// The text that places in these facts refer to, where that is not the file's own: a notebook's cells.
+    pub code: Option<Box<str>>,
     /// The grammar met something it did not understand.
     pub has_errors: bool,
     /// The parser gave up within its budget; only strings and imports were read, line by line.

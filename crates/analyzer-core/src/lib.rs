@@ -22,6 +22,7 @@ pub mod lang;
 pub mod manifest;
 pub mod modules;
 mod packages;
+pub mod packs;
 pub mod resolve;
 pub mod sites;
 pub mod sources;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 pub use analysis::Analysis;
 use analysis::{ModelProvider, Note, Stats};
@@ -38,6 +40,8 @@ use facts::FileFacts;
 pub use knowledge::Knowledge;
 use manifest::Manifests;
 use modules::Modules;
+use packs::Applied;
+pub use packs::Pack;
 use resolve::{File, Project};
 use sites::Context;
 pub use sources::{Language, Limits, Sources, SourcesError};
@@ -47,6 +51,10 @@ pub use sources::{Language, Limits, Sources, SourcesError};
 pub struct Options {
     /// What is known of the world; the embedded knowledge by default.
     pub knowledge: Arc<Knowledge>,
+    /// What is known beyond it, the stronger packs later.
+    pub packs: Vec<Arc<Pack>>,
+    /// The pack among the submitted files counts too, and more than all others.
+    pub project_pack: bool,
     /// Key of the secrets' fingerprints; the committed salt when empty.
     pub fingerprint_key: Vec<u8>,
     /// Set it from another thread to stop; the answer is then marked as cancelled.
@@ -55,28 +63,58 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { knowledge: knowledge::builtin(), fingerprint_key: Vec::new(), cancel: None }
+        Options {
+            knowledge: knowledge::builtin(),
+            packs: Vec::new(),
+            project_pack: true,
+            fingerprint_key: Vec::new(),
+            cancel: None,
+        }
+    }
+}
+
+impl Options {
+    /// What makes answers to the same files differ; none for the defaults.
+    fn digest(&self) -> Option<[u8; 32]> {
+        let packs: Vec<[u8; 32]> =
+            self.packs.iter().filter(|pack| !pack.is_empty()).map(|pack| pack.digest()).collect();
+        if packs.is_empty() && self.project_pack && self.fingerprint_key.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new_with_prefix([u8::from(self.project_pack)]);
+        hash.update((self.fingerprint_key.len() as u64).to_le_bytes());
+        hash.update(&self.fingerprint_key);
+        packs.iter().for_each(|digest| hash.update(digest));
+        Some(hash.finalize().into())
     }
 }
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
+    let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
+    let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
+    let mut analysis = Analysis { id: id(sources, options), stats: stats(sources), ..Analysis::default() };
+    // Files that are taken out keep their names, so that an import of one is no package.
+    let hidden = packs.has_exclusions().then(|| sources.hiding(|path| packs.excludes(path)));
+    let visible = packs.has_exclusions().then(|| sources.without(|path| packs.excludes(path)));
+    let submitted = sources.files().len();
+    let sources = hidden.as_ref().unwrap_or(sources);
+    let visible = visible.as_ref().unwrap_or(sources);
     let cancel = options.cancel.as_deref();
-    let read: Vec<Result<Arc<FileFacts>, lang::Cancelled>> =
-        sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect();
-    let mut analysis = Analysis { id: id(sources), stats: stats(sources), ..Analysis::default() };
-    let Ok(facts) = read.into_iter().collect::<Result<Vec<_>, _>>() else {
+    let Ok(facts) = read(sources, cancel) else {
         analysis.cancelled = true;
         return analysis;
     };
     analysis.notes = notes(sources, &facts);
-    let manifests = Manifests::read(sources);
+    analysis.notes.extend(refused);
+    analysis.notes.extend(excluded(submitted - visible.files().len()));
+    let manifests = Manifests::read(visible);
     analysis.notes.extend(manifests.notes.iter().cloned());
     analysis.notes.sort();
     let modules = Modules::new(sources, &manifests);
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
-    let project = Project::new(files, &options.knowledge, &modules);
+    let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
     let models = detect::models::detect(&cx);
     let services = detect::tools::services(&cx);
@@ -119,14 +157,36 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
     analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
-    let formats = detect::secrets::Formats::builtin();
+    let own_formats = packs.formats();
+    let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
     analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    packs.judge(&mut analysis.secrets);
     detect::redact::redact(&mut analysis, formats);
     analysis
 }
 
-fn id(sources: &Sources) -> String {
-    let digest = sources.digest();
+/// What each file says, in the order of the sources.
+fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
+    sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
+}
+
+/// The same files for a reader outside, such as a model: without their credentials, and without what the packs exclude.
+pub fn redacted(sources: &Sources, options: &Options) -> Sources {
+    let own = if options.project_pack { Pack::of_project(sources).0 } else { Pack::default() };
+    let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
+    let Ok(facts) = read(sources, options.cancel.as_deref()) else {
+        return Sources::default();
+    };
+    let own_formats = packs.formats();
+    let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
+    detect::secrets::redact(sources, &facts, formats).without(|path| packs.excludes(path))
+}
+
+fn id(sources: &Sources, options: &Options) -> String {
+    let mut digest = sources.digest();
+    if let Some(options) = options.digest() {
+        digest = Sha256::new_with_prefix(digest).chain_update(options).finalize().into();
+    }
     let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("analysis-{hex}")
 }
@@ -137,6 +197,11 @@ fn stats(sources: &Sources) -> Stats {
         bytes: sources.files().iter().map(|file| file.text.len()).sum(),
         parsed: sources.files().iter().filter(|file| file.language != Language::Text).count(),
     }
+}
+
+fn excluded(count: usize) -> Option<Note> {
+    let message = format!("{count} files were left out, as the rule pack asks");
+    (count > 0).then(|| Note { file: String::new(), line: 0, code: "excluded".into(), message })
 }
 
 fn notes(sources: &Sources, facts: &[Arc<FileFacts>]) -> Vec<Note> {

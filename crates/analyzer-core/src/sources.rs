@@ -168,6 +168,26 @@ impl Sources {
         &self.files
     }
 
+    /// Without the files of these paths.
+    pub fn without(&self, is_out: impl Fn(&str) -> bool) -> Sources {
+        Sources { files: self.files.iter().filter(|file| !is_out(&file.path)).cloned().collect() }
+    }
+
+    /// With the files of these paths in name only: nothing is in them.
+    pub fn hiding(&self, is_out: impl Fn(&str) -> bool) -> Sources {
+        let hide = |file: &Source| match is_out(&file.path) {
+            true => Source { text: Arc::from(""), language: Language::Text, ..file.clone() },
+            false => file.clone(),
+        };
+        Sources { files: self.files.iter().map(hide).collect() }
+    }
+
+    /// The same files with other texts.
+    pub fn rewritten(&self, text: impl Fn(usize, &Source) -> String) -> Sources {
+        let rewrite = |(index, file): (usize, &Source)| Source { text: text(index, file).into(), ..file.clone() };
+        Sources { files: self.files.iter().enumerate().map(rewrite).collect() }
+    }
+
     /// SHA-256 over paths and texts: equal for equal submissions, whatever the order they came in.
     pub fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();

@@ -34,6 +34,8 @@ pub struct Answer {
     pub requirements: Bytes,
     /// When it was last given.
     pub given: Duration,
+    /// Something is missing in it that may be had from then on: a new request makes it anew.
+    pub renew_at: Option<Duration>,
 }
 
 /// The answers of the last hour.
@@ -100,7 +102,7 @@ impl Cache {
     /// By the bytes of an earlier request, whose hour then begins anew.
     pub async fn by_body(&self, print: &Print) -> Option<Arc<Answer>> {
         let content = self.names.get(&Name::Body(*print)).await?;
-        let answer = self.get(&content).await?;
+        let answer = self.get(&content).await.filter(|answer| !self.is_due(answer))?;
         self.renew(&content, &answer).await;
         Some(answer)
     }
@@ -113,9 +115,13 @@ impl Cache {
         content: Content,
         make: impl Future<Output = Result<Arc<Answer>, E>>,
     ) -> Result<Arc<Answer>, E> {
-        if let Some(answer) = self.get(&content).await {
-            self.renew(&content, &answer).await;
-            return Ok(answer);
+        match self.get(&content).await {
+            Some(answer) if self.is_due(&answer) => self.answers.invalidate(&content).await,
+            Some(answer) => {
+                self.renew(&content, &answer).await;
+                return Ok(answer);
+            }
+            None => {}
         }
         let answer = self.answers.try_get_with(content, make).await.map_err(|error| E::clone(&error))?;
         self.names.insert(Name::Id(answer.id.clone()), content).await;
@@ -130,6 +136,10 @@ impl Cache {
     /// Bytes in use.
     pub fn bytes(&self) -> u64 {
         self.answers.weighted_size()
+    }
+
+    fn is_due(&self, answer: &Answer) -> bool {
+        answer.renew_at.is_some_and(|at| at <= self.world.elapsed())
     }
 
     async fn renew(&self, content: &Content, answer: &Arc<Answer>) {
@@ -148,7 +158,13 @@ mod tests {
 
     fn answer(id: &str, bytes: usize, world: &World) -> Result<Arc<Answer>, ()> {
         let analysis = vec![b'x'; bytes].into();
-        Ok(Arc::new(Answer { id: id.into(), analysis, requirements: Bytes::new(), given: world.elapsed() }))
+        Ok(Arc::new(Answer {
+            id: id.into(),
+            analysis,
+            requirements: Bytes::new(),
+            given: world.elapsed(),
+            renew_at: None,
+        }))
     }
 
     #[tokio::test]

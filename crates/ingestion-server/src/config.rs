@@ -23,6 +23,8 @@ pub struct Config {
     pub analysis: AnalysisConfig,
     /// How much is kept, and how long.
     pub cache: CacheConfig,
+    /// What a language model may add.
+    pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
 }
@@ -55,6 +57,26 @@ pub struct CacheConfig {
     pub bytes: u64,
     /// Seconds after an answer was last given.
     pub keep_seconds: u64,
+}
+
+/// What a language model may add.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrichmentConfig {
+    /// Ask it at all.
+    pub enabled: bool,
+    /// Where it answers.
+    pub endpoint: String,
+    /// Its name.
+    pub model: String,
+    /// The environment variable that holds the key.
+    pub api_key_env: String,
+    /// Seconds for its answer.
+    pub timeout_seconds: u64,
+    /// Seconds before the next try.
+    pub retry_seconds: u64,
+    /// Bytes of source text that it is shown.
+    pub source_bytes: usize,
 }
 
 impl Config {

@@ -14,7 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{Answer, Cache, Content, Print};
-use crate::config::{AnalysisConfig, CacheConfig};
+use crate::config::Config;
+use crate::enrichment::{self, Enricher, EnrichmentError, Excerpt};
 use crate::web::body::{Held, json, off_thread};
 use crate::web::{ApiError, Received, World, metrics};
 use crate::wire::{self, Files, Submission};
@@ -26,6 +27,8 @@ pub type Analyzer = Arc<dyn Fn(&Sources, &Options) -> Analysis + Send + Sync>;
 #[derive(Clone)]
 pub struct Engine {
     analyzer: Analyzer,
+    enricher: Option<Arc<dyn Enricher>>,
+    retry: Duration,
     cache: Cache,
     limits: Limits,
     /// Places in the queue, those at work included.
@@ -58,6 +61,7 @@ enum Refusal {
 pub struct Counts {
     answers: Family<Origin, Counter>,
     outcomes: Family<Outcome, Counter>,
+    enrichments: Family<Outcome, Counter>,
     bytes: Counter,
     running: Gauge,
     waiting: Gauge,
@@ -83,11 +87,14 @@ struct StopOnDrop(Arc<AtomicBool>);
 
 impl Engine {
     /// An engine with an empty cache.
-    pub fn new(config: &AnalysisConfig, cache: &CacheConfig, analyzer: Analyzer, world: World) -> Engine {
+    pub fn new(config: &Config, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>, world: World) -> Engine {
+        let Config { analysis: config, cache, enrichment, .. } = config;
         let processors = || std::thread::available_parallelism().map_or(2, usize::from);
         let workers = if config.workers == 0 { processors() } else { config.workers };
         Engine {
             analyzer,
+            enricher,
+            retry: Duration::from_secs(enrichment.retry_seconds),
             cache: Cache::new(cache, world.clone()),
             limits: Limits { files: config.files, bytes: config.bytes, ..Limits::default() },
             places: Arc::new(Semaphore::new(workers + config.queue)),
@@ -151,9 +158,10 @@ impl Engine {
 
     /// Makes its counts visible.
     pub fn register(&self, registry: &mut Registry) {
-        let Counts { answers, outcomes, bytes, running, waiting, cached, seconds } = &self.counts;
+        let Counts { answers, outcomes, enrichments, bytes, running, waiting, cached, seconds } = &self.counts;
         registry.register("ingestion_answers", "Answers by where they came from", answers.clone());
         registry.register("ingestion_analyses", "Analyses by how they ended", outcomes.clone());
+        registry.register("ingestion_enrichments", "Questions to the model by how they ended", enrichments.clone());
         registry.register_with_unit("ingestion_analyzed", "Source text analyzed", Unit::Bytes, bytes.clone());
         registry.register("ingestion_running", "Analyses at work", running.clone());
         registry.register("ingestion_waiting", "Analyses in the queue", waiting.clone());
@@ -210,6 +218,8 @@ impl Engine {
         let stop = StopOnDrop(Arc::default());
         let options = Options { cancel: Some(Arc::clone(&stop.0)), ..Options::default() };
         let (analyzer, world, counts) = (Arc::clone(&self.analyzer), self.world.clone(), self.counts.clone());
+        let shown = self.enricher.as_ref().map(|enricher| enricher.source_bytes());
+        let began = self.world.elapsed();
         let work = move || {
             let _until_the_end = (worker, held, Counted::new(&counts.running));
             let began = world.elapsed();
@@ -217,17 +227,19 @@ impl Engine {
             counts.bytes.inc_by(analysis.stats.bytes as u64);
             counts.seconds.0.observe(world.elapsed().saturating_sub(began).as_secs_f64());
             // What was stopped is incomplete, and no answer.
-            (!analysis.cancelled).then(|| {
-                Arc::new(Answer {
-                    id: analysis.id.as_str().into(),
-                    analysis: wire::analysis(&analysis),
-                    requirements: wire::requirements(&analysis),
-                    given: world.elapsed(),
-                })
+            if analysis.cancelled {
+                return None;
+            }
+            Some(match shown {
+                None => Made::Answer(answer(&analysis, world.elapsed(), None)),
+                Some(bytes) => {
+                    let excerpt = Excerpt::new(&sources, &analysis, &options, bytes);
+                    Made::Enrichable(Box::new((analysis, excerpt)))
+                }
             })
         };
         let outcome = match tokio::time::timeout(self.deadline, tokio::task::spawn_blocking(work)).await {
-            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(Some(made))) => Ok(made),
             Ok(Ok(None)) | Err(_) => Err(Refusal::TooLong),
             Ok(Err(_)) => Err(Refusal::Panicked),
         };
@@ -237,7 +249,36 @@ impl Engine {
             Err(_) => "stopped",
         };
         self.counts.outcomes.get_or_create(&Outcome { outcome: word }).inc();
-        outcome
+        match outcome? {
+            Made::Answer(answer) => Ok(answer),
+            Made::Enrichable(made) => {
+                let spent = self.world.elapsed().saturating_sub(began);
+                self.enrich(made.0, made.1, self.deadline.saturating_sub(spent)).await
+            }
+        }
+    }
+
+    /// Asks the model, without a worker: the analysis is done, and what follows is waiting. Whatever happens, the
+    /// analysis is the answer.
+    async fn enrich(&self, analysis: Analysis, excerpt: Excerpt, left: Duration) -> Result<Arc<Answer>, Refusal> {
+        let Some(enricher) = &self.enricher else { unreachable!("an excerpt is made for an enricher") };
+        let suggested = tokio::time::timeout(left, enricher.suggest(&excerpt)).await;
+        let suggested = suggested.unwrap_or(Err(EnrichmentError::Slow));
+        let word = if suggested.is_ok() { "done" } else { "failed" };
+        self.counts.enrichments.get_or_create(&Outcome { outcome: word }).inc();
+        let now = self.world.elapsed();
+        let renew_at = suggested.is_err().then(|| now + self.retry);
+        let finish = move || {
+            let analysis = match suggested {
+                Ok(suggestion) => enrichment::merge(analysis, suggestion, &excerpt),
+                Err(error) => {
+                    tracing::warn!(%error, "no enrichment");
+                    enrichment::without(analysis, &error)
+                }
+            };
+            answer(&analysis, now, renew_at)
+        };
+        tokio::task::spawn_blocking(finish).await.map_err(|_| Refusal::Panicked)
     }
 
     fn refusal(&self, refusal: Refusal) -> ApiError {
@@ -247,6 +288,22 @@ impl Engine {
             Refusal::Panicked => ApiError::Internal("the analysis panicked".into()),
         }
     }
+}
+
+/// What the blocking part of an analysis ends with.
+enum Made {
+    Answer(Arc<Answer>),
+    Enrichable(Box<(Analysis, Excerpt)>),
+}
+
+fn answer(analysis: &Analysis, given: Duration, renew_at: Option<Duration>) -> Arc<Answer> {
+    Arc::new(Answer {
+        id: analysis.id.as_str().into(),
+        analysis: wire::analysis(analysis),
+        requirements: wire::requirements(analysis),
+        given,
+        renew_at,
+    })
 }
 
 fn sources(files: Files, limits: &Limits) -> Result<(Sources, Content), ApiError> {

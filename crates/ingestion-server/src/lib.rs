@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod config;
 pub mod engine;
+pub mod enrichment;
 mod routes;
 pub mod web;
 pub mod wire;
@@ -16,6 +17,7 @@ use axum::middleware::from_fn_with_state;
 
 pub use config::Config;
 use engine::{Analyzer, Engine};
+use enrichment::Enricher;
 use web::keys::require_key;
 use web::shell::Shell;
 use web::{Intake, Keys, Metrics, World};
@@ -37,13 +39,19 @@ struct Inner {
 
 impl Ingestion {
     /// With the analyzer that this workspace is about.
-    pub fn new(config: &Config, world: World) -> Ingestion {
-        Ingestion::with_analyzer(config, world, Arc::new(analyzer_core::analyze))
+    pub fn new(config: &Config, world: World, enricher: Option<enrichment::Client>) -> Ingestion {
+        let enricher = enricher.map(|client| Arc::new(client) as Arc<dyn Enricher>);
+        Ingestion::with(config, world, Arc::new(analyzer_core::analyze), enricher)
     }
 
     /// With an analyzer of one's own.
     pub fn with_analyzer(config: &Config, world: World, analyzer: Analyzer) -> Ingestion {
-        let engine = Engine::new(&config.analysis, &config.cache, analyzer, world.clone());
+        Ingestion::with(config, world, analyzer, None)
+    }
+
+    /// With an analyzer and an enricher of one's own.
+    pub fn with(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Ingestion {
+        let engine = Engine::new(config, analyzer, enricher, world.clone());
         let wait = Duration::from_secs(config.http.body_seconds);
         let inner = Inner {
             intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),

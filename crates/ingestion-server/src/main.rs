@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingestion_server::config::DEFAULTS;
+use ingestion_server::enrichment::Client;
 use ingestion_server::web::keys::SHORTEST;
 use ingestion_server::web::{Keys, Settings, World, log, serve};
 use ingestion_server::{Config, Ingestion};
@@ -43,7 +44,9 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let keys = door(config.listen, std::env::var("INGESTION_API_KEY").ok().as_deref())?;
     log::start(&config.log)?;
 
-    let ingestion = Ingestion::new(&config, World::Real);
+    #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
+    let enricher = Client::from_config(&config.enrichment, |name| std::env::var(name).ok())?;
+    let ingestion = Ingestion::new(&config, World::Real, enricher);
     let listener = serve::listen(config.listen).await?;
     let signals = serve::Signals::listen()?;
     writeln!(std::io::stdout(), "ingestion-server listens on http://{}", listener.local_addr()?)?;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig};
+use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig, EnrichmentConfig};
 use ingestion_server::web::log::LogConfig;
 use ingestion_server::web::serve::HttpConfig;
 use ingestion_server::web::{Settings, settings::SettingsError};
@@ -26,6 +26,8 @@ pub struct Config {
     pub analysis: AnalysisConfig,
     /// How many answers are kept, and how long.
     pub cache: CacheConfig,
+    /// What a language model may add.
+    pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
 }
@@ -43,8 +45,8 @@ impl Config {
 
     /// The part that the mounted analyzer needs.
     pub fn ingestion(&self) -> ingestion::Config {
-        let Config { listen, http, analysis, cache, log, .. } = self.clone();
-        ingestion::Config { listen, http, analysis, cache, log }
+        let Config { listen, http, analysis, cache, enrichment, log, .. } = self.clone();
+        ingestion::Config { listen, http, analysis, cache, enrichment, log }
     }
 }
 

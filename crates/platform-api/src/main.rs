@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ingestion_server::Ingestion;
+use ingestion_server::enrichment::Client;
 use ingestion_server::web::{World, log, serve};
 use platform_api::Config;
 use platform_api::keys::KeyRing;
@@ -48,12 +49,13 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         true => user_data_dir().ok_or("no home directory; say where to keep data with --data-dir")?,
         false => config.data_dir.clone(),
     };
+    let enricher = Client::from_config(&config.enrichment, variable)?;
     let preset = variable("PLATFORM_API_KEY");
     // The address first: whoever finds it taken has no key made in passing.
     let listener = serve::listen(config.listen).await?;
     let ring = KeyRing::open(&data_dir, preset.as_deref())?;
 
-    let ingestion = Ingestion::new(&config.ingestion(), World::Real);
+    let ingestion = Ingestion::new(&config.ingestion(), World::Real, enricher);
     let app = platform_api::app(&ingestion, ring.keys);
     let banner = banner(listener.local_addr()?, &data_dir, ring.fresh.as_deref());
     let signals = serve::Signals::listen()?;

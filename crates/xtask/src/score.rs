@@ -15,12 +15,18 @@ pub struct Flags {
     /// Folder with one folder per labelled agent; those that are missing are listed with the place to fetch them from.
     #[arg(long)]
     sources: Option<PathBuf>,
-    /// Which half: `learn`, `unseen` or `all`. The unseen half prints figures only.
+    /// Which part: `learn`, `unseen`, `fresh` or `all`. The unseen and the fresh print figures only.
     #[arg(long, default_value = "learn")]
     half: String,
     /// Only this agent.
     #[arg(long)]
     only: Option<String>,
+    /// The agents of our own writing, in `fixtures/agents`, instead.
+    #[arg(long)]
+    own: bool,
+    /// List misses and extras of the unseen and the fresh too: they are seen from then on.
+    #[arg(long)]
+    list: bool,
     /// List misses and extras of this category only.
     #[arg(long)]
     category: Option<String>,
@@ -28,19 +34,25 @@ pub struct Flags {
 
 /// Scores, misses and extras.
 pub fn run(flags: &Flags) -> Done {
-    let folder = flags.sources.clone().unwrap_or_else(|| target().join("agents"));
-    let all = labels::load(&root().join("fixtures/labels"))?;
+    let (folder, all) = match flags.own {
+        true => (root().join("fixtures/agents"), labels::load_own(&root().join("fixtures/agents"))?),
+        false => {
+            let folder = flags.sources.clone().unwrap_or_else(|| target().join("agents"));
+            (folder, labels::load(&root().join("fixtures/labels"))?)
+        }
+    };
     let mut total = Score::default();
     let (mut scored, mut perfect, mut absent) = (0, 0, Vec::new());
     for (id, label) in &all {
         let wanted = match flags.half.as_str() {
+            _ if flags.own => true,
             "all" => true,
-            half => (half == "unseen") == is_unseen(id),
+            half => half == part(id, label),
         };
         if !wanted || flags.only.as_ref().is_some_and(|only| only != id) {
             continue;
         }
-        let agent = folder.join(id);
+        let agent = if flags.own { folder.join(id).join("input") } else { folder.join(id) };
         if !agent.is_dir() {
             absent.push((id, label));
             continue;
@@ -50,7 +62,7 @@ pub fn run(flags: &Flags) -> Done {
         let of_agent = score(label, &analysis);
         scored += 1;
         perfect += usize::from(of_agent.is_perfect());
-        if flags.half != "unseen" {
+        if flags.list || matches!(flags.half.as_str(), "learn" | "all") || flags.own {
             list(id, &of_agent, flags.category.as_deref());
         }
         total.add(&of_agent);
@@ -62,9 +74,14 @@ pub fn run(flags: &Flags) -> Done {
     Ok(())
 }
 
-/// Half of the labels are looked at only as a number: those whose id has an odd sum of bytes.
-fn is_unseen(id: &str) -> bool {
-    id.bytes().map(u32::from).sum::<u32>() % 2 == 1
+/// Half of the labels are looked at only as a number: those whose id has an odd sum of bytes. Fresh ones were made later,
+/// by people who had not seen what the analyzer knows.
+fn part(id: &str, label: &Label) -> &'static str {
+    match label.half.as_str() {
+        "fresh" => "fresh",
+        _ if id.bytes().map(u32::from).sum::<u32>() % 2 == 1 => "unseen",
+        _ => "learn",
+    }
 }
 
 fn list(id: &str, score: &Score, category: Option<&str>) {

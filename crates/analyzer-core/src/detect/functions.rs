@@ -61,6 +61,7 @@ impl Found<'_, '_> {
             default_url: None,
             service: None,
             description,
+            source: None,
             confidence: Confidence::High,
             call_sites: Vec::new(),
             evidence: vec![Step { what: "definition".into(), file: path, line }, by],

@@ -128,6 +128,7 @@ fn server(
         default_url: default,
         service: None,
         description: words.map(|words| words.into_iter().take(8).collect::<Vec<_>>().join(" ")),
+        source: None,
         confidence: Confidence::High,
         call_sites: Vec::new(),
         evidence,

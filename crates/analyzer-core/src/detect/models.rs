@@ -168,6 +168,10 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             }
         });
     }
+    // What is known goes before what an unknown call might give.
+    if models.iter().any(|model| matches!(model, Model::Given(known) if known.is_resolved())) {
+        models.retain(|model| matches!(model, Model::Given(_) | Model::Object));
+    }
     models.truncate(6);
     models
 }
@@ -359,6 +363,9 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
                 confidence = Confidence::Medium;
             }
         }
+    }
+    if rule.router && name.is_none() && owner.is_none() && rule.provider.is_none() {
+        return None; // Neither model nor provider: nothing is said.
     }
     let mut role = role(rule.role.as_deref().or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);

@@ -88,6 +88,7 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
                 file: cx.project.path(origin.file).to_owned(),
                 line: cx.project.line(origin),
                 used_by: by.to_owned(),
+                source: None,
                 evidence,
             },
         });

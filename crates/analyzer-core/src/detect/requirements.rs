@@ -331,7 +331,7 @@ mod tests {
                     except ImportError:\n    redis = None\ntry:\n    import httpx\nexcept ImportError:\n    httpx = None\n";
         let (_, names, optional) = answer(&[("a.py", code), ("b.py", "import httpx")]);
         assert_eq!(names, ["httpx"]);
-        assert_eq!(optional, ["redis"]);
+        assert_eq!(optional, ["pandas", "redis"]);
     }
 
     #[test]

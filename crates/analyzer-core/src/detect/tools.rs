@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::knowledge::index::{Folder, RuleKind};
-use crate::knowledge::schema::{Form, ServiceRule};
+use crate::knowledge::schema::{ArgRef, Form, ServiceRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound};
 
 /// A use of a service's library.
@@ -57,8 +57,8 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
-            let template =
-                rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+            let own_name = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
+            let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own_name);
             let names = match template.contains("{}") {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
@@ -75,7 +75,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                     hosts: hosts.clone(),
                     implied,
                     platform: rule.platform,
-                    request: (rule.method.clone(), rule.path.clone()),
+                    request: request(cx, site.at, rule),
                     confidence: Confidence::High,
                     steps: vec![cx.step(site.at, format!("call of `{call}`"))],
                     call,
@@ -85,6 +85,29 @@ pub fn services(cx: &Context) -> Vec<Service> {
     }
     services.extend(listed(cx));
     services
+}
+
+/// Method and path of the HTTP request behind a call, where its rule knows them or says where they stand.
+fn request(cx: &Context, at: At, rule: &ServiceRule) -> (Option<String>, Option<String>) {
+    let argument = |places: &[ArgRef]| cx.project.argument(at, &None, places);
+    let method = argument(&rule.method_arg).and_then(|(at, frames)| cx.project.text(at, &frames));
+    let method = method
+        .map(|method| method.to_ascii_uppercase())
+        .filter(|method| (1..=12).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_uppercase()));
+    let given = argument(&rule.path_arg).and_then(|(at, frames)| {
+        cx.project.values(at, &frames).into_iter().find_map(|known| match known.value {
+            Value::Text(pieces) => Some(pieces),
+            _ => None,
+        })
+    });
+    let path = given.and_then(|pieces| {
+        let rooted = matches!(pieces.first(), Some(Piece::Lit(text)) if text.starts_with('/'));
+        let slash = (!rooted).then(|| Piece::Lit("/".into()));
+        let before = rule.path.iter().map(|path| Piece::Lit(path.trim_end_matches('/').to_owned()));
+        let all: Vec<Piece> = before.chain(slash).chain(pieces).collect();
+        url::path(&all)
+    });
+    (method.or_else(|| rule.method.clone()), path.or_else(|| rule.path.clone()))
 }
 
 /// `Agent(tools=[calculator])`: a service's tool that is handed over without a call.
@@ -295,6 +318,7 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
         default_url: address.default.clone(),
         service: entry.map(|entry| entry.id.clone()),
         description: None,
+        source: None,
         confidence: outbound.confidence,
         call_sites: vec![site],
         evidence: outbound.steps.clone(),
@@ -313,7 +337,11 @@ fn of_service(cx: &Context, service: &Service, found: &mut Found) {
     for site in &cx.sites {
         if site.chain.first().is_some_and(|(at, _)| *at == service.at) && site.at != service.at {
             let (file, line) = (cx.project.path(site.at.file).to_owned(), cx.project.line(site.at));
-            call_sites.push(CallSite { file, line, method: None, path: None, call: site.symbol.display() });
+            let own = site.hits(RuleKind::Service).map(|hit| (cx.project.knowledge.entry(hit.entry), hit.rule));
+            let own =
+                own.filter(|(entry, _)| entry.id == service.id).map(|(entry, rule)| &entry.service[rule as usize]);
+            let (method, path) = own.map(|rule| request(cx, site.at, rule)).next().unwrap_or_default();
+            call_sites.push(CallSite { file, line, method, path, call: site.symbol.display() });
         }
     }
     call_sites.sort();
@@ -330,6 +358,7 @@ fn of_service(cx: &Context, service: &Service, found: &mut Found) {
         default_url: None,
         service: (!service.platform).then(|| service.id.clone()),
         description: None,
+        source: None,
         confidence: service.confidence,
         call_sites,
         evidence: service.steps.clone(),

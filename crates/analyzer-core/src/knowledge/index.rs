@@ -1,12 +1,17 @@
 //! Knowledge compiled once: symbols by their last segment, hosts, router prefixes.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::schema::*;
 
-/// All entries, ready to be asked.
-#[derive(Debug)]
+/// All entries, ready to be asked: a layer of its own, and the one below that answers where this one is silent.
+#[derive(Debug, Default)]
 pub struct Knowledge {
+    below: Option<Arc<Knowledge>>,
+    /// Entries of the layers below; indices of this layer's begin here.
+    first: u32,
     entries: Vec<(Folder, Entry)>,
     python: Symbols,
     javascript: Symbols,
@@ -75,6 +80,15 @@ pub enum RuleKind {
     Load,
     /// [`FieldRule`].
     Field,
+}
+
+impl RuleKind {
+    /// A rule of this kind in an upper layer silences one of the other kind below: what a call is, is said once.
+    fn excludes(self, other: RuleKind) -> bool {
+        let says_what_it_is =
+            |kind| matches!(kind, RuleKind::Model | RuleKind::Request | RuleKind::Service | RuleKind::Mcp);
+        self == other || says_what_it_is(self) && says_what_it_is(other)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -150,17 +164,7 @@ impl Knowledge {
     /// Compiles entries; the path of each says what kind of thing it is.
     pub fn new(mut files: Vec<(String, Entry)>) -> Knowledge {
         files.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut knowledge = Knowledge {
-            entries: Vec::new(),
-            python: Symbols::default(),
-            javascript: Symbols::default(),
-            hosts: FxHashMap::default(),
-            wildcard_hosts: Vec::new(),
-            prefixes: FxHashMap::default(),
-            models: Vec::new(),
-            by_id: FxHashMap::default(),
-            schemas: Vec::new(),
-        };
+        let mut knowledge = Knowledge::default();
         for (path, entry) in files {
             let folder = match path.split('/').rev().nth(1) {
                 Some("providers") => Folder::Provider,
@@ -171,12 +175,26 @@ impl Knowledge {
             };
             knowledge.add(folder, entry);
         }
-        knowledge.models.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        knowledge.longest_models_first();
         knowledge
     }
 
+    /// A layer over this one. Where both claim a symbol, a host, a prefix or an id, the new entries win; what lies below
+    /// is shared and not copied.
+    pub fn with(self: &Arc<Self>, entries: impl IntoIterator<Item = (Folder, Entry)>) -> Knowledge {
+        let first = self.first + self.entries.len() as u32;
+        let mut knowledge = Knowledge { below: Some(Arc::clone(self)), first, ..Knowledge::default() };
+        entries.into_iter().for_each(|(folder, entry)| knowledge.add(folder, entry));
+        knowledge.longest_models_first();
+        knowledge
+    }
+
+    fn longest_models_first(&mut self) {
+        self.models.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+    }
+
     fn add(&mut self, folder: Folder, entry: Entry) {
-        let index = self.entries.len() as u32;
+        let index = self.first + self.entries.len() as u32;
         for host in &entry.hosts {
             let (host, path) = match host.find('/') {
                 Some(at) => (&host[..at], &host[at..]),
@@ -212,31 +230,55 @@ impl Knowledge {
 
     /// An entry.
     pub fn entry(&self, index: u32) -> &Entry {
-        &self.entries[index as usize].1
+        &self.filed(index).1
     }
 
     /// What kind of thing an entry is.
     pub fn folder(&self, index: u32) -> Folder {
-        self.entries[index as usize].0
+        self.filed(index).0
+    }
+
+    fn filed(&self, index: u32) -> &(Folder, Entry) {
+        match &self.below {
+            Some(below) if index < self.first => below.filed(index),
+            _ => &self.entries[(index - self.first) as usize],
+        }
+    }
+
+    /// This layer and those below, the one that wins first.
+    fn layers(&self) -> impl Iterator<Item = &Knowledge> {
+        std::iter::successors(Some(self), |layer| layer.below.as_deref())
     }
 
     /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = (Folder, &Entry)> {
-        self.entries.iter().map(|(folder, entry)| (*folder, entry))
+        self.layers().flat_map(|layer| layer.entries.iter().map(|(folder, entry)| (*folder, entry)))
     }
 
     /// A provider by its id.
     pub fn provider(&self, id: &str) -> Option<&Entry> {
-        self.by_id.get(id).map(|&index| self.entry(index))
+        self.layers().find_map(|layer| layer.by_id.get(id)).map(|&index| self.entry(index))
     }
 
     /// Shapes of literal dicts that declare a tool.
     pub fn schemas(&self) -> impl Iterator<Item = &SchemaRule> {
-        self.schemas.iter().map(|(_, schema)| schema)
+        self.layers().flat_map(|layer| layer.schemas.iter().map(|(_, schema)| schema))
     }
 
     /// Every rule that names this symbol.
     pub fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {
+        let own = self.lookup_here(symbol);
+        let Some(below) = &self.below else { return own };
+        let mut hits = below.lookup(symbol);
+        if !own.is_empty() {
+            hits.retain(|hit| !own.iter().any(|ours| ours.kind.excludes(hit.kind)));
+            hits.extend(own);
+            hits.sort_by_key(|hit| (hit.kind, hit.entry, hit.rule));
+        }
+        hits
+    }
+
+    fn lookup_here(&self, symbol: &Symbol) -> Vec<Hit> {
         let symbols = if symbol.python { &self.python } else { &self.javascript };
         let hits = symbols.lookup(symbol);
         if !hits.is_empty() || symbol.tail.len() < 3 {
@@ -257,6 +299,10 @@ impl Knowledge {
 
     /// The entries whose host this is, the one with the longest path first. `host` may carry a port.
     pub fn by_host(&self, host: &str, path: &str) -> Vec<u32> {
+        self.layers().map(|layer| layer.by_host_here(host, path)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    fn by_host_here(&self, host: &str, path: &str) -> Vec<u32> {
         let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
         let exact = [host, bare].into_iter().flat_map(|host| self.hosts.get(host).into_iter().flatten());
         let wild = self
@@ -279,14 +325,14 @@ impl Knowledge {
     pub fn route(&self, model: &str) -> Option<(&Entry, String)> {
         for separator in ['/', ':'] {
             if let Some((prefix, rest)) = model.split_once(separator)
-                && let Some(&index) = self.prefixes.get(prefix)
+                && let Some(index) = self.prefix(prefix)
                 && !rest.is_empty()
             {
                 let entry = self.entry(index);
                 // A router behind a router's own prefix: `litellm/anthropic/claude-…`.
                 let is_router =
                     !entry.hosts.iter().any(|host| crate::resolve::url::is_external(host.trim_start_matches("*.")));
-                return match self.prefixes.get(rest.split(['/', ':']).next().unwrap_or("")) {
+                return match self.prefix(rest.split(['/', ':']).next().unwrap_or("")) {
                     Some(_) if is_router && rest.contains(['/', ':']) => self.route(rest),
                     _ => Some((entry, rest.to_owned())),
                 };
@@ -298,12 +344,17 @@ impl Knowledge {
     /// The provider of a bare model name.
     pub fn by_model(&self, model: &str) -> Option<&Entry> {
         let lower = model.to_ascii_lowercase();
-        self.models.iter().find(|(prefix, _)| lower.starts_with(prefix)).map(|&(_, index)| self.entry(index))
+        let of = |layer: &Knowledge| Some(layer.models.iter().find(|(prefix, _)| lower.starts_with(prefix))?.1);
+        self.layers().find_map(of).map(|index| self.entry(index))
     }
 
     /// The provider that a router's prefix names.
     pub fn by_prefix(&self, prefix: &str) -> Option<&Entry> {
-        self.prefixes.get(prefix).map(|&index| self.entry(index))
+        self.prefix(prefix).map(|index| self.entry(index))
+    }
+
+    fn prefix(&self, prefix: &str) -> Option<u32> {
+        self.layers().find_map(|layer| layer.prefixes.get(prefix)).copied()
     }
 }
 
@@ -404,6 +455,28 @@ mod tests {
         assert_eq!(k.by_host("acme.cloud", "").len(), 0);
         assert_eq!(k.by_host("big.io", "/acme/x"), [0]);
         assert_eq!(k.by_host("big.io", "/other").len(), 0);
+    }
+
+    #[test]
+    fn the_upper_layer_wins_where_both_speak_and_the_lower_one_answers_the_rest() {
+        let own = "id = \"own\"\nname = \"Own\"\nsource = \"s\"\nhosts = [\"api.acme.io\"]\nprefixes = [\"acme_ai\"]\n\
+            models = [\"a\"]\n[[service]]\npython = [\"acme.run\"]\n[[prompt]]\npython = [\"acme.Acme().chat.create\"]\n";
+        let own: Entry = toml::from_str(own).unwrap();
+        let k = Arc::new(knowledge()).with([(Folder::Provider, own)]);
+        let kinds = |text: &str| -> Vec<(RuleKind, String)> {
+            let hits = k.lookup(&Symbol::parse(true, text));
+            hits.into_iter().map(|hit| (hit.kind, k.entry(hit.entry).id.clone())).collect()
+        };
+        assert_eq!(kinds("acme.run"), [(RuleKind::Service, "own".into())]);
+        let both = [(RuleKind::Model, "acme".into()), (RuleKind::Prompt, "own".into())];
+        assert_eq!(kinds("acme.Acme().chat.create"), both);
+        let host = |host: &str| k.by_host(host, "/").into_iter().map(|i| k.entry(i).id.as_str()).collect::<Vec<_>>();
+        assert_eq!(host("api.acme.io"), ["own"]);
+        assert_eq!(host("x.acme.cloud"), ["acme"]);
+        assert_eq!(k.by_prefix("acme_ai").unwrap().id, "own");
+        assert_eq!(k.by_prefix("acme").unwrap().id, "acme");
+        assert_eq!(k.by_model("ac-1").unwrap().id, "own");
+        assert_eq!(k.entries().count(), 2);
     }
 
     #[test]

@@ -11,45 +11,47 @@ pub use schema::{ArgRef, Entry};
 /// Path and text of every embedded knowledge file.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/knowledge_files.rs"));
 
-/// Why a knowledge file was refused.
+/// Why a knowledge file was refused: not TOML, an unknown field, a value that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KnowledgeError {
-    /// Not TOML, an unknown field, a wrong type.
-    #[error("{file}:{line}: {message}")]
-    Syntax {
-        /// Path of the file.
-        file: String,
-        /// Line, from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
-    /// A value that cannot be.
-    #[error("{file}: {message}")]
-    Invalid {
-        /// Path of the file.
-        file: String,
-        /// What is wrong.
-        message: String,
-    },
+#[error("{file}:{line}: {message}")]
+pub struct KnowledgeError {
+    /// Path of the file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
 }
 
 /// Reads one knowledge file.
 pub fn parse(path: &str, text: &str) -> Result<Entry, KnowledgeError> {
-    let entry: Entry = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        KnowledgeError::Syntax { file: path.into(), line, message: error.message().into() }
-    })?;
+    let entry: Entry = read(path, text)?;
     let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
     if entry.id != stem {
-        let message = format!("id {:?} must be the file's name {stem:?}", entry.id);
-        return Err(KnowledgeError::Invalid { file: path.into(), message });
+        return Err(refuse(path, text, &entry.id, format!("id {:?} must be the file's name {stem:?}", entry.id)));
     }
     if let Some(host) = entry.hosts.iter().find(|h| h.contains("://") || **h != h.to_ascii_lowercase()) {
-        let message = format!("host {host:?} must be bare and lower case");
-        return Err(KnowledgeError::Invalid { file: path.into(), message });
+        return Err(refuse(path, text, host, format!("host {host:?} must be bare and lower case")));
     }
     Ok(entry)
+}
+
+/// Reads TOML as one of our shapes; a misspelt field is refused with its line.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<T, KnowledgeError> {
+    toml::from_str(text).map_err(|error| {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        KnowledgeError { file: path.into(), line, message: error.message().into() }
+    })
+}
+
+/// A refusal at the line where `value` is written.
+pub(crate) fn refuse(path: &str, text: &str, value: &str, message: String) -> KnowledgeError {
+    let line = text.find(value).map_or(1, |at| line_of(text, at));
+    KnowledgeError { file: path.into(), line, message }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// The embedded knowledge, loaded once.

@@ -211,8 +211,12 @@ rule!(
         region: Vec<ArgRef>,
         /// Method of the HTTP request behind the call, when known.
         method: Option<String>,
-        /// Path of the HTTP request behind the call, when known.
+        /// Where the method stands, for calls that are told.
+        method_arg: Vec<ArgRef>,
+        /// Path of the HTTP request behind the call, when known; what stands before that of `path_arg`.
         path: Option<String>,
+        /// Where the path stands, for calls that are told.
+        path_arg: Vec<ArgRef>,
     }
 );
 

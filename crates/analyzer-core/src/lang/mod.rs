@@ -7,6 +7,7 @@ mod builder;
 mod data;
 mod javascript;
 mod literal;
+mod notebook;
 mod python;
 pub mod text;
 mod tree;
@@ -34,11 +35,11 @@ pub fn cost(text: &str, language: Language) -> Option<Cost> {
 
 fn grammar(language: Language) -> Option<Grammar> {
     Some(match language {
-        Language::Python | Language::Notebook => Grammar::Python,
+        Language::Python => Grammar::Python,
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text => return None,
+        Language::Text | Language::Notebook => return None,
     })
 }
 
@@ -46,12 +47,18 @@ fn grammar(language: Language) -> Option<Grammar> {
 pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     match source.language {
         Language::Text => Ok(data::read(&source.path, &source.text)),
+        Language::Notebook => {
+            let code = notebook::code(&source.text);
+            let mut facts = read_code(&code, Language::Python, cancel)?;
+            facts.code = Some(code.into());
+            Ok(facts)
+        }
         language => read_code(&source.text, language, cancel),
     }
 }
 
 /// What code says, wherever it stands.
-pub fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     let Some(grammar) = grammar(language) else { return Ok(FileFacts::default()) };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,

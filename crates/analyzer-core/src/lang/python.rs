@@ -53,6 +53,7 @@ enum Op {
     Lambda,
     List,
     Loop,
+    Match,
     Null,
     Number,
     Pair,
@@ -111,7 +112,8 @@ fn op(kind: &str) -> Op {
         "generic_type" => Op::Generic,
         "global_statement" => Op::Global,
         "identifier" => Op::Identifier,
-        "if_statement" | "match_statement" => Op::If,
+        "if_statement" => Op::If,
+        "match_statement" => Op::Match,
         "import_statement" => Op::Import,
         "import_from_statement" => Op::ImportFrom,
         "interpolation" => Op::Interpolation,
@@ -402,6 +404,10 @@ impl Visitor for Python<'_> {
                 self.open(group, head.contains("TYPE_CHECKING"));
             }
             Op::Try | Op::Loop => self.open(0, false),
+            Op::Match => {
+                let group = self.b.new_group();
+                self.open(group, false);
+            }
             Op::ElifElse if field == FIELDS.alternative => {
                 if let Some(open) = self.open.last_mut() {
                     self.type_checking -= u32::from(open.type_checking);
@@ -457,7 +463,9 @@ impl Visitor for Python<'_> {
                 let name = text.rsplit('.').next().unwrap_or("").trim();
                 let sym = self.b.facts.intern(name);
                 // The line of a chain that spans lines is that of its first character, as for every expression.
-                self.b.expr(ExprKind::Attr(base, sym), span)
+                let (base, spread) = self.unspread(base);
+                let member = self.b.expr(ExprKind::Attr(base, sym), span);
+                self.respread(member, spread, span)
             }
             Op::Subscript => {
                 let base = all.next()?;
@@ -490,7 +498,9 @@ impl Visitor for Python<'_> {
                         _ => None,
                     })
                     .collect();
-                self.b.call(callee, args, false, span)
+                let (callee, spread) = self.unspread(callee);
+                let call = self.b.call(callee, args, false, span);
+                self.respread(call, spread, span)
             }
             Op::KeywordArgument => {
                 let name = self.sym(by_field(items, fields.name)?);
@@ -589,7 +599,8 @@ impl Visitor for Python<'_> {
                 match (items.last().filter(|i| i.field != fields.r#type).map(|i| i.value), annotation) {
                     (Some(Val::Expr(value)), _) if value != target => {
                         self.assign(target, value);
-                        return Some(Val::Expr(value));
+                        // `a = b = x` hands `x` on; a statement has no value.
+                        return (parent == Op::Assignment).then_some(Val::Expr(value));
                     }
                     (_, Some(annotation)) => {
                         if let Some(sym) = self.sym(target) {
@@ -749,7 +760,7 @@ impl Visitor for Python<'_> {
                 }
                 return None;
             }
-            Op::If => {
+            Op::If | Op::Match => {
                 self.close();
                 return None;
             }
@@ -817,6 +828,18 @@ impl Visitor for Python<'_> {
 }
 
 impl Python<'_> {
+    /// The grammar reads `[*f()]` as a call of `*f`: the star belongs to the whole.
+    fn unspread(&self, id: ExprId) -> (ExprId, bool) {
+        match *self.b.facts.kind(id) {
+            ExprKind::Spread(inner) => (inner, true),
+            _ => (id, false),
+        }
+    }
+
+    fn respread(&mut self, id: ExprId, spread: bool, span: Span) -> ExprId {
+        if spread { self.b.expr(ExprKind::Spread(id), span) } else { id }
+    }
+
     fn is_text(&self, id: ExprId) -> bool {
         matches!(self.b.facts.kind(id), ExprKind::Text(_) | ExprKind::Concat(_))
     }

@@ -131,7 +131,6 @@ impl Span {
 /// What a child gave its parent.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<V> {
-    pub kind: u16,
     pub field: u16,
     pub span: Span,
     pub value: V,
@@ -188,7 +187,7 @@ pub fn walk<V: Visitor>(tree: &Tree, visitor: &mut V) {
                         finish(visitor, &mut frames, &mut items);
                     }
                 }
-                Visit::Value(value) => items.push(Item { kind, field, span, value }),
+                Visit::Value(value) => items.push(Item { field, span, value }),
                 Visit::Skip => {}
             }
         }
@@ -215,7 +214,7 @@ pub fn walk<V: Visitor>(tree: &Tree, visitor: &mut V) {
         let value = visitor.leave(frame.kind, parent, frame.span, &items[frame.items..]);
         items.truncate(frame.items);
         if let Some(value) = value {
-            items.push(Item { kind: frame.kind, field: frame.field, span: frame.span, value });
+            items.push(Item { field: frame.field, span: frame.span, value });
         }
     }
 }

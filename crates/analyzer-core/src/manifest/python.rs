@@ -9,7 +9,7 @@ use super::{OwnPackage, Reader, start};
 use crate::facts::{ExprKind, FileFacts, MODULE};
 use crate::lang;
 use crate::packages::{is_dev_group, normalize};
-use crate::sources::{Language, Source};
+use crate::sources::Source;
 
 /// What one requirement asks for; markers and versions are kept as text, nothing is evaluated.
 #[derive(Debug, PartialEq, Eq)]

@@ -478,10 +478,10 @@ impl Project<'_> {
         let index = index as usize;
         match &import.item {
             Item::Member(name) => {
-                if let Some(module) = self.imported_module(file, index) {
-                    if let Some(refs) = self.module_member(module, name, q) {
-                        return refs;
-                    }
+                if let Some(module) = self.imported_module(file, index)
+                    && let Some(refs) = self.module_member(module, name, q)
+                {
+                    return refs;
                 }
                 if let Some(module) = self.imported_member(file, index, name) {
                     return vec![Ref::Module(module)];
@@ -1010,6 +1010,14 @@ impl Project<'_> {
         bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)).collect()
     }
 
+    /// The class that an expression stands in is constructed in the submitted files.
+    fn is_constructed(&self, at: At) -> bool {
+        match self.this(at) {
+            Some(Ref::Instance(file, class, _)) => !self.constructions(file, class).is_empty(),
+            _ => false,
+        }
+    }
+
     /// The outside class that a call constructs by way of submitted ones: `MyModel(…)` of `class MyModel(ChatOpenAI)`,
     /// `super().__init__(…)`, `super(…)`.
     pub fn constructs(&self, call: At) -> Vec<Symbol> {
@@ -1022,7 +1030,12 @@ impl Project<'_> {
                 self.bases_around(call, q)
             }
             ExprKind::Attr(base, sym) if facts.name(sym) == "__init__" => match facts.call(base) {
-                Some(inner) if self.is_super(At { file: call.file, expr: inner.callee }) => self.bases_around(call, q),
+                // A class that is constructed somewhere is counted there.
+                Some(inner)
+                    if self.is_super(At { file: call.file, expr: inner.callee }) && !self.is_constructed(call) =>
+                {
+                    self.bases_around(call, q)
+                }
                 _ => return Vec::new(),
             },
             _ => self.refer_in(callee, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect(),
@@ -1160,7 +1173,6 @@ fn is_package(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::Language;
 
     #[test]
     fn specifiers_lose_protocol_and_version() {

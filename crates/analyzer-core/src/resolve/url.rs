@@ -128,6 +128,13 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
 }
 
 /// The path without query and fragment.
+/// The path template of what is sent to a base that is not written down.
+pub fn path(pieces: &[Piece]) -> Option<String> {
+    let base = Piece::Env { name: "BASE".into(), default: None };
+    let whole: Vec<Piece> = [base].into_iter().chain(pieces.iter().cloned()).collect();
+    parse(&whole).map(|address| address.path)
+}
+
 fn clean_path(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or("");
     if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") }

@@ -105,8 +105,6 @@ pub struct Sample {
     pub context: &'static str,
     /// Provider and line; none for a look-alike.
     pub secret: Option<(String, u32)>,
-    /// Only the name, the client or the host says what it is.
-    pub needs_meaning: bool,
     pub hard: bool,
 }
 
@@ -320,7 +318,6 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
             if key.when == super::formats::When::Shared || !named || key.kind == "webhook_url" {
                 continue;
             }
-            let meant = key.when == super::formats::When::Meant;
             // A token of an old shape that other issuers have under one name is no question with one answer.
             let mut made = 0;
             while made < per_format {
@@ -367,7 +364,6 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                     text: fill(template),
                     context,
                     secret: Some((provider, line)),
-                    needs_meaning: meant,
                     hard,
                 });
                 made += 1;
@@ -396,7 +392,7 @@ pub fn corpus(formats: &Formats, seed: u64, per_format: usize) -> Vec<Sample> {
                 };
                 text.replace_range(at..=end, &made);
             }
-            samples.push(Sample { file: file.into(), text, context, secret: None, needs_meaning: false, hard: false });
+            samples.push(Sample { file: file.into(), text, context, secret: None, hard: false });
         }
     }
     samples

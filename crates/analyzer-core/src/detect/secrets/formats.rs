@@ -21,6 +21,7 @@ pub struct Issuer {
     /// What people call it.
     pub name: String,
     /// Public page that the facts come from.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for people, and for the tests of the entries"))]
     pub source: String,
     /// Provider or service that its credentials open; `id` when absent.
     pub opens: Option<String>,
@@ -54,9 +55,11 @@ pub struct Issuer {
     /// Text by file extension in which exactly one secret of this issuer is found once `{key}`, `{key1}`, … is
     /// replaced by a token made from the first, second, … shape.
     #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for people, and for the tests of the entries"))]
     pub finds: BTreeMap<String, Vec<String>>,
     /// Text by file extension in which nothing is found.
     #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for people, and for the tests of the entries"))]
     pub passes: BTreeMap<String, Vec<String>>,
 }
 

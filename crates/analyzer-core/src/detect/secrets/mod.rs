@@ -30,6 +30,7 @@ use crate::facts::FileFacts;
 use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
+pub(crate) use formats::{embedded, parse};
 
 /// Findings of one file; a file with more holds data, not configuration.
 const MOST: usize = 500;
@@ -79,10 +80,34 @@ pub fn mask<'t>(text: &'t str, formats: &Formats) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
+/// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of data,
+/// one with more credentials than are listed, and one that puts a credential together of parts are emptied.
+pub fn redact(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) -> Sources {
+    let nothing = Arc::new(FileFacts::default());
+    let read = |(index, source): (usize, &Source)| of_file(source, facts.get(index).unwrap_or(&nothing), formats);
+    let found: Vec<Vec<Candidate>> = sources.files().par_iter().enumerate().map(read).collect();
+    let values: std::collections::BTreeSet<&str> =
+        found.iter().flatten().map(|candidate| candidate.value.expose()).filter(|value| !value.is_empty()).collect();
+    let everywhere =
+        aho_corasick::AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(&values).ok();
+    let masks = vec![value::MASK; values.len()];
+    let clean = |source: &Source, found: &[Candidate]| -> String {
+        let whole = |candidate: &Candidate| {
+            source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
+        };
+        let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
+        match &everywhere {
+            Some(values) if is_safe => mask(&values.replace_all(&source.text, &masks), formats).into_owned(),
+            _ => String::new(),
+        }
+    };
+    sources.rewritten(|index, source| clean(source, &found[index]))
+}
+
 fn of_file(source: &Source, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let mut found = match source.language {
         Language::Text => text::read(&source.text, is_prose(&source.path), formats),
-        Language::Notebook => notebook::read(&source.text, formats),
+        Language::Notebook => notebook::read(&source.text, facts, formats),
         _ => code::read(&source.text, facts, formats),
     };
     if is_generated(&source.path, &source.text) {

@@ -1,10 +1,10 @@
 use super::corpus::{Rng, of_format};
 use super::*;
-use crate::{facts, lang};
+use crate::facts;
 use proptest::prelude::*;
 
 fn facts_of(sources: &Sources) -> Vec<Arc<facts::FileFacts>> {
-    sources.files().iter().map(|f| Arc::new(lang::read(f, None).expect("nobody cancels"))).collect()
+    crate::read(sources, None).expect("nobody cancels")
 }
 
 /// Everything found in these files.
