@@ -12,7 +12,7 @@ use crate::facts::*;
 use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
 use crate::knowledge::schema::{ArgRef, RequestRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Frame, Frames, Known, Project, Ref, Value};
+use crate::resolve::{Allowance, At, Frame, Frames, Known, Project, Ref, Value};
 
 /// A call of something outside the submitted files.
 pub struct Site {
@@ -83,7 +83,16 @@ impl<'a> Context<'a> {
             names.extend(assigned);
         }
         let mut cx = Context { project, sites, outbound: Vec::new(), assigned: names };
-        cx.outbound = cx.sites.par_iter().flat_map_iter(|site| cx.outbound_of(site)).collect();
+        cx.outbound = (0..project.files.len())
+            .into_par_iter()
+            .flat_map_iter(|file| {
+                let mut allowance = Allowance::new(project.facts(file).calls.len());
+                let from = cx.sites.partition_point(|site| site.at.file < file);
+                let to = cx.sites.partition_point(|site| site.at.file <= file);
+                let outbound = cx.sites[from..to].iter().flat_map(|site| cx.outbound_of(site, &mut allowance));
+                outbound.collect::<Vec<Outbound>>()
+            })
+            .collect();
         cx
     }
 
@@ -159,12 +168,13 @@ impl<'a> Context<'a> {
     }
 
     /// The addresses that a request goes to.
-    fn outbound_of(&self, site: &Site) -> Vec<Outbound> {
+    fn outbound_of(&self, site: &Site, allowance: &mut Allowance) -> Vec<Outbound> {
         let mut out = Vec::new();
         for hit in site.hits(RuleKind::Request) {
             let rule = &self.project.knowledge.entry(hit.entry).request[hit.rule as usize];
-            for frames in self.contexts(site.at) {
-                self.request(site, rule, &frames, &mut out);
+            let contexts = if allowance.is_spent() { vec![None] } else { self.contexts(site.at) };
+            for frames in contexts {
+                self.request(site, rule, &frames, allowance, &mut out);
             }
             if !out.is_empty() {
                 break;
@@ -197,13 +207,20 @@ impl<'a> Context<'a> {
         callers.iter().map(frame).collect()
     }
 
-    fn request(&self, site: &Site, rule: &RequestRule, frames: &Frames, out: &mut Vec<Outbound>) {
+    fn request(
+        &self,
+        site: &Site,
+        rule: &RequestRule,
+        frames: &Frames,
+        allowance: &mut Allowance,
+        out: &mut Vec<Outbound>,
+    ) {
         let project = self.project;
         let url = project.argument(site.at, frames, &rule.url);
         // A request object that was made elsewhere is counted there.
         let bases = self.plain_bases(&site.chain);
         let (url_at, known) = match url {
-            Some((url_at, url_frames)) => (url_at, project.values(url_at, &url_frames)),
+            Some((url_at, url_frames)) => (url_at, project.values_within(url_at, &url_frames, allowance)),
             None if !bases.is_empty() => {
                 let origin = bases[0].origin;
                 (site.at, vec![Known { value: Value::Text(Vec::new()), steps: Vec::new(), origin }])
@@ -345,11 +362,12 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
 fn sites_of(project: &Project, file: usize) -> Vec<Site> {
     let facts = project.facts(file);
     let mut sites = Vec::new();
+    let mut allowance = Allowance::new(facts.calls.len());
     for call in &facts.calls {
         let callee = At { file, expr: call.callee };
         let at = At { file, expr: call.expr };
         let mut best: Option<Site> = None;
-        for reference in project.refer(callee, &None) {
+        for reference in project.refer_within(callee, &mut allowance) {
             let Ref::External(symbol, chain) = reference else { continue };
             let symbol = project.as_callee(symbol, file);
             let hits = project.knowledge.lookup(&symbol);

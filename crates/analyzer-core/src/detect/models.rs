@@ -45,6 +45,21 @@ fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
 
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
 fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
+    let mut idle: Vec<(&Site, &Entry)> = Vec::new();
+    for site in &cx.sites {
+        let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
+        let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
+        let entry = cx.project.knowledge.entry(hit.entry);
+        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !is_gateway(entry);
+        let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
+        let is_used = others.iter().any(|other| other.usage.provider == entry.id);
+        if is_provider && !is_used && !plain && cx.assigned.contains_key(&site.at) {
+            idle.push((site, entry));
+        }
+    }
+    if idle.is_empty() {
+        return Vec::new();
+    }
     let mut asked: Vec<At> = Vec::new();
     for site in &cx.sites {
         let is_usage = site.hits(RuleKind::Model).next().is_some();
@@ -59,18 +74,8 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             }
         }
     }
-    let mut usages = Vec::new();
-    for site in &cx.sites {
-        let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
-        let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
-        let entry = cx.project.knowledge.entry(hit.entry);
-        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider;
-        let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
-        let is_kept = cx.assigned.contains_key(&site.at);
-        let is_used = others.iter().any(|other| other.usage.provider == entry.id);
-        if !is_provider || is_used || plain || !is_kept || asked.contains(&site.at) || is_gateway(entry) {
-            continue;
-        }
+    idle.retain(|(site, _)| !asked.contains(&site.at));
+    let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
         let usage = ModelUsage {
             role: Role::Chat,
@@ -84,9 +89,9 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        usages.push(Usage { usage, host: None });
-    }
-    usages
+        Usage { usage, host: None }
+    };
+    idle.into_iter().map(usage).collect()
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that

@@ -98,10 +98,46 @@ pub struct Question {
     values: FxHashMap<At, Option<Vec<Known>>>,
 }
 
+/// What the questions of one phase about one file may cost together. Ordinary code needs a small part of it; where calls
+/// go in circles, each question would spend all that one may, and from here on gets little.
+pub struct Allowance {
+    left: u64,
+    given: u32,
+}
+
+impl Allowance {
+    /// Steps per call that are always there.
+    const LEAST: u32 = 48;
+
+    /// For a file with so many calls.
+    pub fn new(calls: usize) -> Self {
+        Allowance { left: 200_000 + 100 * calls as u64, given: 0 }
+    }
+
+    /// A question with what it may cost.
+    fn question(&mut self) -> Question {
+        self.given = u32::try_from(self.left).unwrap_or(FUEL).clamp(Self::LEAST, FUEL);
+        Question::with(self.given)
+    }
+
+    fn pay(&mut self, question: &Question) {
+        self.left = self.left.saturating_sub(u64::from(self.given - question.fuel));
+    }
+
+    /// Nothing is left but the least.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}
+
 impl Question {
     fn new() -> Self {
+        Question::with(FUEL)
+    }
+
+    fn with(fuel: u32) -> Self {
         Question {
-            fuel: FUEL,
+            fuel,
             depth: 0,
             text: TEXT,
             stars: FxHashSet::default(),
@@ -123,7 +159,7 @@ impl Question {
 
     /// So many steps were taken that the same is probably asked again and again: answers are remembered from here on.
     fn is_tangled(&self) -> bool {
-        self.fuel < FUEL - PATIENCE
+        self.fuel + PATIENCE < FUEL
     }
 
     /// Takes so much of the text that may be built, if there is as much left.
@@ -203,10 +239,11 @@ impl<'a> Project<'a> {
             .into_par_iter()
             .map(|file| {
                 let facts = &project.files[file].facts;
+                let mut allowance = Allowance::new(facts.calls.len());
                 let own = |call: &Call| {
                     let callee = At { file, expr: call.callee };
                     let call = At { file, expr: call.expr };
-                    let refs = project.refer(callee, &None).into_iter();
+                    let refs = project.refer_within(callee, &mut allowance).into_iter();
                     refs.filter(|r| matches!(r, Ref::Function(..) | Ref::Class(..))).map(move |r| (r, call))
                 };
                 facts.calls.iter().flat_map(own).collect()
@@ -245,6 +282,22 @@ impl<'a> Project<'a> {
     /// Submitted classes that extend a submitted class.
     fn subclasses(&self, file: usize, class: ClassId) -> &[(usize, ClassId)] {
         self.subclasses.get(&(file, class)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What an expression stands for, at the expense of an allowance.
+    pub fn refer_within(&self, at: At, allowance: &mut Allowance) -> Vec<Ref> {
+        let mut question = allowance.question();
+        let refs = self.refer_in(at, &None, &mut question);
+        allowance.pay(&question);
+        refs
+    }
+
+    /// What an expression evaluates to, at the expense of an allowance.
+    pub fn values_within(&self, at: At, frames: &Frames, allowance: &mut Allowance) -> Vec<Known> {
+        let mut question = allowance.question();
+        let known = self.values_in(at, frames, &mut question);
+        allowance.pay(&question);
+        known
     }
 
     /// Facts of a file.
