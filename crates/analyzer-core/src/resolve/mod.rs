@@ -4,7 +4,12 @@
 //! and so is "one of these": branches and several callers give alternatives. Every question has a budget of steps, so
 //! that no program, however entangled, costs more than a constant.
 
+mod classes;
+mod files;
+mod imports;
 mod names;
+mod params;
+mod text;
 pub mod url;
 mod values;
 

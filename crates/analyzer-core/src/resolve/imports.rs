@@ -1,0 +1,196 @@
+//! What imports stand for: submitted modules and their members, re-exports, stars, packages outside.
+
+use super::names::*;
+use super::*;
+use crate::sources::Language;
+
+impl Project<'_> {
+    pub(super) fn import(&self, file: usize, index: u32, q: &mut Question) -> Vec<Ref> {
+        if !q.step() {
+            return vec![Ref::Unknown];
+        }
+        let import = &self.facts(file).imports[index as usize];
+        let refs = if self.is_python(file) {
+            self.python_import(file, index, import, q)
+        } else {
+            self.javascript_import(file, index, import, q)
+        };
+        q.back();
+        refs
+    }
+
+    /// The file of an import's module.
+    pub(super) fn imported_module(&self, file: usize, index: usize) -> Option<usize> {
+        *self.imports[file][index].module.get_or_init(|| {
+            let (path, module) = (self.path(file), &self.facts(file).imports[index].module);
+            match self.is_python(file) {
+                true => self.modules.resolve_python(path, module, None),
+                false => self.modules.resolve_js(path, module),
+            }
+        })
+    }
+
+    /// The file of the module that `from module import name` names.
+    pub(super) fn imported_member(&self, file: usize, index: usize, name: &str) -> Option<usize> {
+        let module = &self.facts(file).imports[index].module;
+        let asked = &self.imports[file][index].member;
+        *asked.get_or_init(|| self.modules.resolve_python(self.path(file), module, Some(name)))
+    }
+
+    /// Whether `from module import name` asks for something of the project.
+    pub(super) fn is_local_member(&self, file: usize, index: usize, name: &str) -> bool {
+        let module = &self.facts(file).imports[index].module;
+        let asked = &self.imports[file][index].local;
+        *asked.get_or_init(|| self.modules.is_local_python_member(self.path(file), module, name))
+    }
+
+    pub(super) fn python_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
+        let index = index as usize;
+        match &import.item {
+            Item::Member(name) => {
+                if let Some(module) = self.imported_module(file, index)
+                    && let Some(refs) = self.module_member(module, name, q)
+                {
+                    return refs;
+                }
+                if let Some(module) = self.imported_member(file, index, name) {
+                    return vec![Ref::Module(module)];
+                }
+                if import.module.starts_with('.') || self.is_local_member(file, index, name) {
+                    return vec![Ref::Unknown];
+                }
+                let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
+                vec![Ref::External(Symbol::python(&parts), Vec::new())]
+            }
+            Item::Module => match self.imported_module(file, index) {
+                Some(module) => vec![Ref::Module(module)],
+                None => {
+                    let parts: Vec<String> = import.module.split('.').map(str::to_owned).collect();
+                    vec![Ref::External(Symbol { python: true, module: parts.join("."), tail: Vec::new() }, Vec::new())]
+                }
+            },
+            Item::Root => {
+                let root = import.module.split('.').next().unwrap_or(&import.module);
+                if self.imported_module(file, index).is_some() {
+                    return vec![Ref::Package(file, root.to_owned())];
+                }
+                let symbol = Symbol { python: true, module: root.to_owned(), tail: Vec::new() };
+                vec![Ref::External(symbol, Vec::new())]
+            }
+            Item::Star | Item::Effect => vec![Ref::Unknown],
+        }
+    }
+
+    pub(super) fn javascript_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
+        if let Some(module) = self.imported_module(file, index as usize) {
+            return match &import.item {
+                Item::Member(name) => self.exported(module, name, q).unwrap_or_else(|| vec![Ref::Unknown]),
+                _ => vec![Ref::Module(module)],
+            };
+        }
+        if import.module.starts_with('.') {
+            return vec![Ref::Unknown];
+        }
+        let tail = match &import.item {
+            Item::Member(name) => vec![name.to_string()],
+            _ => Vec::new(),
+        };
+        let symbol = Symbol { python: false, module: package_path(&import.module), tail };
+        vec![Ref::External(symbol, Vec::new())]
+    }
+
+    /// A name that some `from x import *` brings in.
+    pub(super) fn star_imported(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Ref>> {
+        if !self.is_python(file) {
+            return None;
+        }
+        let stars = self.facts(file).imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star);
+        let mut stars = stars.take(16).peekable();
+        stars.peek()?;
+        // What was asked in vain, or is being asked, has no other answer now.
+        let asked = (file, name.to_owned());
+        if !q.stars.insert(asked.clone()) {
+            return None;
+        }
+        for (index, _) in stars {
+            if let Some(module) = self.imported_module(file, index)
+                && module != file
+                && q.step()
+            {
+                let found = self.module_member(module, name, q);
+                q.back();
+                if found.is_some() {
+                    q.stars.remove(&asked);
+                    return found;
+                }
+            }
+        }
+        None
+    }
+
+    /// A name of a submitted Python module.
+    pub(super) fn module_member(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Ref>> {
+        let facts = self.facts(file);
+        if !self.is_python(file) {
+            return self.exported(file, name, q);
+        }
+        let bindings = facts.bindings_named(MODULE, name);
+        if bindings.is_empty() {
+            return self.star_imported(file, name, q).or_else(|| {
+                let own =
+                    is_package(self.path(file)).then(|| self.modules.resolve_python(self.path(file), ".", Some(name)));
+                own.flatten().filter(|&m| m != file).map(|m| vec![Ref::Module(m)])
+            });
+        }
+        let selected = select(facts, bindings, MODULE, BlockId(0), None);
+        let refs = selected.into_iter().flat_map(|(binding, _)| self.bound(file, binding, &None, q)).collect();
+        Some(self.prefer_known(refs))
+    }
+
+    /// A name that a submitted JavaScript module exports.
+    pub(super) fn exported(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Ref>> {
+        if !q.step() {
+            return None;
+        }
+        let facts = self.facts(file);
+        let mut refs = Vec::new();
+        let mut found = false;
+        for (_, exported) in facts.exports.iter().filter(|(exported, _)| &**exported == name) {
+            found = true;
+            match *exported {
+                Exported::Local(sym) => {
+                    let bindings = facts.bindings_in(MODULE, sym);
+                    for (binding, _) in select(facts, bindings, MODULE, BlockId(0), None) {
+                        refs.extend(self.bound(file, binding, &None, q));
+                    }
+                }
+                Exported::Expr(expr) => refs.extend(self.refer_in(At { file, expr }, &None, q)),
+                Exported::Import(index) => refs.extend(self.import(file, index, q)),
+            }
+        }
+        if !found && self.files[file].source.language == Language::Text {
+            let root = facts.exports.first();
+            if let Some((_, Exported::Expr(expr))) = root
+                && let Some((at, frames)) = self.literal_element(At { file, expr: *expr }, &None, name, q)
+            {
+                (found, refs) = (true, self.refer_in(at, &frames, q));
+            }
+        }
+        if !found {
+            let asked = (file, name.to_owned());
+            let mut stars = facts.imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star).take(64);
+            if stars.clone().next().is_some() && q.stars.insert(asked.clone()) {
+                let more = stars.find_map(|(index, _)| {
+                    let module = self.imported_module(file, index).filter(|module| *module != file)?;
+                    self.exported(module, name, q)
+                });
+                if let Some(more) = more {
+                    q.stars.remove(&asked);
+                    (found, refs) = (true, more);
+                }
+            }
+        }
+        q.back();
+        found.then(|| self.prefer_known(refs))
+    }
+}
