@@ -60,3 +60,17 @@ fn something_new(bencher: Bencher<'_, '_>, bytes: usize) {
     let new = || body(bytes, salt.fetch_add(1, Ordering::Relaxed));
     bencher.with_inputs(new).bench_values(|body| ask(&runtime, &router, body));
 }
+
+/// Cold: the real analyzer behind the same rim, on a real agent of ours that is new each time.
+#[divan::bench]
+fn an_agent_analyzed(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().expect("threads can be had");
+    let router = Ingestion::new(&Config::default(), World::Real, None).alone(None);
+    let agent = include_str!("../fixtures/agents/quickstart-echo/input/agent.py");
+    let salt = AtomicUsize::new(0);
+    let new = || {
+        let text = format!("{agent}# {}\n", salt.fetch_add(1, Ordering::Relaxed));
+        serde_json::json!({ "files": { "agent.py": text } }).to_string()
+    };
+    bencher.with_inputs(new).bench_values(|body| ask(&runtime, &router, body));
+}

@@ -42,6 +42,7 @@ pub fn said(analysis: &Analysis) -> Vec<Said> {
     analysis.detected_requirements.iter().for_each(|specifier| say(format!("requirement {specifier}"), None));
     analysis.optional_requirements.iter().for_each(|specifier| say(format!("optional {specifier}"), None));
     analysis.env_vars.iter().for_each(|env| say(format!("env {}", env.name), Some((&env.file, env.line))));
+    analysis.notes.iter().for_each(|note| say(format!("note {}", note.code), Some((&note.file, note.line))));
     say(format!("entry {}", analysis.entry_point), None);
     all
 }

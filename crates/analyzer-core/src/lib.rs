@@ -110,13 +110,14 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.notes.extend(excluded(submitted - visible.files().len()));
     let manifests = Manifests::read(visible);
     analysis.notes.extend(manifests.notes.iter().cloned());
-    analysis.notes.sort();
     let modules = Modules::new(sources, &manifests);
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
     let models = detect::models::detect(&cx);
+    analysis.notes.extend(detect::unknowns::notes(&cx, &models));
+    analysis.notes.sort();
     let services = detect::tools::services(&cx);
     let servers = detect::mcp::detect(&cx);
     let functions = detect::functions::detect(&cx);

@@ -14,3 +14,4 @@ pub mod redact;
 pub mod requirements;
 pub mod secrets;
 pub mod tools;
+pub mod unknowns;
