@@ -128,4 +128,10 @@ mod tests {
         assert!(!facts.exprs.is_empty());
         assert!(read("package-lock.json", "{}").exports.is_empty());
     }
+
+    /// Not what we want: the parser gives up on a broken flow mapping before it hands out what came before the break.
+    #[test]
+    fn broken_json_gives_nothing_yet() {
+        assert!(read("a.json", "{\"a\": \"x\", ]]]").exprs.is_empty());
+    }
 }
