@@ -33,6 +33,22 @@ impl Table {
     }
 }
 
+/// The file was put there by a package manager: it is no part of what somebody wrote and submitted.
+pub fn is_installed(path: &str) -> bool {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders.split('/').any(|folder| INSTALLED.folders.contains(folder))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Installed {
+    folders: FxHashSet<String>,
+}
+
+static INSTALLED: LazyLock<Installed> = LazyLock::new(|| {
+    toml::from_str(include_str!("../knowledge/packages/installed.toml")).expect("a test reads every embedded list")
+});
+
 /// The distribution that provides a Python module, if the tables know: the longest known prefix of the dotted name,
 /// then the naming rules of its namespace, then its top-level module. `item` is what is imported from the module.
 pub fn distribution(module: &str, item: Option<&str>) -> Option<Cow<'static, str>> {

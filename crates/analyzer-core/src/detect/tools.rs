@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
-use crate::knowledge::index::{Folder, RuleKind};
-use crate::knowledge::schema::{ArgRef, Form, ServiceRule};
+use crate::facts::ExprKind;
+use crate::knowledge::index::{Folder, Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Entry, Form, ServiceRule};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
-use crate::sites::{Context, Outbound};
+use crate::sites::{Context, Outbound, Site};
 
 /// A use of a service's library.
 pub struct Service {
@@ -31,6 +32,8 @@ pub struct Service {
     pub implied: bool,
     /// The platform gives the address.
     pub platform: bool,
+    /// It is given a client of the service that was made elsewhere: a use, but not the first.
+    pub given: bool,
     /// Method and path of the request behind the call.
     pub request: (Option<String>, Option<String>),
     /// How sure.
@@ -57,6 +60,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
+            let given = is_given_client(cx, site, hit, rule, entry);
             let own_name = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
             let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own_name);
             let names = match template.contains("{}") {
@@ -75,6 +79,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                     hosts: hosts.clone(),
                     implied,
                     platform: rule.platform,
+                    given,
                     request: request(cx, site.at, rule),
                     confidence: Confidence::High,
                     steps: vec![cx.step(site.at, format!("call of `{call}`"))],
@@ -85,6 +90,43 @@ pub fn services(cx: &Context) -> Vec<Service> {
     }
     services.extend(listed(cx));
     services
+}
+
+/// An argument of the call is a client of the same service that was made elsewhere: `PineconeStore(index)` of
+/// `index = pinecone.Index("docs")`.
+fn is_given_client(cx: &Context, site: &Site, hit: Hit, rule: &ServiceRule, entry: &Entry) -> bool {
+    let tool = |rule: &ServiceRule, entry: &Entry| {
+        rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| entry.id.clone())
+    };
+    let own = tool(rule, entry);
+    if own.contains("{}") {
+        return false;
+    }
+    let same = |(at, _): &(At, Frames)| {
+        *at != site.at
+            && cx.site(*at).is_some_and(|made| {
+                made.hits(RuleKind::Service).any(|other| {
+                    let entry = cx.project.knowledge.entry(other.entry);
+                    other.entry == hit.entry || tool(&entry.service[other.rule as usize], entry) == own
+                })
+            })
+    };
+    let Some(call) = cx.project.call(site.at) else { return false };
+    let places = call.args.iter().flat_map(|arg| inner(cx, At { file: site.at.file, expr: arg.value }));
+    places.take(16).any(|at| {
+        cx.project
+            .refer(at, &None)
+            .iter()
+            .any(|reference| matches!(reference, Ref::External(_, chain) if chain.iter().any(same)))
+    })
+}
+
+/// An argument, or the values of the options object that it is.
+fn inner(cx: &Context, at: At) -> Vec<At> {
+    match cx.project.facts(at.file).kind(at.expr) {
+        ExprKind::Dict(pairs) => pairs.iter().map(|&(_, value)| At { file: at.file, expr: value }).collect(),
+        _ => vec![at],
+    }
 }
 
 /// Method and path of the HTTP request behind a call, where its rule knows them or says where they stand.
@@ -141,6 +183,7 @@ fn listed(cx: &Context) -> Vec<Service> {
                         hosts,
                         implied,
                         platform: false,
+                        given: false,
                         request: (None, None),
                         confidence: Confidence::High,
                         steps: vec![
@@ -239,7 +282,10 @@ pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, function
 
 /// Tools by name and kind.
 #[derive(Default)]
-struct Found(BTreeMap<(String, ToolKind), Tool>);
+struct Found(BTreeMap<(String, ToolKind), (First, Tool)>);
+
+/// How early a use is: one of its own before one by a client made elsewhere, tests and trials last, then by place.
+type First = (bool, bool, String, u32);
 
 impl Found {
     /// One entry per service: what is called by address joins the library of the same name.
@@ -247,23 +293,24 @@ impl Found {
         let both: Vec<String> =
             self.0.keys().filter(|(_, kind)| *kind == ToolKind::Sdk).map(|(name, _)| name.clone()).collect();
         for name in both {
-            if let Some(http) = self.0.remove(&(name.clone(), ToolKind::Http))
-                && let Some(sdk) = self.0.get_mut(&(name, ToolKind::Sdk))
+            if let Some((_, http)) = self.0.remove(&(name.clone(), ToolKind::Http))
+                && let Some((_, sdk)) = self.0.get_mut(&(name, ToolKind::Sdk))
             {
                 sdk.call_sites.extend(http.call_sites);
                 sdk.call_sites.sort();
                 sdk.call_sites.dedup();
             }
         }
-        self.0.into_values().collect()
+        self.0.into_values().map(|(_, tool)| tool).collect()
     }
 
-    fn add(&mut self, mut new: Tool) {
+    fn add(&mut self, given: bool, mut new: Tool) {
         new.call_sites.sort();
         new.call_sites.dedup();
         let key = (new.name.clone(), new.kind);
-        let Some(known) = self.0.get_mut(&key) else {
-            self.0.insert(key, new);
+        let place = (given, is_trial(&new.file), new.file.clone(), new.line);
+        let Some((first, known)) = self.0.get_mut(&key) else {
+            self.0.insert(key, (place, new));
             return;
         };
         let mut sites = std::mem::take(&mut known.call_sites);
@@ -273,8 +320,8 @@ impl Found {
                 sites.insert(place, site.clone());
             }
         }
-        // Tests and trials of an API are no first use.
-        if (is_trial(&new.file), &new.file, new.line) < (is_trial(&known.file), &known.file, known.line) {
+        if place < *first {
+            *first = place;
             *known = new;
         }
         known.call_sites = sites;
@@ -322,21 +369,24 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
     let site =
         CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
-    found.add(Tool {
-        name,
-        kind,
-        file,
-        line,
-        base_url: (kind == ToolKind::Http).then(|| address.base_url()),
-        detected_url_pattern: address.env.clone(),
-        default_url: address.default.clone(),
-        service: entry.map(|entry| entry.id.clone()),
-        description: None,
-        source: None,
-        confidence: outbound.confidence,
-        call_sites: vec![site],
-        evidence: outbound.steps.clone(),
-    });
+    found.add(
+        false,
+        Tool {
+            name,
+            kind,
+            file,
+            line,
+            base_url: (kind == ToolKind::Http).then(|| address.base_url()),
+            detected_url_pattern: address.env.clone(),
+            default_url: address.default.clone(),
+            service: entry.map(|entry| entry.id.clone()),
+            description: None,
+            source: None,
+            confidence: outbound.confidence,
+            call_sites: vec![site],
+            evidence: outbound.steps.clone(),
+        },
+    );
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -362,21 +412,24 @@ fn of_service(cx: &Context, service: &Service, found: &mut Found) {
     call_sites.dedup();
     let kind = if service.platform { ToolKind::Env } else { ToolKind::Sdk };
     let variable = format!("TOOL_{}_URL", service.name.to_ascii_uppercase().replace('-', "_"));
-    found.add(Tool {
-        name: service.name.clone(),
-        kind,
-        file: service.file.clone(),
-        line: service.line,
-        base_url: service.hosts.first().map(|host| format!("https://{host}")),
-        detected_url_pattern: service.platform.then_some(variable),
-        default_url: None,
-        service: (!service.platform).then(|| service.id.clone()),
-        description: None,
-        source: None,
-        confidence: service.confidence,
-        call_sites,
-        evidence: service.steps.clone(),
-    });
+    found.add(
+        service.given,
+        Tool {
+            name: service.name.clone(),
+            kind,
+            file: service.file.clone(),
+            line: service.line,
+            base_url: service.hosts.first().map(|host| format!("https://{host}")),
+            detected_url_pattern: service.platform.then_some(variable),
+            default_url: None,
+            service: (!service.platform).then(|| service.id.clone()),
+            description: None,
+            source: None,
+            confidence: service.confidence,
+            call_sites,
+            evidence: service.steps.clone(),
+        },
+    );
 }
 
 /// `TOOL_ECHO_TOOL_URL` and `TOOL_URL_ECHO_TOOL` are `echo-tool`; `CRM_URL` and `CRM_BASE_URL` are `crm`,

@@ -82,6 +82,9 @@ pub struct Entry {
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
+    /// Names under which code keeps its tools.
+    #[serde(default)]
+    pub tool_names: ToolNames,
     /// Requirements written with a documented specifier.
     #[serde(default)]
     pub requirement: Vec<RequirementRule>,
@@ -342,17 +345,29 @@ rule!(
     }
 );
 
-/// A literal dict that declares a tool to a model.
+/// A literal dict, or a call by keyword of something of the project's own, that declares a tool to a model.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaRule {
+    /// Where a list of such dicts stands, for those that are told by the list alone.
+    pub list: Option<String>,
     /// Where the name stands: `function.name`, `name`.
     pub name: String,
-    /// Paths that must be there too.
+    /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
     /// `key=value` pairs that must hold.
     #[serde(default)]
     pub equals: Vec<String>,
+}
+
+/// Names under which code keeps the functions that a model may call, in small letters without underscores.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToolNames {
+    /// Arguments that take a list of functions: `Helper(tools=[f, g])`.
+    pub arguments: Vec<String>,
+    /// Variables that hold a list of functions, or a map from names to functions.
+    pub variables: Vec<String>,
 }
 
 /// How a credential is presented.

@@ -52,7 +52,7 @@ impl Project<'_> {
         let only_annotated = bindings.iter().all(|b| matches!(b.value, Bound::Annotation(_)));
         // A field that the constructor was given by name: dataclasses, pydantic, keyword arguments.
         if made.is_some() && (bindings.is_empty() || only_annotated || self.constructor(file, class).is_none()) {
-            let given = self.given_fields(file, class, name, made_by.as_ref());
+            let given = self.given_fields(file, class, name, made_by.as_ref(), q.many);
             let refs: Vec<Ref> = given.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
             if refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r)) {
                 return self.prefer_known(refs);
@@ -102,6 +102,7 @@ impl Project<'_> {
         class: ClassId,
         name: &str,
         made: Option<&(At, Frames)>,
+        many: usize,
     ) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
@@ -111,7 +112,7 @@ impl Project<'_> {
         };
         match made {
             Some((call, frames)) => given(*call, frames).into_iter().collect(),
-            None => self.constructions(file, class).iter().take(MANY).filter_map(|&call| given(call, &None)).collect(),
+            None => self.constructions(file, class).iter().take(many).filter_map(|&call| given(call, &None)).collect(),
         }
     }
 
@@ -203,12 +204,22 @@ impl Project<'_> {
             },
             _ => self.refer_in(callee, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect(),
         };
+        // `MyTool.from_defaults(…)` of `class MyTool(FunctionTool)`, whether or not it has a `from_defaults` of its own.
+        let mut method = None;
+        if let (true, ExprKind::Attr(base, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
+            method = Some(facts.name(*name));
+            let base = At { file: call.file, expr: *base };
+            work = self.refer_in(base, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect();
+        }
         let mut symbols = Vec::new();
         let mut steps = 0;
         while let Some(reference) = work.pop() {
             steps += 1;
             match reference {
-                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(symbol),
+                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(match method {
+                    Some(name) => extend(symbol, name),
+                    None => symbol,
+                }),
                 Ref::Class(file, class) if steps < 16 => {
                     let bases = self.facts(file).classes[class.0 as usize].bases.clone();
                     work.extend(bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)));

@@ -37,6 +37,8 @@ const PATIENCE: u32 = 500;
 const DEPTH: u32 = 40;
 /// Alternatives of one answer.
 const MANY: usize = 8;
+/// Alternatives where all of them are asked for: the tools of a list.
+const ALL: usize = 256;
 
 /// A file of the project.
 pub struct File<'a> {
@@ -93,6 +95,10 @@ pub enum Ref {
 /// The state of one question.
 pub struct Question {
     fuel: u32,
+    /// What a question of its kind begins with.
+    given: u32,
+    /// Alternatives that it wants.
+    many: usize,
     depth: u32,
     /// Bytes of text that may still be built.
     text: usize,
@@ -140,9 +146,16 @@ impl Question {
         Question::with(FUEL)
     }
 
+    /// For every alternative there is, not for the first few.
+    fn wide() -> Self {
+        Question { many: ALL, ..Question::with(8 * FUEL) }
+    }
+
     fn with(fuel: u32) -> Self {
         Question {
             fuel,
+            given: fuel.max(FUEL),
+            many: MANY,
             depth: 0,
             text: TEXT,
             stars: FxHashSet::default(),
@@ -164,7 +177,7 @@ impl Question {
 
     /// So many steps were taken that the same is probably asked again and again: answers are remembered from here on.
     fn is_tangled(&self) -> bool {
-        self.fuel + PATIENCE < FUEL
+        self.fuel + PATIENCE < self.given
     }
 
     /// Takes so much of the text that may be built, if there is as much left.

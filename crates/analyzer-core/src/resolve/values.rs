@@ -101,6 +101,11 @@ impl Project<'_> {
         self.values_in(at, frames, &mut Question::new())
     }
 
+    /// Everything that an expression may evaluate to: the names of all tools of a list.
+    pub fn all_values(&self, at: At, frames: &Frames) -> Vec<Known> {
+        self.values_in(at, frames, &mut Question::wide())
+    }
+
     /// The text of an expression, when it is one known literal.
     pub fn text(&self, at: At, frames: &Frames) -> Option<String> {
         self.text_in(at, frames, &mut Question::new())
@@ -134,7 +139,7 @@ impl Project<'_> {
         let mut known = self.value_kind(at, frames, q);
         q.back();
         if known.len() > 1 {
-            distinct(&mut known);
+            distinct(&mut known, q.many);
         }
         if tangled {
             q.values.insert(at, Some(known.clone()));
@@ -425,10 +430,13 @@ impl Project<'_> {
             ExprKind::Index(base, key) => (here(*base), self.text_in(here(*key), frames, q)),
             _ => return self.by_reference(at, frames, q),
         };
-        if let (ExprKind::Index(..), Some(key)) = (facts.kind(at.expr), &key)
-            && let Some(known) = self.split_part(base, key, frames, q)
-        {
-            return known;
+        if let (ExprKind::Index(..), Some(key)) = (facts.kind(at.expr), &key) {
+            if let Some(known) = self.split_part(base, key, frames, q) {
+                return known;
+            }
+            if let (Some((holder, true)), "0") = (self.entries_of(base), key.as_str()) {
+                return self.keys_of_map(holder, frames, q);
+            }
         }
         let mut out = Vec::new();
         for reference in self.refer_in(base, frames, q) {
@@ -473,6 +481,26 @@ impl Project<'_> {
         known
     }
 
+    /// The keys of a map, and the names that a module exports; each comes from where its value stands.
+    fn keys_of_map(&self, holder: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let mut out = Vec::new();
+        for reference in self.refer_in(holder, frames, q) {
+            let named: Vec<(String, At)> = match reference {
+                Ref::Module(file) => self.exported_names(file, q),
+                Ref::Expr(at, frames) => {
+                    let pairs = self.pairs_in(at, &frames, q).into_iter();
+                    pairs.filter_map(|(key, value, _)| Some((key?, value))).collect()
+                }
+                _ => Vec::new(),
+            };
+            for (name, at) in named.into_iter().take(q.many) {
+                let pieces = vec![Piece::Lit(name)];
+                out.push(Known { value: Value::Text(pieces), steps: vec![self.step(at, "key".into())], origin: at });
+            }
+        }
+        if out.is_empty() { vec![self.hole(holder)] } else { out }
+    }
+
     /// Whether a symbol is a map of variables, and how its keys make their names.
     pub(super) fn env_map(&self, symbol: &Symbol, at: At) -> Option<Option<&str>> {
         let mut rules = self.rules(symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
@@ -507,7 +535,7 @@ impl Project<'_> {
         let constructor = self.constructor(file, class);
         let mut out = Vec::new();
         if constructor.is_none() || bindings.is_empty() {
-            for (at, frames) in self.given_fields(file, class, key, made) {
+            for (at, frames) in self.given_fields(file, class, key, made, q.many) {
                 out.extend(self.values_in(at, &frames, q));
             }
         }
@@ -524,7 +552,7 @@ impl Project<'_> {
             _ => true,
         });
         if !filled && made.is_none() && q.step() {
-            for &(f, c) in self.subclasses(file, class).iter().take(MANY) {
+            for &(f, c) in self.subclasses(file, class).iter().take(q.many) {
                 out.extend(self.field_value(f, c, None, key, q));
             }
             q.back();
@@ -707,7 +735,7 @@ pub(super) fn options(facts: &FileFacts) -> FxHashMap<String, Vec<u32>> {
 }
 
 /// Alternatives that say the same are one, and there are not many.
-pub(super) fn distinct(known: &mut Vec<Known>) {
+pub(super) fn distinct(known: &mut Vec<Known>, many: usize) {
     let mut seen: Vec<String> = Vec::new();
     known.retain(|k| match k.template() {
         Some(text) if seen.contains(&text) => false,
@@ -717,7 +745,7 @@ pub(super) fn distinct(known: &mut Vec<Known>) {
         }
         None => true,
     });
-    known.truncate(MANY);
+    known.truncate(many);
 }
 
 /// Adjacent known text is one piece.
