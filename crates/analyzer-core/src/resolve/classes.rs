@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::names::*;
 use super::*;
 
 impl Project<'_> {
@@ -132,12 +131,7 @@ impl Project<'_> {
                         Some(made) => Ref::Instance(f, c, made.clone()),
                         None => Ref::Class(f, c),
                     },
-                    Ref::External(mut symbol, calls) if made.is_some() => {
-                        if let Some(last) = symbol.tail.last_mut() {
-                            last.push_str("()");
-                        }
-                        Ref::External(symbol, calls)
-                    }
+                    Ref::External(symbol, calls) if made.is_some() => Ref::External(symbol.instance(), calls),
                     other => other,
                 };
                 refs.extend(self.member(base, name, q));
@@ -159,7 +153,7 @@ impl Project<'_> {
     pub(super) fn super_instance(&self, at: At, q: &mut Question) -> Vec<Ref> {
         let bases = self.bases_around(at, q);
         let instance = |base| match base {
-            Ref::External(symbol, calls) => Ref::External(called(symbol), calls),
+            Ref::External(symbol, calls) => Ref::External(symbol.called(), calls),
             Ref::Class(file, class) => Ref::Instance(file, class, None),
             other => other,
         };
@@ -208,7 +202,7 @@ impl Project<'_> {
         while let Some(reference) = work.pop() {
             steps += 1;
             match reference {
-                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(symbol),
+                Ref::External(symbol, _) if !symbol.is_unknown() => symbols.push(symbol),
                 Ref::Class(file, class) if steps < 16 => {
                     let bases = self.facts(file).classes[class.0 as usize].bases.clone();
                     work.extend(bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)));
