@@ -256,7 +256,7 @@ impl<'a> Context<'a> {
                 let call = site.symbol.display();
                 steps.push(self.step(site.at, format!("call of `{call}`")));
                 let resolved = !address.host.contains('{') && (!address.host.is_empty() || address.env.is_some());
-                let confidence = match (resolved, site.symbol.module == "?") {
+                let confidence = match (resolved, site.symbol.is_unknown()) {
                     (true, false) => Confidence::High,
                     (true, true) => Confidence::Medium,
                     (false, _) => Confidence::Low,

@@ -185,11 +185,7 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
 fn is_model_object(cx: &Context, reference: &Ref) -> bool {
     match reference {
         Ref::External(symbol, _) => {
-            let mut made = symbol.clone();
-            if let Some(last) = made.tail.last_mut() {
-                *last = last.trim_end_matches("()").to_owned();
-            }
-            let hits = cx.project.knowledge.lookup(&made);
+            let hits = cx.project.knowledge.lookup(&symbol.clone().callee());
             hits.iter().any(|hit| matches!(hit.kind, RuleKind::Model | RuleKind::Client))
         }
         Ref::Instance(..) | Ref::Class(..) => true,
@@ -248,7 +244,7 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base
 
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
 fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
-    if site.symbol.module.is_empty() || !site.chain.is_empty() {
+    if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
     for file in 0..cx.project.files.len() {
@@ -258,7 +254,7 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
             if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
                 continue;
             }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.tail.is_empty() && symbol.module == site.symbol.module);
+            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
             if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
                 continue;
             }
@@ -288,11 +284,7 @@ pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
 fn of_client(cx: &Context, symbol: &crate::knowledge::index::Symbol, calls: &[(At, Frames)]) -> Base {
     let Some((at, frames)) = calls.last() else { return Base::Unknown };
-    let mut constructor = symbol.clone();
-    if let Some(last) = constructor.tail.last_mut() {
-        *last = last.trim_end_matches("()").to_owned();
-    }
-    let hits = cx.project.knowledge.lookup(&constructor);
+    let hits = cx.project.knowledge.lookup(&symbol.clone().callee());
     let Some(hit) = hits.into_iter().find(|hit| hit.kind == RuleKind::Client && cx.applies(*hit, *at, frames)) else {
         return Base::Unknown;
     };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::names::*;
 use super::*;
 
 impl Project<'_> {
@@ -133,12 +132,7 @@ impl Project<'_> {
                         Some(made) => Ref::Instance(f, c, made.clone()),
                         None => Ref::Class(f, c),
                     },
-                    Ref::External(mut symbol, calls) if made.is_some() => {
-                        if let Some(last) = symbol.tail.last_mut() {
-                            last.push_str("()");
-                        }
-                        Ref::External(symbol, calls)
-                    }
+                    Ref::External(symbol, calls) if made.is_some() => Ref::External(symbol.instance(), calls),
                     other => other,
                 };
                 refs.extend(self.member(base, name, q));
@@ -160,7 +154,7 @@ impl Project<'_> {
     pub(super) fn super_instance(&self, at: At, q: &mut Question) -> Vec<Ref> {
         let bases = self.bases_around(at, q);
         let instance = |base| match base {
-            Ref::External(symbol, calls) => Ref::External(called(symbol), calls),
+            Ref::External(symbol, calls) => Ref::External(symbol.called(), calls),
             Ref::Class(file, class) => Ref::Instance(file, class, None),
             other => other,
         };
@@ -216,8 +210,8 @@ impl Project<'_> {
         while let Some(reference) = work.pop() {
             steps += 1;
             match reference {
-                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(match method {
-                    Some(name) => extend(symbol, name),
+                Ref::External(symbol, _) if !symbol.is_unknown() => symbols.push(match method {
+                    Some(name) => symbol.member(name),
                     None => symbol,
                 }),
                 Ref::Class(file, class) if steps < 16 => {

@@ -65,8 +65,7 @@ impl Project<'_> {
             Item::Module => match self.imported_module(file, index) {
                 Some(module) => vec![Ref::Module(module)],
                 None => {
-                    let parts: Vec<String> = import.module.split('.').map(str::to_owned).collect();
-                    vec![Ref::External(Symbol { python: true, module: parts.join("."), tail: Vec::new() }, Vec::new())]
+                    vec![Ref::External(Symbol::module_of(true, &*import.module), Vec::new())]
                 }
             },
             Item::Root => {
@@ -74,8 +73,7 @@ impl Project<'_> {
                 if self.imported_module(file, index).is_some() {
                     return vec![Ref::Package(file, root.to_owned())];
                 }
-                let symbol = Symbol { python: true, module: root.to_owned(), tail: Vec::new() };
-                vec![Ref::External(symbol, Vec::new())]
+                vec![Ref::External(Symbol::module_of(true, root), Vec::new())]
             }
             Item::Star | Item::Effect => vec![Ref::Unknown],
         }
@@ -91,11 +89,11 @@ impl Project<'_> {
         if import.module.starts_with('.') {
             return vec![Ref::Unknown];
         }
-        let tail = match &import.item {
-            Item::Member(name) => vec![name.to_string()],
-            _ => Vec::new(),
+        let module = Symbol::module_of(false, package_path(&import.module));
+        let symbol = match &import.item {
+            Item::Member(name) => module.member(name),
+            _ => module,
         };
-        let symbol = Symbol { python: false, module: package_path(&import.module), tail };
         vec![Ref::External(symbol, Vec::new())]
     }
 

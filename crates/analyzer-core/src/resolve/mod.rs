@@ -377,13 +377,13 @@ impl<'a> Project<'a> {
     /// A symbol as rules name it: in the language of the file where its base is not known, the default export where a
     /// whole module is called.
     pub fn as_callee(&self, mut symbol: Symbol, file: usize) -> Symbol {
-        if symbol.module == "?" {
-            symbol.python = self.is_python(file);
+        if symbol.is_unknown() {
+            symbol = symbol.in_language(self.is_python(file));
         }
-        if symbol.tail.is_empty() && !symbol.python {
-            symbol.tail.push("default".into());
+        match symbol.is_module() && !symbol.is_python() {
+            true => symbol.default_export(),
+            false => symbol,
         }
-        symbol
     }
 
     /// The rules of one kind that a symbol matches.

@@ -416,7 +416,7 @@ impl Project<'_> {
         match reference {
             Ref::Expr(to, frames) if to != at => self.values_in(to, &frames, q),
             Ref::Expr(..) | Ref::Unknown => vec![self.hole(at)],
-            Ref::External(ref symbol, _) if symbol.module == "?" => vec![self.hole(at)],
+            Ref::External(ref symbol, _) if symbol.is_unknown() => vec![self.hole(at)],
             other => vec![Known { value: Value::Object(other), steps: Vec::new(), origin: at }],
         }
     }
@@ -507,7 +507,7 @@ impl Project<'_> {
         if let Some(rule) = rules.find(|rule| rule.map) {
             return Some(rule.template.as_deref());
         }
-        if symbol.module != "?" {
+        if !symbol.is_unknown() {
             return None;
         }
         // A parameter that nobody annotated is known by the name that the documents give it.
@@ -611,8 +611,7 @@ impl Project<'_> {
 
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
     pub(super) fn parsed_option(&self, call: At, symbol: &Symbol, key: &str, q: &mut Question) -> Vec<Known> {
-        let parses =
-            symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+        let parses = symbol.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
         if !parses {
             return Vec::new();
         }
@@ -676,9 +675,9 @@ impl Project<'_> {
                     steps: Vec::new(),
                     origin: at,
                 }),
-                Ref::External(symbol, mut calls) if symbol.module != "?" => {
+                Ref::External(symbol, mut calls) if !symbol.is_unknown() => {
                     calls.push((at, frames.clone()));
-                    let object = Ref::External(super::names::called(symbol), calls);
+                    let object = Ref::External(symbol.called(), calls);
                     out.push(Known { value: Value::Object(object), steps: Vec::new(), origin: at });
                 }
                 _ => {}
