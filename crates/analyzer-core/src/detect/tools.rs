@@ -8,6 +8,7 @@ use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, Form, ServiceRule};
+use crate::packages::is_test_path;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
@@ -308,7 +309,7 @@ impl Found {
         new.call_sites.sort();
         new.call_sites.dedup();
         let key = (new.name.clone(), new.kind);
-        let place = (given, is_trial(&new.file), new.file.clone(), new.line);
+        let place = (given, is_test_path(&new.file), new.file.clone(), new.line);
         let Some((first, known)) = self.0.get_mut(&key) else {
             self.0.insert(key, (place, new));
             return;
@@ -326,19 +327,6 @@ impl Found {
         }
         known.call_sites = sites;
     }
-}
-
-/// A file that tries something out rather than doing the agent's work.
-fn is_trial(path: &str) -> bool {
-    path.split('/').any(|part| {
-        let part = part.to_ascii_lowercase();
-        let stem = part.split('.').next().unwrap_or("");
-        part.starts_with("test")
-            || part == "__tests__"
-            || stem.ends_with("_test")
-            || part.contains(".test.")
-            || part.contains(".spec.")
-    })
 }
 
 fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
@@ -362,7 +350,12 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
         return;
     }
-    if kind == ToolKind::Http && (address.host.contains('{') || is_loopback(address.bare_host())) {
+    let is_nobody = |host: &str| is_loopback(host) || url::is_for_examples(host);
+    if kind == ToolKind::Http && (address.host.contains('{') || is_nobody(address.bare_host())) {
+        return;
+    }
+    // What a test calls by address is what it tests, or made up.
+    if cx.project.is_test(outbound.url_at.file) && kind == ToolKind::Http {
         return;
     }
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
@@ -462,7 +455,8 @@ pub fn name_of_variable(variable: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `acme.io` and `www.acme.io` are `acme`.
+/// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `api.cloud.acme.io` `acme-cloud-api`, `acme.io` and
+/// `www.acme.io` are `acme`.
 pub fn name_of_host(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').filter(|label| *label != "www" && label.len() > 1).collect();
     let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -482,7 +476,8 @@ pub fn name_of_host(host: &str) -> String {
         && labels[labels.len() - 1].len() == 2;
     let end = labels.len() - if short { 3 } else { 2 };
     let (name, before) = (labels[end], &labels[..end]);
-    let parts: Vec<&str> = [name].into_iter().chain(before.iter().copied()).collect();
+    let (last, between): (Vec<&str>, Vec<&str>) = before.iter().partition(|label| **label == "api");
+    let parts: Vec<&str> = [name].into_iter().chain(between).chain(last).collect();
     parts.join("-").replace('_', "-")
 }
 
@@ -511,6 +506,7 @@ mod tests {
             ("api.acme.io", "acme-api"),
             ("hooks.acme.io", "acme-hooks"),
             ("acme.io", "acme"),
+            ("api.cloud.acme.io", "acme-cloud-api"),
             ("www.acme.io", "acme"),
             ("api.acme.co.uk", "acme-api"),
             ("crm-service", "crm-service"),

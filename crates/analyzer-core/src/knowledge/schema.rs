@@ -82,6 +82,18 @@ pub struct Entry {
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
+    /// How MCP servers are started and named.
+    #[serde(default)]
+    pub mcp_names: McpNames,
+    /// It is the platform's own gateway: a usage through it has the role `default`.
+    #[serde(default)]
+    pub gateway: bool,
+    /// It stands for whatever serves models on this machine, where nothing tells what that is.
+    #[serde(default)]
+    pub loopback: bool,
+    /// Others copy its members: it is meant where members are all that is known of a call.
+    #[serde(default)]
+    pub copied: bool,
     /// Names under which code keeps its tools.
     #[serde(default)]
     pub tool_names: ToolNames,
@@ -358,6 +370,22 @@ pub struct SchemaRule {
     /// `key=value` pairs that must hold.
     #[serde(default)]
     pub equals: Vec<String>,
+}
+
+/// How MCP servers are started and named.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpNames {
+    /// Commands, and words of theirs, that run something else: `npx`, `uv run`.
+    pub runners: Vec<String>,
+    /// What stands in front of a server's name in that of its package or script; the longest first.
+    pub prefixes: Vec<String>,
+    /// What stands behind it.
+    pub suffixes: Vec<String>,
+    /// Endings of scripts.
+    pub extensions: Vec<String>,
+    /// Keys of configuration files that hold a map from names to servers.
+    pub maps: Vec<String>,
 }
 
 /// Names under which code keeps the functions that a model may call, in small letters without underscores.

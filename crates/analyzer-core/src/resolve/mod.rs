@@ -22,6 +22,7 @@ use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
 use crate::modules::Modules;
+use crate::packages::is_test;
 use crate::sources::Source;
 use crate::work;
 
@@ -214,6 +215,8 @@ pub struct Project<'a> {
     imports: Vec<Vec<Asked>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
+    /// The files that test the program.
+    tests: Vec<bool>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
 }
@@ -237,6 +240,7 @@ impl<'a> Project<'a> {
         let imports = files.iter().map(asked).collect();
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
+        let tests = files.iter().map(|file| is_test(&file.source.path, &file.facts)).collect();
         let mut project = Project {
             files,
             knowledge,
@@ -247,14 +251,18 @@ impl<'a> Project<'a> {
             imports,
             growing,
             options,
+            tests,
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
         for (base, class) in extends {
             project.subclasses.entry(base).or_default().push(class);
         }
+        // What a test passes says nothing of the program.
+        let program = |&file: &usize| !project.is_test(file);
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
+            .filter(program)
             .map(|file| {
                 let facts = &project.files[file].facts;
                 let mut allowance = Allowance::new(facts.calls.len());
@@ -321,6 +329,11 @@ impl<'a> Project<'a> {
     /// Facts of a file.
     pub fn facts(&self, file: usize) -> &FileFacts {
         &self.files[file].facts
+    }
+
+    /// The file tests the program and is no part of it.
+    pub fn is_test(&self, file: usize) -> bool {
+        self.tests[file]
     }
 
     /// Path of a file.

@@ -53,7 +53,8 @@ impl Found<'_, '_> {
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
         let name = name.trim().to_owned();
-        if name.is_empty() || name.len() > 200 || name.contains('\n') {
+        // A test makes up tools to test with.
+        if name.is_empty() || name.len() > 200 || name.contains('\n') || self.cx.project.is_test(file) {
             return;
         }
         let path = self.cx.project.path(file).to_owned();

@@ -42,6 +42,11 @@ impl Found<'_, '_> {
                 continue;
             }
             let given = self.text(site.at, &rule.name);
+            let is_unknown = given.is_none()
+                && cx.project.argument(site.at, &None, &rule.name).is_some_and(|(at, _)| self.may_be_name(at));
+            if is_unknown && !self.keys.contains_key(&site.at) {
+                continue; // A name that nobody knows is no other.
+            }
             let functions = self.function_arguments(site.at, &rule);
             if functions.len() > 1 && given.is_none() {
                 for (file, id) in functions {
@@ -113,6 +118,12 @@ impl Found<'_, '_> {
         functions.sort();
         functions.dedup();
         functions
+    }
+
+    /// A function or a dict in a name's place is no name.
+    fn may_be_name(&self, at: At) -> bool {
+        let refs = self.cx.project.refer(at, &None);
+        !refs.iter().any(|reference| matches!(reference, Ref::Function(..) | Ref::Expr(..)))
     }
 
     /// `server.registerTool(tool.name, …)`, `for (const [name, tool] of …)`: the name is a part of what is registered.
