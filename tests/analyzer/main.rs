@@ -6,6 +6,7 @@ mod knowledge;
 mod laws;
 mod packs;
 mod page;
+mod policies;
 mod readme;
 mod snippets;
 mod words;

@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod modules;
 mod packages;
 pub mod packs;
+pub mod policy;
 pub mod resolve;
 pub mod sites;
 pub mod sources;
