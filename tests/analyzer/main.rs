@@ -8,5 +8,6 @@ mod packs;
 mod page;
 mod policies;
 mod readme;
+mod rules;
 mod snippets;
 mod words;
