@@ -19,10 +19,12 @@ pub mod detect;
 pub mod facts;
 pub mod knowledge;
 pub mod lang;
+pub mod lint;
 pub mod manifest;
 pub mod modules;
 mod packages;
 pub mod packs;
+pub mod policy;
 pub mod resolve;
 pub mod sites;
 pub mod sources;
@@ -92,6 +94,23 @@ impl Options {
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
+    look_at(sources, options, None::<fn(&lint::view::Looked)>).0
+}
+
+/// The same, and what somebody makes of everything that is known then; nothing when the analysis was cancelled.
+pub(crate) fn look<T>(
+    sources: &Sources,
+    options: &Options,
+    then: impl FnOnce(&lint::view::Looked) -> T,
+) -> (Analysis, Option<T>) {
+    look_at(sources, options, Some(then))
+}
+
+fn look_at<T>(
+    sources: &Sources,
+    options: &Options,
+    then: Option<impl FnOnce(&lint::view::Looked) -> T>,
+) -> (Analysis, Option<T>) {
     let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
     let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
     let mut analysis = Analysis { id: id(sources, options), stats: stats(sources), ..Analysis::default() };
@@ -107,7 +126,7 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let cancel = options.cancel.as_deref();
     let Ok(facts) = read(sources, cancel) else {
         analysis.cancelled = true;
-        return analysis;
+        return (analysis, None);
     };
     analysis.notes = notes(sources, &facts);
     analysis.notes.extend(refused);
@@ -153,9 +172,9 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
         (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
     });
     analysis.model_providers = model_providers(&analysis);
-    analysis.entry_point = entry.file;
-    analysis.entry_point_reason = entry.reason;
-    analysis.runtime_family = entry.runtime_family;
+    analysis.entry_point.clone_from(&entry.file);
+    analysis.entry_point_reason.clone_from(&entry.reason);
+    analysis.runtime_family.clone_from(&entry.runtime_family);
     let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
@@ -171,7 +190,19 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
     packs.judge(&mut analysis.secrets);
     detect::redact::redact(&mut analysis, formats);
-    analysis
+    let made = then.map(|then| {
+        let redacted = detect::secrets::redact(sources, &facts, formats);
+        let looked = lint::view::Looked {
+            sources,
+            redacted,
+            cx: &cx,
+            manifests: &manifests,
+            analysis: &analysis,
+            rivals: &entry.rivals,
+        };
+        then(&looked)
+    });
+    (analysis, made)
 }
 
 /// What each file says, in the order of the sources.

@@ -21,6 +21,8 @@ pub struct EntryPoint {
     pub reason: String,
     /// `python` or `node`; empty when unknown.
     pub runtime_family: String,
+    /// Files for which as much speaks, and that no place or name sets apart.
+    pub rivals: Vec<String>,
 }
 
 /// The file for which most speaks; of two equal ones the less deep, then the first by name.
@@ -47,12 +49,21 @@ pub fn detect(
         (points, source, reasons)
     });
     let depth = |source: &Source| source.path.matches('/').count();
-    let best = judged.min_by(|(a, one, _), (b, other, _)| {
+    let mut judged: Vec<_> = judged.collect();
+    judged.sort_by(|(a, one, _), (b, other, _)| {
         b.cmp(a).then(depth(one).cmp(&depth(other))).then(one.path.cmp(&other.path))
     });
-    best.map_or_else(EntryPoint::default, |(_, source, reasons)| EntryPoint {
+    // Two files that nothing speaks for are no choice.
+    let equal = |other: &&(i32, &Source, Vec<String>)| {
+        judged.first().is_some_and(|(points, best, reasons)| {
+            *points == other.0 && depth(best) == depth(other.1) && !reasons.is_empty()
+        })
+    };
+    let rivals = judged.iter().skip(1).take_while(equal).map(|(_, source, _)| source.path.to_string()).collect();
+    judged.first().map_or_else(EntryPoint::default, |(_, source, reasons)| EntryPoint {
         file: source.path.to_string(),
-        reason: sentence(&reasons),
+        rivals,
+        reason: sentence(reasons),
         runtime_family: if source.language.is_python() { "python" } else { "node" }.into(),
     })
 }
