@@ -217,6 +217,8 @@ pub struct Project<'a> {
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// The files that test the program.
     tests: Vec<bool>,
+    /// Variables that the program sets itself.
+    variables: FxHashMap<String, At>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
 }
@@ -252,6 +254,7 @@ impl<'a> Project<'a> {
             growing,
             options,
             tests,
+            variables: FxHashMap::default(),
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
@@ -260,6 +263,9 @@ impl<'a> Project<'a> {
         }
         // What a test passes says nothing of the program.
         let program = |&file: &usize| !project.is_test(file);
+        let all = 0..project.files.len();
+        let set: Vec<(String, At)> =
+            all.into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
             .filter(program)
@@ -275,6 +281,9 @@ impl<'a> Project<'a> {
                 facts.calls.iter().flat_map(own).collect()
             })
             .collect();
+        for (name, at) in set {
+            project.variables.entry(name).or_insert(at);
+        }
         for (target, call) in found.into_iter().flatten() {
             match target {
                 Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),

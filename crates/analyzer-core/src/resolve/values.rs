@@ -443,12 +443,8 @@ impl Project<'_> {
             match (&reference, &key) {
                 (Ref::External(symbol, calls), Some(key)) => {
                     if let Some(template) = self.env_map(symbol, base) {
-                        let name = match template {
-                            Some(template) => template.replace("{}", &key.to_ascii_uppercase().replace('-', "_")),
-                            None => key.clone(),
-                        };
-                        let piece = Piece::Env { name: name.clone(), default: None };
-                        out.push(self.text_known(at, vec![piece], &format!("env `{name}`")));
+                        let name = variable_name(template, key);
+                        out.push(self.variable(at, name, None, q));
                     } else if let Some((call, _)) = calls.last() {
                         out.extend(self.parsed_option(*call, symbol, key, q));
                     }
@@ -642,8 +638,11 @@ impl Project<'_> {
             if let Some(known) = self.env_read(symbol, at, frames, q) {
                 return known;
             }
+            if let Some(known) = self.map_get(symbol, at, frames, q) {
+                return known;
+            }
             if let Some((inner, frames)) = self.passed_through(symbol, at, frames, q) {
-                return self.values_in(inner, &frames, q);
+                return self.given_or_made(inner, &frames, q);
             }
             if let Some(known) = self.joined(symbol, at, frames, q) {
                 return known;
@@ -689,6 +688,82 @@ impl Project<'_> {
         prefer_known(out)
     }
 
+    /// `context.tools.get("crm", default)`: a look-up in a map of variables.
+    fn map_get(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let callee = self.call(at)?.callee;
+        let ExprKind::Attr(base, _) = *self.facts(at.file).kind(callee) else { return None };
+        if symbol.last() != Some("get") {
+            return None;
+        }
+        let base = At { file: at.file, expr: base };
+        let template = self.refer_in(base, frames, q).into_iter().find_map(|reference| match reference {
+            Ref::External(symbol, _) => self.env_map(&symbol, base).map(|template| template.map(str::to_owned)),
+            _ => None,
+        })?;
+        let (key, key_frames) = self.argument_in(at, frames, &[ArgRef::Position(0)], q)?;
+        let key = self.text_in(key, &key_frames, q)?;
+        let default = self.argument_in(at, frames, &[ArgRef::Position(1)], q);
+        let default = default.and_then(|(at, frames)| self.text_in(at, &frames, q)).filter(|text| !text.is_empty());
+        let name = variable_name(template.as_deref(), &key);
+        Some(vec![self.variable(at, name, default.map(|text| (text, Vec::new())), q)])
+    }
+
+    /// A variable of the environment, with its fallback: what the look-up says, else what the program itself sets.
+    fn variable(&self, at: At, name: String, fallback: Option<(String, Vec<Step>)>, q: &mut Question) -> Known {
+        let fallback = fallback.or_else(|| {
+            let set = *self.variables.get(&name)?;
+            let known = self.values_in(set, &None, q);
+            known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))
+        });
+        let (default, mut steps) = fallback.map_or((None, Vec::new()), |(text, steps)| (Some(text), steps));
+        steps.push(self.step(at, format!("env `{name}`")));
+        Known { value: Value::Text(vec![Piece::Env { name, default }]), steps, origin: at }
+    }
+
+    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`.
+    pub(super) fn sets_variables(&self, file: usize) -> Vec<(String, At)> {
+        let facts = self.facts(file);
+        let maps = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read).filter(|rule| rule.map);
+        let maps: Vec<&str> = maps.flat_map(|rule| rule.python.iter().chain(&rule.js)).map(String::as_str).collect();
+        let may_be_map = |base: ExprId| match *facts.kind(base) {
+            ExprKind::Attr(_, sym) | ExprKind::Name(sym) => {
+                let name = facts.name(sym);
+                maps.iter().any(|map| map.rsplit(['.', '#']).next() == Some(name))
+            }
+            _ => false,
+        };
+        let mut set = Vec::new();
+        for assignment in &facts.place_assignments {
+            let (base, key) = match *facts.kind(assignment.target) {
+                ExprKind::Index(base, key) => (base, facts.text(key)),
+                ExprKind::Attr(base, member) => (base, Some(facts.name(member))),
+                _ => continue,
+            };
+            let Some(key) = key.filter(|_| may_be_map(base)) else { continue };
+            let is_map = |reference: &Ref| match reference {
+                Ref::External(symbol, _) => {
+                    self.rules(symbol, RuleKind::EnvRead).any(|(e, r)| e.env_read[r as usize].map)
+                }
+                _ => false,
+            };
+            if self.refer(At { file, expr: base }, &None).iter().any(is_map) {
+                set.push((key.to_owned(), At { file, expr: assignment.value }));
+            }
+        }
+        set
+    }
+
+    /// What an argument is, or what it gives where it is a function: `default_factory=lambda: …`.
+    fn given_or_made(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let made = self.refer_in(at, frames, q).into_iter().find_map(|reference| match reference {
+            Ref::Function(file, id) => Some((file, id)),
+            _ => None,
+        });
+        let Some((file, id)) = made else { return self.values_in(at, frames, q) };
+        let returns = &self.facts(file).functions[id.0 as usize].returns;
+        prefer_known(returns.iter().take(MANY).flat_map(|&expr| self.values_in(At { file, expr }, &None, q)).collect())
+    }
+
     /// `os.getenv("X", "default")`.
     pub(super) fn env_read(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
         let (entry, rule) = self.rules(symbol, RuleKind::EnvRead).find(|(e, r)| !e.env_read[*r as usize].map)?;
@@ -698,19 +773,19 @@ impl Project<'_> {
         }
         let (name, name_frames) = self.argument_in(at, frames, &rule.name, q)?;
         let name = self.text_in(name, &name_frames, q)?;
-        let mut steps = vec![self.step(at, format!("env `{name}`"))];
         let default = self.argument_in(at, frames, &rule.default, q).and_then(|(default, frames)| {
             let known = self.values_in(default, &frames, q);
             known.into_iter().find_map(|known| known.literal_or_default().map(|text| (text, known.steps)))
         });
-        let default = default.map(|(text, from)| {
-            let mut all = from;
-            all.append(&mut steps);
-            steps = all;
-            text
-        });
-        let piece = Piece::Env { name, default };
-        Some(vec![Known { value: Value::Text(vec![piece]), steps, origin: at }])
+        Some(vec![self.variable(at, name, default, q)])
+    }
+}
+
+/// The variable behind a key of a map: `crm` is `TOOL_CRM_URL` by the template `TOOL_{}_URL`.
+fn variable_name(template: Option<&str>, key: &str) -> String {
+    match template {
+        Some(template) => template.replace("{}", &key.to_ascii_uppercase().replace('-', "_")),
+        None => key.to_owned(),
     }
 }
 
