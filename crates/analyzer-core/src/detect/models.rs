@@ -286,12 +286,24 @@ fn configured(cx: &Context, site: &Site) -> Option<Base> {
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
 pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
     let Some(env) = &address.env else { return false };
-    let python = cx.project.files[known.origin.file].source.language.is_python();
-    let required = python && matches!(cx.project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Index(..));
+    let required = cx.project.files[known.origin.file].source.language.is_python() && !may_be_unset(cx, known.origin);
     address.host.is_empty()
         && address.default.is_none()
         && !required
         && !provider_of_variable(cx, env).is_some_and(|entry| entry.gateway)
+}
+
+/// `os.getenv("X")` and a field that is `None` by default; `os.environ["X"]` and other fields ask for the variable.
+fn may_be_unset(cx: &Context, origin: At) -> bool {
+    let facts = cx.project.facts(origin.file);
+    match (facts.kind(origin.expr), facts.call(origin.expr)) {
+        (ExprKind::Null, _) => true,
+        (_, Some(call)) => {
+            let callee = At { file: origin.file, expr: call.callee };
+            cx.project.hits(callee, &None).iter().any(|(hit, _)| hit.kind == RuleKind::EnvRead)
+        }
+        _ => false,
+    }
 }
 
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.

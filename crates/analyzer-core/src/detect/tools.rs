@@ -61,6 +61,9 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
+            if !applies(cx, site.at, rule) {
+                continue;
+            }
             let given = is_given_client(cx, site, hit, rule, entry);
             let own_name = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
             let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own_name);
@@ -91,6 +94,18 @@ pub fn services(cx: &Context) -> Vec<Service> {
     }
     services.extend(listed(cx));
     services
+}
+
+/// A rule may hold only for some values of an argument: `createTransport({ service: "gmail" })`.
+fn applies(cx: &Context, at: At, rule: &ServiceRule) -> bool {
+    let value = || {
+        let (at, frames) = cx.project.argument(at, &None, &rule.only_arg)?;
+        cx.project.text(at, &frames)
+    };
+    let ruled_out = cx.project.argument(at, &None, &rule.unless).is_some();
+    !ruled_out
+        && (rule.only.is_empty()
+            || value().is_some_and(|value| rule.only.iter().any(|one| one.eq_ignore_ascii_case(&value))))
 }
 
 /// An argument of the call is a client of the same service that was made elsewhere: `PineconeStore(index)` of

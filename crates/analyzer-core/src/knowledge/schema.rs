@@ -218,6 +218,12 @@ rule!(
         host: Option<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
+        /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
+        only: Vec<String>,
+        /// Where that argument stands.
+        only_arg: Vec<ArgRef>,
+        /// Not if one of these arguments is given.
+        unless: Vec<ArgRef>,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
@@ -319,6 +325,11 @@ rule!(
         default: Vec<ArgRef>,
         /// The symbol is a base class whose annotated fields are read from the environment.
         fields: bool,
+        /// Where such a class says what stands in front of the names of its variables: a member of the class, then
+        /// an argument or member of that.
+        prefix: Vec<String>,
+        /// Arguments of a field's value that name its variable.
+        alias: Vec<ArgRef>,
     }
 );
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::analysis::Step;
+use crate::knowledge::schema::EnvRule;
 
 /// A value, and the way it came.
 #[derive(Debug, Clone)]
@@ -553,27 +554,34 @@ impl Project<'_> {
             }
             q.back();
         }
-        let from_env = self.reads_environment(file, class, q);
+        let from_env =
+            self.reads_environment(file, class, q).map(|rule| self.field_variable(file, class, key, rule, q));
         for binding in bindings.iter().rev().take(MANY) {
             let before = out.len();
             match binding.value {
                 Bound::Expr(expr) => {
                     let known = self.values_in(At { file, expr }, &frames, q);
-                    out.extend(known.into_iter().map(|known| match (from_env, known.literal()) {
-                        (true, Some(text)) => {
-                            let piece = Piece::Env { name: key.to_ascii_uppercase(), default: Some(text) };
+                    let is_absent = |known: &Known| match &known.value {
+                        Value::Null => true,
+                        // `Field(alias="X")`: a field without a default.
+                        Value::Text(pieces) => matches!(pieces[..], [Piece::Hole(_)]),
+                        Value::Object(reference) => matches!(reference, Ref::External(..)),
+                    };
+                    out.extend(known.into_iter().map(|known| match (&from_env, known.literal()) {
+                        (Some(name), Some(text)) => {
+                            let piece = Piece::Env { name: name.clone(), default: Some(text) };
                             Known { value: Value::Text(vec![piece]), ..known }
+                        }
+                        (Some(name), None) if is_absent(&known) => {
+                            self.variable(At { file, expr }, name.clone(), None, q)
                         }
                         _ => known,
                     }));
                 }
-                Bound::Annotation(expr) if from_env => {
-                    let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
-                    out.push(self.text_known(
-                        At { file, expr },
-                        vec![piece],
-                        &format!("env `{}`", key.to_ascii_uppercase()),
-                    ));
+                Bound::Annotation(expr) => {
+                    if let Some(name) = &from_env {
+                        out.push(self.variable(At { file, expr }, name.clone(), None, q));
+                    }
                 }
                 _ => {}
             }
@@ -587,22 +595,58 @@ impl Project<'_> {
         prefer_known(out)
     }
 
-    /// The class reads its fields from the environment (pydantic's settings).
-    pub(super) fn reads_environment(&self, file: usize, class: ClassId, q: &mut Question) -> bool {
+    /// The rule by which a class reads its fields from the environment (pydantic's settings).
+    pub(super) fn reads_environment(&self, file: usize, class: ClassId, q: &mut Question) -> Option<&EnvRule> {
         let bases = self.facts(file).classes[class.0 as usize].bases.clone();
-        bases.into_iter().take(4).any(|expr| {
-            self.refer_in(At { file, expr }, &None, q).into_iter().any(|base| match base {
+        bases.into_iter().take(4).find_map(|expr| {
+            self.refer_in(At { file, expr }, &None, q).into_iter().find_map(|base| match base {
                 Ref::External(symbol, _) => {
-                    self.rules(&symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].fields)
+                    let mut rules =
+                        self.rules(&symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
+                    rules.find(|rule| rule.fields)
                 }
                 Ref::Class(f, c) if (f, c) != (file, class) && q.step() => {
                     let reads = self.reads_environment(f, c, q);
                     q.back();
                     reads
                 }
-                _ => false,
+                _ => None,
             })
         })
+    }
+
+    /// The variable behind a field of such a class: its alias, or its name in capitals behind the class's prefix.
+    fn field_variable(&self, file: usize, class: ClassId, key: &str, rule: &EnvRule, q: &mut Question) -> String {
+        let facts = self.facts(file);
+        let scope = facts.classes[class.0 as usize].scope;
+        let last = |scope: ScopeId, name: &str| facts.bindings_named(scope, name).last().map(|binding| binding.value);
+        if let Some(Bound::Expr(expr)) = last(scope, key)
+            && facts.call(expr).is_some()
+            && let Some((alias, frames)) = self.argument_in(At { file, expr }, &None, &rule.alias, q)
+        {
+            // `AliasChoices("A", "B")`: the first is asked first.
+            let alias = self.argument_in(alias, &frames, &[ArgRef::Position(0)], q).map_or(alias, |(first, _)| first);
+            if let Some(name) = self.text_in(alias, &frames, q) {
+                return name;
+            }
+        }
+        let prefix = rule.prefix.iter().find_map(|path| {
+            let (member, part) = path.split_once('.')?;
+            let value = match last(scope, member)? {
+                Bound::Class(inner) => match last(facts.classes[inner.0 as usize].scope, part)? {
+                    Bound::Expr(expr) => At { file, expr },
+                    _ => return None,
+                },
+                Bound::Expr(expr) => {
+                    let holder = At { file, expr };
+                    let argument = self.argument_in(holder, &None, &[ArgRef::Name(part.into())], q);
+                    argument.or_else(|| self.element_in(&(holder, None), part, q))?.0
+                }
+                _ => return None,
+            };
+            self.text_in(value, &None, q)
+        });
+        format!("{}{key}", prefix.unwrap_or_default()).to_ascii_uppercase()
     }
 
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
