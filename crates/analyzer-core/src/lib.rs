@@ -167,10 +167,7 @@ fn look_at<T>(
     analysis.tools = detect::tools::detect(&cx, &services, servers, functions);
     analysis.outbound_destinations = destinations.iter().map(|d| d.host.clone()).collect();
     analysis.destinations = destinations;
-    analysis.model_usages = models.into_iter().map(|found| found.usage).collect();
-    analysis.model_usages.dedup_by(|a, b| {
-        (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
-    });
+    analysis.model_usages = detect::models::merged(models);
     analysis.model_providers = model_providers(&analysis);
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
@@ -273,7 +270,10 @@ fn model_providers(analysis: &Analysis) -> Vec<ModelProvider> {
         .model_usages
         .iter()
         .filter(|usage| usage.role != analysis::Role::Default)
-        .map(|usage| ModelProvider { provider: usage.provider.clone(), model: usage.model.clone() })
+        .flat_map(|usage| {
+            let models = [&usage.model].into_iter().cloned().chain(usage.alternatives.iter().cloned().map(Some));
+            models.map(|model| ModelProvider { provider: usage.provider.clone(), model })
+        })
         .collect();
     pairs.sort();
     pairs.dedup();
