@@ -31,6 +31,7 @@ use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
 pub(crate) use formats::{embedded, parse};
+pub(crate) use value::MASK;
 
 /// Findings of one file; a file with more holds data, not configuration.
 const MOST: usize = 500;
