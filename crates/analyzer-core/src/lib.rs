@@ -197,6 +197,11 @@ fn look_at<T>(
     (analysis, made)
 }
 
+/// Analyses of this process use so many threads from now on; false when they have begun already.
+pub fn threads(count: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
+}
+
 /// What each file says, in the order of the sources.
 fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
     sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
