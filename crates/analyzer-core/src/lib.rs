@@ -38,6 +38,7 @@ use sha2::{Digest, Sha256};
 
 pub use analysis::Analysis;
 use analysis::{ModelProvider, Note, Stats};
+use detect::graph::Graph;
 use facts::FileFacts;
 pub use knowledge::Knowledge;
 use manifest::Manifests;
@@ -113,6 +114,9 @@ fn look_at<T>(
     let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
     let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
     let mut analysis = Analysis { id: id(sources, options), stats: stats(sources), ..Analysis::default() };
+    let installed = sources.files().iter().filter(|file| packages::is_installed(&file.path)).count();
+    let written = (installed > 0).then(|| sources.without(packages::is_installed));
+    let sources = written.as_ref().unwrap_or(sources);
     // Files that are taken out keep their names, so that an import of one is no package.
     let hidden = packs.has_exclusions().then(|| sources.hiding(|path| packs.excludes(path)));
     let visible = packs.has_exclusions().then(|| sources.without(|path| packs.excludes(path)));
@@ -127,6 +131,7 @@ fn look_at<T>(
     analysis.notes = notes(sources, &facts);
     analysis.notes.extend(refused);
     analysis.notes.extend(excluded(submitted - visible.files().len()));
+    analysis.notes.extend(left_out_as_installed(installed));
     let manifests = Manifests::read(visible);
     analysis.notes.extend(manifests.notes.iter().cloned());
     let modules = Modules::new(sources, &manifests);
@@ -134,6 +139,11 @@ fn look_at<T>(
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
+    let graph = Graph::new(sources, &facts, &modules);
+    analysis.handlers = detect::handlers::detect(&cx);
+    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
+    let main = sources.files().iter().position(|file| *file.path == *entry.file);
+    let reading = graph.reading_order(main);
     let models = detect::models::detect(&cx);
     analysis.notes.extend(detect::unknowns::notes(&cx, &models));
     analysis.notes.sort();
@@ -162,8 +172,6 @@ fn look_at<T>(
         (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
     });
     analysis.model_providers = model_providers(&analysis);
-    analysis.handlers = detect::handlers::detect(&cx);
-    let entry = detect::entry_point::detect(sources, &facts, &modules, &manifests, &analysis.handlers);
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
@@ -175,7 +183,7 @@ fn look_at<T>(
     analysis.framework = analysis.frameworks.first().map(|f| f.name.clone()).unwrap_or_default();
     analysis.env_vars = detect::env_vars::detect(&cx);
     analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
-    analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
+    analysis.prompts = detect::prompts::detect(&cx, &reading);
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
@@ -217,7 +225,8 @@ pub fn redacted(sources: &Sources, options: &Options) -> Sources {
     };
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    detect::secrets::redact(sources, &facts, formats).without(|path| packs.excludes(path))
+    detect::secrets::redact(sources, &facts, formats)
+        .without(|path| packs.excludes(path) || packages::is_installed(path))
 }
 
 fn id(sources: &Sources, options: &Options) -> String {
@@ -240,6 +249,11 @@ fn stats(sources: &Sources) -> Stats {
 fn excluded(count: usize) -> Option<Note> {
     let message = format!("{count} files were left out, as the rule pack asks");
     (count > 0).then(|| Note { file: String::new(), line: 0, code: "excluded".into(), message })
+}
+
+fn left_out_as_installed(count: usize) -> Option<Note> {
+    let message = format!("{count} files of installed packages were left out");
+    (count > 0).then(|| Note { file: String::new(), line: 0, code: "installed".into(), message })
 }
 
 fn notes(sources: &Sources, facts: &[Arc<FileFacts>]) -> Vec<Note> {

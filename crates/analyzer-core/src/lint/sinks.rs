@@ -72,7 +72,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     for (index, call) in file.call.iter().enumerate() {
         let symbols = call.python.iter().map(|text| Symbol::parse(true, text));
         for symbol in symbols.chain(call.js.iter().map(|text| Symbol::parse(false, text))) {
-            let last = symbol.tail.last().cloned().unwrap_or_default();
+            let last = symbol.last().unwrap_or_default();
             calls.entry(last.trim_end_matches("()").to_owned()).or_default().push((index, Some(symbol)));
         }
         for member in &call.members {
@@ -104,12 +104,12 @@ pub fn calls<'s>(seen: &'s Seen, rule: &str) -> Vec<Found<'s>> {
     let index = &*INDEX;
     let mut found: Vec<Found> = Vec::new();
     for site in &seen.cx.sites {
-        let Some(last) = site.symbol.tail.last() else { continue };
+        let Some(last) = site.symbol.last() else { continue };
         let Some(candidates) = index.calls.get(last.trim_end_matches("()")) else { continue };
         for (number, symbol) in candidates {
             let call = &index.file.call[*number];
             let confidence = match symbol {
-                Some(symbol) if same(symbol, &site.symbol) => Confidence::High,
+                Some(symbol) if symbol.is_path_of(&site.symbol) => Confidence::High,
                 Some(_) => continue,
                 None => Confidence::Medium,
             };
@@ -119,16 +119,6 @@ pub fn calls<'s>(seen: &'s Seen, rule: &str) -> Vec<Found<'s>> {
         }
     }
     found
-}
-
-fn same(wanted: &Symbol, symbol: &Symbol) -> bool {
-    let bare = |module: &str| module.strip_prefix("node:").unwrap_or(module).to_owned();
-    // `require("fs").promises` and the default export are the module itself.
-    let skip = usize::from(!symbol.python && symbol.tail.len() > 1 && symbol.tail[0] == "default");
-    let tail = symbol.tail[skip..].iter().map(|part| part.trim_end_matches("()"));
-    wanted.python == symbol.python
-        && bare(&symbol.module) == wanted.module
-        && tail.eq(wanted.tail.iter().map(|part| part.trim_end_matches("()")))
 }
 
 fn holds(seen: &Seen, call: &Call, site: &Site) -> bool {
@@ -199,9 +189,9 @@ fn report(seen: &Seen, at: At, name: &str, setting: &Setting, help: &str, out: &
 
 /// `requests` of `requests.Session().get`, `@scope/name` of npm packages.
 fn root(symbol: &Symbol) -> String {
-    match symbol.python {
-        true => symbol.module.split('.').next().unwrap_or("").to_owned(),
-        false => symbol.module.strip_prefix("node:").unwrap_or(&symbol.module).to_owned(),
+    match symbol.is_python() {
+        true => symbol.module().split('.').next().unwrap_or("").to_owned(),
+        false => symbol.module().strip_prefix("node:").unwrap_or(symbol.module()).to_owned(),
     }
 }
 

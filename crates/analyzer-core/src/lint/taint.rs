@@ -199,7 +199,7 @@ impl<'a> Taint<'a> {
         let site = self.cx.site(at)?;
         let is_model =
             |at: At| self.cx.site(at).is_some_and(|site| site.hits(RuleKind::Model).any(|hit| !hit.by_suffix));
-        let last = site.symbol.tail.last()?;
+        let last = site.symbol.last()?;
         // `OpenAI()` makes a client; what is called on it answers.
         let made = last.starts_with(char::is_uppercase);
         let asked = !made && (is_model(at) || site.chain.iter().any(|(at, _)| is_model(*at)));
