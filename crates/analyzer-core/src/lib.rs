@@ -184,11 +184,12 @@ fn look_at<T>(
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    let found = detect::secrets::Found::new(sources, &facts, formats);
+    detect::redact::redact(&mut analysis, &found, formats);
+    let redacted = then.as_ref().map(|_| found.redact(sources, formats));
+    analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
     packs.judge(&mut analysis.secrets);
-    detect::redact::redact(&mut analysis, formats);
-    let made = then.map(|then| {
-        let redacted = detect::secrets::redact(sources, &facts, formats);
+    let made = then.zip(redacted).map(|(then, redacted)| {
         let looked = lint::view::Looked {
             sources,
             redacted,
@@ -200,6 +201,11 @@ fn look_at<T>(
         then(&looked)
     });
     (analysis, made)
+}
+
+/// Analyses of this process use so many threads from now on; false when they have begun already.
+pub fn threads(count: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
 }
 
 /// What each file says, in the order of the sources.
