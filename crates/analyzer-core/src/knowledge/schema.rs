@@ -246,6 +246,8 @@ rule!(
         only_arg: Vec<ArgRef>,
         /// Not if one of these arguments is given.
         unless: Vec<ArgRef>,
+        /// The tool is named after the host where the code writes one down.
+        by_host: bool,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
