@@ -167,10 +167,7 @@ fn look_at<T>(
     analysis.tools = detect::tools::detect(&cx, &services, servers, functions);
     analysis.outbound_destinations = destinations.iter().map(|d| d.host.clone()).collect();
     analysis.destinations = destinations;
-    analysis.model_usages = models.into_iter().map(|found| found.usage).collect();
-    analysis.model_usages.dedup_by(|a, b| {
-        (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
-    });
+    analysis.model_usages = detect::models::merged(models);
     analysis.model_providers = model_providers(&analysis);
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
@@ -187,11 +184,12 @@ fn look_at<T>(
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    let found = detect::secrets::Found::new(sources, &facts, formats);
+    detect::redact::redact(&mut analysis, &found, formats);
+    let redacted = then.as_ref().map(|_| found.redact(sources, formats));
+    analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
     packs.judge(&mut analysis.secrets);
-    detect::redact::redact(&mut analysis, formats);
-    let made = then.map(|then| {
-        let redacted = detect::secrets::redact(sources, &facts, formats);
+    let made = then.zip(redacted).map(|(then, redacted)| {
         let looked = lint::view::Looked {
             sources,
             redacted,
@@ -203,6 +201,11 @@ fn look_at<T>(
         then(&looked)
     });
     (analysis, made)
+}
+
+/// Analyses of this process use so many threads from now on; false when they have begun already.
+pub fn threads(count: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
 }
 
 /// What each file says, in the order of the sources.
@@ -273,7 +276,10 @@ fn model_providers(analysis: &Analysis) -> Vec<ModelProvider> {
         .model_usages
         .iter()
         .filter(|usage| usage.role != analysis::Role::Default)
-        .map(|usage| ModelProvider { provider: usage.provider.clone(), model: usage.model.clone() })
+        .flat_map(|usage| {
+            let models = [&usage.model].into_iter().cloned().chain(usage.alternatives.iter().cloned().map(Some));
+            models.map(|model| ModelProvider { provider: usage.provider.clone(), model })
+        })
         .collect();
     pairs.sort();
     pairs.dedup();

@@ -12,6 +12,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
+    /// Its place among the usages of one call, by the order in which the code gives its models.
+    order: usize,
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -41,6 +43,29 @@ pub fn detect(cx: &Context) -> Vec<Usage> {
 
 fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
     (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
+}
+
+/// One finding per call, provider and role: the first model that is known, the others as its alternatives.
+pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
+    let place =
+        |usage: &ModelUsage| (usage.file.clone(), usage.line, usage.call.clone(), usage.provider.clone(), usage.role);
+    usages.sort_by_key(|found| (place(&found.usage), found.usage.model.is_none(), found.order));
+    let mut merged: Vec<ModelUsage> = Vec::new();
+    for Usage { usage, .. } in usages {
+        match merged.last_mut().filter(|last| place(last) == place(&usage)) {
+            Some(known) => {
+                let others = usage.model.filter(|model| known.model.as_ref() != Some(model));
+                known.alternatives.extend(others.filter(|model| !known.alternatives.contains(model)));
+            }
+            None => merged.push(usage),
+        }
+    }
+    for usage in merged.iter_mut().filter(|usage| !usage.alternatives.is_empty()) {
+        // Which of them it is, is decided when the program runs.
+        usage.confidence = usage.confidence.min(Confidence::Medium);
+    }
+    merged.sort_by(|a, b| key(a).cmp(&key(b)));
+    merged
 }
 
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
@@ -80,6 +105,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let usage = ModelUsage {
             role: Role::Chat,
             model: None,
+            alternatives: Vec::new(),
             provider: entry.id.clone(),
             variable_name: cx.variable(site.at),
             file: cx.project.path(site.at.file).to_owned(),
@@ -89,7 +115,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, host: None }
+        Usage { usage, order: 0, host: None }
     };
     idle.into_iter().map(usage).collect()
 }
@@ -134,7 +160,9 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
                 // A model of one branch and an address of another never meet.
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
                 if !apart {
-                    usages.extend(usage(cx, site, hit, &model, base));
+                    let found = usage(cx, site, hit, &model, base);
+                    let order = usages.len();
+                    usages.extend(found.map(|found| Usage { order, ..found }));
                 }
             }
         }
@@ -437,6 +465,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let usage = ModelUsage {
         role,
         model: name,
+        alternatives: Vec::new(),
         provider,
         variable_name: variable,
         file: cx.project.path(site.at.file).to_owned(),
@@ -446,7 +475,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -588,6 +617,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let usage = ModelUsage {
         role,
         model,
+        alternatives: Vec::new(),
         provider: entry.id.clone(),
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
@@ -597,7 +627,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.

@@ -18,6 +18,8 @@ struct Shown {
     first: usize,
     last: usize,
     lines: usize,
+    /// Characters taken, by line.
+    taken: BTreeMap<u32, i64>,
 }
 
 impl Excerpts {
@@ -33,7 +35,14 @@ impl Excerpts {
                     (first, last.min(left.saturating_sub(first)))
                 }
             };
-            (own.path.clone(), Shown { redacted: clean.text.clone(), first, last, lines })
+            let mut taken = BTreeMap::new();
+            if lines == left && own.text != clean.text {
+                for (index, (own, clean)) in own.text.lines().zip(clean.text.lines()).enumerate() {
+                    let less = own.chars().count() as i64 - clean.chars().count() as i64;
+                    taken.extend((less != 0).then_some((index as u32 + 1, less)));
+                }
+            }
+            (own.path.clone(), Shown { redacted: clean.text.clone(), first, last, lines, taken })
         };
         Excerpts { files: sources.files().iter().zip(redacted.files()).map(shown).collect() }
     }
@@ -47,6 +56,11 @@ impl Excerpts {
         }
         let from_end = shown.lines.checked_sub(line + 1)?;
         (from_end < shown.last).then(|| shown.redacted.lines().rev().nth(from_end)).flatten()
+    }
+
+    /// Characters that redaction took from a line: columns behind what was taken are less by so many.
+    pub fn taken(&self, path: &str, line: u32) -> i64 {
+        self.files.get(path).and_then(|shown| shown.taken.get(&line)).copied().unwrap_or(0)
     }
 
     /// Lines of a file.

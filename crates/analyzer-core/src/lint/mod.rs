@@ -33,7 +33,7 @@ pub use excerpt::Excerpts;
 pub use fix::{Edit, Fix, apply};
 pub use ignores::add_ignores;
 pub use rules::{RULES, Rule, find};
-pub use select::{RuleSet, SelectError};
+pub use select::{RuleSet, SelectError, nearest};
 pub use view::Seen;
 
 /// How bad a finding is, from what is worth knowing to what must not be deployed.

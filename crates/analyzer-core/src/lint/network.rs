@@ -9,7 +9,7 @@ use crate::analysis::{Confidence, Tool, ToolKind};
 use crate::facts::ExprKind;
 use crate::knowledge::index::RuleKind;
 use crate::policy::{Call, Outcome, Pattern, Rules, Target};
-use crate::resolve::{At, Piece, Value, url};
+use crate::resolve::{At, Piece, Ref, Value, url};
 
 pub fn plain_http(seen: &Seen, out: &mut Vec<Draft>) {
     let mut said = BTreeSet::new();
@@ -80,6 +80,15 @@ pub fn unbounded(seen: &Seen, out: &mut Vec<Draft>) {
             continue;
         }
         let Some((url_at, frames)) = seen.cx.project.argument(site.at, &None, &rule.url) else { continue };
+        // A request object that was made elsewhere is looked at there.
+        let made = seen.cx.project.refer(url_at, &frames);
+        let is_object = |reference: &Ref| match reference {
+            Ref::External(symbol, chain) => symbol.module != "?" && !chain.is_empty(),
+            reference => matches!(reference, Ref::Instance(..)),
+        };
+        if made.iter().any(is_object) {
+            continue;
+        }
         let open = seen.cx.project.values(url_at, &frames).iter().any(|known| match &known.value {
             Value::Text(pieces) => host_is_open(pieces),
             _ => true,

@@ -2,6 +2,7 @@
 
 use super::fix;
 use super::view::{Draft, Place, Seen};
+use crate::analysis::Confidence;
 use crate::manifest::Declared;
 
 pub fn missing(seen: &Seen, out: &mut Vec<Draft>) {
@@ -25,7 +26,9 @@ pub fn unused(seen: &Seen, out: &mut Vec<Draft>) {
             continue;
         };
         let message = format!("nothing imports `{}`, which {} installs", declared.name, declared.file);
-        out.push(Draft::new(place, message, "take it out, and with it what it may bring along"));
+        let help = "take it out, and with it what it may bring along";
+        // Frameworks load packages that no code imports.
+        out.push(Draft::new(place, message, help).confidence(Confidence::Medium));
     }
 }
 
@@ -55,7 +58,8 @@ pub fn no_manifest(seen: &Seen, out: &mut Vec<Draft>) {
     let Some(package) = seen.analysis.requirements.packages.iter().find(|package| !package.optional) else { return };
     let Some(place) = seen.line(&package.file, package.line) else { return };
     let count = seen.analysis.detected_requirements.len();
-    let message = format!("the code needs {count} packages, and no requirements file or package.json is here");
+    let packages = if count == 1 { "package" } else { "packages" };
+    let message = format!("the code needs {count} {packages}, and no requirements file or package.json is here");
     let list = seen.analysis.detected_requirements.join(" ");
     out.push(Draft::new(place, message, format!("write a manifest; the code needs: {list}")));
 }

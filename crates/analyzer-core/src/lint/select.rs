@@ -94,16 +94,19 @@ fn matching(name: &str) -> Result<Vec<&'static Rule>, SelectError> {
     };
     let rules: Vec<&Rule> = RULES.iter().filter(of_group).collect();
     match rules.is_empty() {
-        true => Err(SelectError::Unknown { name: name.chars().take(80).collect(), near: nearest(name) }),
+        true => Err(SelectError::Unknown {
+            name: name.chars().take(80).collect(),
+            near: nearest(name, RULES.iter().map(|rule| rule.name)),
+        }),
         false => Ok(rules),
     }
 }
 
-/// The name that differs least, if it differs little.
-fn nearest(name: &str) -> Option<&'static str> {
+/// The name that differs least, if it differs little: what somebody meant who misspelt it.
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let name: String = name.chars().take(80).collect();
-    let names = RULES.iter().map(|rule| rule.name);
-    names.map(|own| (distance(&name, own), own)).filter(|(far, own)| *far <= own.len() / 3).min().map(|(_, own)| own)
+    let far = names.into_iter().map(|own| (distance(&name, own), own));
+    far.filter(|(far, own)| *far <= own.len() / 3 + 1).min().map(|(_, own)| own)
 }
 
 /// Letters to change, add or leave out.
