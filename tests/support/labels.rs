@@ -64,7 +64,9 @@ pub enum Part {
 impl Label {
     /// The label speaks of this file.
     pub fn covers(&self, path: &str) -> bool {
-        let below = |left: &String| path.strip_prefix(left.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = |left: &String| {
+            path.strip_prefix(left.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         !self.left_out.iter().any(below)
     }
 }

@@ -359,15 +359,15 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
     host_like.then(|| Address { host: text.to_ascii_lowercase(), ..Address::default() })
 }
 
+/// The calls of a file that a rule names, or that are a framework's.
 fn sites_of(project: &Project, file: usize) -> Vec<Site> {
     let facts = project.facts(file);
     let mut sites = Vec::new();
-    let mut allowance = Allowance::new(facts.calls.len());
-    for call in &facts.calls {
-        let callee = At { file, expr: call.callee };
-        let at = At { file, expr: call.expr };
+    for (index, refs) in project.known_callees(file) {
+        let at = At { file, expr: facts.calls[index as usize].expr };
         let mut best: Option<Site> = None;
-        for reference in project.refer_within(callee, &mut allowance) {
+        let classes: Vec<Ref> = refs.iter().filter(|r| matches!(r, Ref::Class(..))).cloned().collect();
+        for reference in refs {
             let Ref::External(symbol, chain) = reference else { continue };
             let symbol = project.as_callee(symbol, file);
             let hits = project.knowledge.lookup(&symbol);
@@ -392,14 +392,16 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
         }
         // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
         if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
-            for symbol in project.constructs(at) {
+            for symbol in project.constructs(at, classes) {
                 let hits = project.knowledge.lookup(&symbol);
                 if !hits.is_empty() {
                     best = Some(Site { at, symbol, chain: Vec::new(), hits });
                 }
             }
         }
-        sites.extend(best);
+        let matters =
+            |site: &Site| !site.hits.is_empty() || !site.chain.is_empty() || project.knowledge.names(&site.symbol);
+        sites.extend(best.filter(matters));
     }
     sites.sort_by_key(|site| site.at);
     sites

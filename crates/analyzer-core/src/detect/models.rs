@@ -1,11 +1,14 @@
 //! Model usages: where a model is chosen, of which provider, for what.
 
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::resolve::{Allowance, At, Frames, Known, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A usage, and the host it implies.
@@ -60,20 +63,14 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     if idle.is_empty() {
         return Vec::new();
     }
-    let mut asked: Vec<At> = Vec::new();
-    for site in &cx.sites {
-        let is_usage = site.hits(RuleKind::Model).next().is_some();
-        asked.extend(site.chain.iter().filter(|_| is_usage).map(|(at, _)| *at));
-        // Handed to something else, which may ask for it.
-        for argument in cx.project.call(site.at).map(|call| call.args.clone()).unwrap_or_default() {
-            let at = At { file: site.at.file, expr: argument.value };
-            for reference in cx.project.refer(at, &None) {
-                if let Ref::External(_, calls) = reference {
-                    asked.extend(calls.into_iter().map(|(at, _)| at));
-                }
-            }
-        }
+    let mut asked: FxHashSet<At> = FxHashSet::default();
+    for site in cx.sites.iter().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
+        asked.extend(site.chain.iter().map(|(at, _)| *at));
     }
+    // Handed to something else, which may ask for it.
+    let clients: FxHashSet<At> = idle.iter().map(|(site, _)| site.at).collect();
+    let files = (0..cx.project.files.len()).into_par_iter();
+    asked.par_extend(files.flat_map_iter(|file| handed_on(cx, file, &clients)));
     idle.retain(|(site, _)| !asked.contains(&site.at));
     let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
@@ -92,6 +89,32 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         Usage { usage, host: None }
     };
     idle.into_iter().map(usage).collect()
+}
+
+/// Those of some clients that the calls of a file give to something outside.
+fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
+    let facts = cx.project.facts(file);
+    let mut allowance = Allowance::new(facts.calls.len());
+    let mut handed = Vec::new();
+    for call in &facts.calls {
+        let mut given = Vec::new();
+        for argument in &call.args {
+            let at = At { file, expr: argument.value };
+            for reference in cx.project.refer_within(at, &mut allowance) {
+                if let Ref::External(_, calls) = reference {
+                    given.extend(calls.into_iter().map(|(at, _)| at).filter(|at| clients.contains(at)));
+                }
+            }
+        }
+        if given.is_empty() {
+            continue;
+        }
+        let callee = cx.project.refer_within(At { file, expr: call.callee }, &mut allowance);
+        if callee.iter().any(|reference| matches!(reference, Ref::External(..))) {
+            handed.extend(given);
+        }
+    }
+    handed
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that

@@ -108,6 +108,7 @@ impl Project<'_> {
         // What was asked in vain, or is being asked, has no other answer now.
         let asked = (file, name.to_owned());
         if !q.stars.insert(asked.clone()) {
+            q.cut = true;
             return None;
         }
         for (index, _) in stars {
@@ -177,7 +178,10 @@ impl Project<'_> {
         if !found {
             let asked = (file, name.to_owned());
             let mut stars = facts.imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star).take(64);
-            if stars.clone().next().is_some() && q.stars.insert(asked.clone()) {
+            let has_stars = stars.clone().next().is_some();
+            let is_new = has_stars && q.stars.insert(asked.clone());
+            q.cut |= has_stars && !is_new;
+            if is_new {
                 let more = stars.find_map(|(index, _)| {
                     let module = self.imported_module(file, index).filter(|module| *module != file)?;
                     self.exported(module, name, q)

@@ -4,9 +4,11 @@
 //! and so is "one of these": branches and several callers give alternatives. Every question has a budget of steps, so
 //! that no program, however entangled, costs more than a constant.
 
+mod callees;
 mod classes;
 mod files;
 mod imports;
+mod kept;
 mod names;
 mod params;
 mod text;
@@ -25,6 +27,8 @@ use crate::modules::Modules;
 use crate::sources::Source;
 use crate::work;
 
+pub use callees::Callees;
+use kept::Kept;
 pub use values::{Known, Piece, Value};
 
 /// Steps one question may take.
@@ -101,6 +105,14 @@ pub struct Question {
     /// What was found so far, once the question is tangled; nothing yet for what is being asked.
     refs: FxHashMap<At, Option<Vec<Ref>>>,
     values: FxHashMap<At, Option<Vec<Known>>>,
+    /// The answer depends on who calls or constructs something.
+    open: bool,
+    /// A limit was met, or something that is being asked already.
+    cut: bool,
+    /// The deepest step so far.
+    deepest: u32,
+    /// Answers of earlier questions.
+    kept: Kept,
 }
 
 /// What the questions of one phase about one file may cost together. Ordinary code needs a small part of it; where calls
@@ -108,6 +120,7 @@ pub struct Question {
 pub struct Allowance {
     left: u64,
     given: u32,
+    kept: Kept,
 }
 
 impl Allowance {
@@ -116,17 +129,18 @@ impl Allowance {
 
     /// For a file with so many calls.
     pub fn new(calls: usize) -> Self {
-        Allowance { left: 200_000 + 100 * calls as u64, given: 0 }
+        Allowance { left: 200_000 + 100 * calls as u64, given: 0, kept: Kept::default() }
     }
 
     /// A question with what it may cost.
     fn question(&mut self) -> Question {
         self.given = u32::try_from(self.left).unwrap_or(FUEL).clamp(Self::LEAST, FUEL);
-        Question::with(self.given)
+        Question { kept: std::mem::take(&mut self.kept), ..Question::with(self.given) }
     }
 
-    fn pay(&mut self, question: &Question) {
+    fn pay(&mut self, question: Question) {
         self.left = self.left.saturating_sub(u64::from(self.given - question.fuel));
+        self.kept = question.kept;
     }
 
     /// Nothing is left but the least.
@@ -148,17 +162,23 @@ impl Question {
             stars: FxHashSet::default(),
             refs: FxHashMap::default(),
             values: FxHashMap::default(),
+            open: false,
+            cut: false,
+            deepest: 0,
+            kept: Kept::default(),
         }
     }
 
     /// Goes one level deeper, unless the budget is spent.
     fn step(&mut self) -> bool {
         if self.fuel == 0 || self.depth >= DEPTH {
+            self.cut = true;
             return false;
         }
         work::done(1);
         self.fuel -= 1;
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         true
     }
 
@@ -203,6 +223,10 @@ pub struct Project<'a> {
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
+    /// What the calls of each file call.
+    callees: Vec<Callees>,
+    /// Members that stand for something of another name.
+    aliases: FxHashSet<String>,
 }
 
 /// An import, as far as it was looked up.
@@ -234,27 +258,23 @@ impl<'a> Project<'a> {
             imports,
             growing,
             options,
+            callees: Vec::new(),
+            aliases: FxHashSet::default(),
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
         for (base, class) in extends {
             project.subclasses.entry(base).or_default().push(class);
         }
-        let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
-            .into_par_iter()
-            .map(|file| {
-                let facts = &project.files[file].facts;
-                let mut allowance = Allowance::new(facts.calls.len());
-                let own = |call: &Call| {
-                    let callee = At { file, expr: call.callee };
-                    let call = At { file, expr: call.expr };
-                    let refs = project.refer_within(callee, &mut allowance).into_iter();
-                    refs.filter(|r| matches!(r, Ref::Function(..) | Ref::Class(..))).map(move |r| (r, call))
-                };
-                facts.calls.iter().flat_map(own).collect()
-            })
-            .collect();
-        for (target, call) in found.into_iter().flatten() {
+        let found: Vec<(Callees, Vec<(Ref, At)>)> =
+            (0..project.files.len()).into_par_iter().map(|file| project.first_look(file)).collect();
+        let mut submitted = Vec::new();
+        for (callees, found) in found {
+            project.callees.push(callees);
+            submitted.extend(found);
+        }
+        project.aliases = project.find_aliases();
+        for (target, call) in submitted {
             match target {
                 Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
                 Ref::Class(file, class) => {
@@ -293,7 +313,7 @@ impl<'a> Project<'a> {
     pub fn refer_within(&self, at: At, allowance: &mut Allowance) -> Vec<Ref> {
         let mut question = allowance.question();
         let refs = self.refer_in(at, &None, &mut question);
-        allowance.pay(&question);
+        allowance.pay(question);
         refs
     }
 
@@ -301,7 +321,7 @@ impl<'a> Project<'a> {
     pub fn values_within(&self, at: At, frames: &Frames, allowance: &mut Allowance) -> Vec<Known> {
         let mut question = allowance.question();
         let known = self.values_in(at, frames, &mut question);
-        allowance.pay(&question);
+        allowance.pay(question);
         known
     }
 

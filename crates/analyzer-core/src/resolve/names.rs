@@ -13,6 +13,11 @@ impl Project<'_> {
     }
 
     pub(super) fn refer_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Ref> {
+        if frames.is_none()
+            && let Some(refs) = q.recall(at)
+        {
+            return refs;
+        }
         if !q.step() {
             return vec![Ref::Unknown];
         }
@@ -20,6 +25,7 @@ impl Project<'_> {
         if tangled {
             match q.refs.entry(at) {
                 Entry::Occupied(refs) => {
+                    q.cut |= refs.get().is_none();
                     let refs = refs.get().clone().unwrap_or_else(|| vec![Ref::Unknown]);
                     q.back();
                     return refs;
@@ -27,9 +33,13 @@ impl Project<'_> {
                 Entry::Vacant(place) => drop(place.insert(None)),
             }
         }
+        let before = (!tangled && frames.is_none()).then(|| q.begin());
         let mut refs = self.refer_kind(at, frames, q);
-        q.back();
         refs.truncate(MANY);
+        if let Some(before) = before {
+            q.end(at, before, &refs);
+        }
+        q.back();
         if tangled {
             q.refs.insert(at, Some(refs.clone()));
         }

@@ -99,6 +99,7 @@ impl Project<'_> {
             }
         }
         let mut arguments = Vec::new();
+        q.open = true;
         let callers = self.callers(file, id);
         let mut omitted = callers.is_empty();
         for &call in callers.iter().take(MANY * 2) {

@@ -507,7 +507,7 @@ impl Project<'_> {
         let constructor = self.constructor(file, class);
         let mut out = Vec::new();
         if constructor.is_none() || bindings.is_empty() {
-            for (at, frames) in self.given_fields(file, class, key, made) {
+            for (at, frames) in self.given_fields(file, class, key, made, q) {
                 out.extend(self.values_in(at, &frames, q));
             }
         }
