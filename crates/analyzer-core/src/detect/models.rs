@@ -8,7 +8,7 @@ use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{Allowance, At, Frames, Known, Ref, Value};
+use crate::resolve::{At, Frames, Known, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A usage, and the host it implies.
@@ -93,28 +93,14 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
 
 /// Those of some clients that the calls of a file give to something outside.
 fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
-    let facts = cx.project.facts(file);
-    let mut allowance = Allowance::new(facts.calls.len());
-    let mut handed = Vec::new();
-    for call in &facts.calls {
-        let mut given = Vec::new();
-        for argument in &call.args {
-            let at = At { file, expr: argument.value };
-            for reference in cx.project.refer_within(at, &mut allowance) {
-                if let Ref::External(_, calls) = reference {
-                    given.extend(calls.into_iter().map(|(at, _)| at).filter(|at| clients.contains(at)));
-                }
-            }
-        }
-        if given.is_empty() {
-            continue;
-        }
-        let callee = cx.project.refer_within(At { file, expr: call.callee }, &mut allowance);
-        if callee.iter().any(|reference| matches!(reference, Ref::External(..))) {
-            handed.extend(given);
-        }
-    }
-    handed
+    let mut inquiry = cx.project.inquiry(file);
+    let arguments = cx.project.calls_outside(file).flat_map(|call| &call.args);
+    let given = arguments.flat_map(|argument| inquiry.refer(argument.value));
+    let calls = given.flat_map(|reference| match reference {
+        Ref::External(_, calls) => calls,
+        _ => Vec::new(),
+    });
+    calls.map(|(at, _)| at).filter(|at| clients.contains(at)).collect()
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that

@@ -9,14 +9,8 @@ pub struct Callees {
     settled: Vec<(u32, Box<[Ref]>)>,
     /// Calls whose callee depends on callers.
     open: Vec<u32>,
-}
-
-/// Where a meaning comes from.
-#[derive(PartialEq, Eq, Hash)]
-enum Place {
-    Param(FunctionId, u32),
-    Field(ClassId, Sym),
-    Expr(ExprId),
+    /// Calls of something outside, as far as the first look tells.
+    outside: Vec<u32>,
 }
 
 impl FileFacts {
@@ -63,6 +57,9 @@ impl Project<'_> {
                 Ref::Class(..) => true,
                 _ => false,
             };
+            if refs.iter().any(|r| matches!(r, Ref::External(..))) {
+                callees.outside.push(index as u32);
+            }
             let extends = self.is_base_constructor(At { file, expr: call.callee });
             if open && !extends {
                 callees.open.push(index as u32);
@@ -75,83 +72,36 @@ impl Project<'_> {
 
     /// The calls of a file whose callee may be something known, in order, with what it stands for.
     pub fn known_callees(&self, file: usize) -> Vec<(u32, Vec<Ref>)> {
-        let Callees { settled, open } = &self.callees[file];
+        let Callees { settled, open, .. } = &self.callees[file];
         let facts = self.facts(file);
-        let mut allowance = Allowance::new(facts.calls.len());
+        let mut inquiry = self.inquiry(file);
         let mut found: Vec<(u32, Vec<Ref>)> = settled.iter().map(|(call, refs)| (*call, refs.to_vec())).collect();
-        let mut places = FxHashMap::default();
         for &index in open {
             let expr = facts.calls[index as usize].callee;
-            let says = self.settle(file, expr, &mut places, &mut allowance);
+            let says = match *facts.kind(expr) {
+                ExprKind::Attr(base, _) => inquiry.refer(base).iter().any(|reference| self.has_members(reference)),
+                _ => true,
+            };
             if says || self.may_be_known(file, expr) {
-                found.push((index, self.refer_within(At { file, expr }, &mut allowance)));
+                found.push((index, inquiry.refer(expr)));
             }
         }
         found.sort_by_key(|(call, _)| *call);
         found
     }
 
-    /// Asks about what a callee stands on, once for each place: a parameter is called again and again. Whether that is
-    /// anything but unknown.
-    fn settle(
-        &self,
-        file: usize,
-        callee: ExprId,
-        places: &mut FxHashMap<Place, Box<[Ref]>>,
-        allowance: &mut Allowance,
-    ) -> bool {
+    /// The calls of a file that call something outside.
+    pub fn calls_outside(&self, file: usize) -> impl Iterator<Item = &Call> {
         let facts = self.facts(file);
-        let mut bases: Vec<ExprId> = Vec::new();
-        let mut expr = callee;
-        while let (ExprKind::Attr(base, _), true) = (facts.kind(expr), bases.len() < 16) {
-            expr = *base;
-            bases.push(expr);
-        }
-        let mut says = bases.is_empty();
-        for at in bases.into_iter().rev().map(|expr| At { file, expr }) {
-            let place = self.place(at);
-            let refs = match places.get(&place) {
-                Some(refs) => refs.clone(),
-                None => {
-                    let refs: Box<[Ref]> = self.refer_within(at, allowance).into();
-                    places.insert(place, refs.clone());
-                    refs
-                }
-            };
-            says = refs.iter().any(|r| match r {
-                Ref::External(symbol, _) => !symbol.is_unknown(),
-                Ref::Function(..) | Ref::Unknown => false,
-                _ => !self.is_null(r),
-            });
-            allowance.kept.settle(at, refs);
-        }
-        says
+        self.callees[file].outside.iter().map(|&index| &facts.calls[index as usize])
     }
 
-    /// What decides the meaning of an expression, where several have one in common.
-    fn place(&self, at: At) -> Place {
-        let facts = self.facts(at.file);
-        let only = |at: At, sym: Sym| match self.reaching(at, sym)[..] {
-            [(binding, _)] => Some(binding.value),
-            _ => None,
-        };
-        match *facts.kind(at.expr) {
-            ExprKind::Name(sym) => match only(at, sym) {
-                Some(Bound::Param(function, index)) => Place::Param(function, index),
-                Some(Bound::Expr(expr)) => Place::Expr(expr),
-                _ => Place::Expr(at.expr),
-            },
-            ExprKind::Attr(base, member) => {
-                let ExprKind::Name(sym) = *facts.kind(base) else { return Place::Expr(at.expr) };
-                let Some(Bound::Param(function, 0)) = only(At { file: at.file, expr: base }, sym) else {
-                    return Place::Expr(at.expr);
-                };
-                match self.own_parameter(at.file, function, 0) {
-                    Some(Ref::Instance(_, class, _)) => Place::Field(class, member),
-                    _ => Place::Expr(at.expr),
-                }
-            }
-            _ => Place::Expr(at.expr),
+    /// Members of it are something of their own.
+    fn has_members(&self, reference: &Ref) -> bool {
+        match reference {
+            Ref::External(symbol, _) => !symbol.is_unknown(),
+            Ref::Function(..) | Ref::Unknown => false,
+            _ => !self.is_null(reference),
         }
     }
 

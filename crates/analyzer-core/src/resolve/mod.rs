@@ -8,6 +8,7 @@ mod callees;
 mod classes;
 mod files;
 mod imports;
+mod inquiry;
 mod kept;
 mod names;
 mod params;
@@ -28,6 +29,7 @@ use crate::sources::Source;
 use crate::work;
 
 pub use callees::Callees;
+pub use inquiry::Inquiry;
 use kept::Kept;
 pub use values::{Known, Piece, Value};
 
