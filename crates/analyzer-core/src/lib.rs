@@ -17,6 +17,7 @@
 pub mod analysis;
 pub mod detect;
 pub mod facts;
+pub mod imports;
 pub mod knowledge;
 pub mod lang;
 pub mod manifest;
@@ -144,11 +145,12 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     });
     analysis.model_providers = model_providers(&analysis);
     analysis.handlers = detect::handlers::detect(&cx);
-    let entry = detect::entry_point::detect(sources, &facts, &modules, &manifests, &analysis.handlers);
+    let entry = detect::entry_point::detect(sources, &facts, &project.imports, &manifests, &analysis.handlers);
     analysis.entry_point = entry.file;
     analysis.entry_point_reason = entry.reason;
     analysis.runtime_family = entry.runtime_family;
-    let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
+    let (requirements, detected, optional) =
+        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;

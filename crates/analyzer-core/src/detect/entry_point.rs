@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::analysis::Handler;
 use crate::facts::{FileFacts, Import, Item, MODULE};
+use crate::imports::Imports;
 use crate::manifest::{Manifests, is_under};
-use crate::modules::Modules;
 use crate::sources::{Source, Sources};
 
 /// The file that starts the program, empty when none could, and why.
@@ -27,11 +27,11 @@ pub struct EntryPoint {
 pub fn detect(
     sources: &Sources,
     facts: &[Arc<FileFacts>],
-    modules: &Modules,
+    imports: &Imports,
     manifests: &Manifests,
     handlers: &[Handler],
 ) -> EntryPoint {
-    let graph = Graph::new(sources, facts, modules);
+    let graph = Graph::new(sources, facts, imports);
     let mut handled: FxHashMap<&str, Vec<&Handler>> = FxHashMap::default();
     for handler in handlers {
         handled.entry(&handler.file).or_default().push(handler);
@@ -148,16 +148,17 @@ struct Graph {
 }
 
 impl Graph {
-    fn new(sources: &Sources, facts: &[Arc<FileFacts>], modules: &Modules) -> Graph {
+    fn new(sources: &Sources, facts: &[Arc<FileFacts>], known: &Imports) -> Graph {
         let files = sources.files();
         let mut graph = Graph { imports: vec![0; files.len()], imported: vec![0; files.len()] };
         for (index, (source, facts)) in files.iter().zip(facts).enumerate() {
             let mut asked = FxHashSet::default();
-            let imports = facts.imports.iter().filter(|import| {
+            let imports = facts.imports.iter().enumerate().filter(|(_, import)| {
                 let member = source.language.is_python().then_some(&import.item);
                 asked.insert((&*import.module, member.and_then(item), import.type_only))
             });
-            let used: FxHashSet<usize> = imports.flat_map(|import| targets(source, import, modules)).collect();
+            let used: FxHashSet<usize> =
+                imports.filter_map(|(at, import)| target(source, import, (index, at), known)).collect();
             let used = used.into_iter().filter(|target| *target != index);
             for target in used {
                 graph.imports[index] += 1;
@@ -176,16 +177,12 @@ fn item(item: &Item) -> Option<&str> {
     }
 }
 
-fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
-    let (path, module) = (&*source.path, &*import.module);
-    if source.language.is_javascript() {
-        return match import.type_only {
-            true => Vec::new(),
-            false => modules.resolve_js(path, module).into_iter().collect(),
-        };
+fn target(source: &Source, import: &Import, (file, index): (usize, usize), known: &Imports) -> Option<usize> {
+    match source.language.is_javascript() {
+        true if import.type_only => None,
+        true => known.module(file, index),
+        false => known.member(file, index).or_else(|| known.module(file, index)),
     }
-    let submodule = item(&import.item).and_then(|item| modules.resolve_python(path, module, Some(item)));
-    submodule.or_else(|| modules.resolve_python(path, module, None)).into_iter().collect()
 }
 
 #[derive(Deserialize)]
@@ -222,6 +219,7 @@ static ENTRY: LazyLock<Entry> = LazyLock::new(|| {
 mod tests {
     use super::*;
     use crate::lang;
+    use crate::modules::Modules;
 
     fn answer(files: &[(&str, &str)], handlers: &[Handler]) -> EntryPoint {
         let sources = Sources::new(files.iter().map(|(path, text)| (*path, *text))).unwrap();
@@ -229,7 +227,8 @@ mod tests {
         let facts: Vec<_> = sources.files().iter().map(read).collect();
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
-        detect(&sources, &facts, &modules, &manifests, handlers)
+        let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
+        detect(&sources, &facts, &imports, &manifests, handlers)
     }
 
     const GUARD: &str = "if __name__ == '__main__':\n    run()\n";

@@ -117,13 +117,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     }
     let imported = |hit: &&Hit| {
         let entry = cx.project.knowledge.entry(hit.entry);
-        cx.project.files.iter().any(|file| {
-            file.facts.imports.iter().any(|import| {
-                let rule = &entry.model[hit.rule as usize];
-                let symbols = rule.python.iter().chain(&rule.js);
-                symbols.into_iter().any(|s| s.split(['.', '#']).next() == import.module.split(['.', '/']).next())
-            })
-        })
+        let rule = &entry.model[hit.rule as usize];
+        let mut symbols = rule.python.iter().chain(&rule.js);
+        symbols.any(|symbol| symbol.split(['.', '#']).next().is_some_and(|root| cx.imports_root(root)))
     };
     let chosen = hits
         .iter()
@@ -256,23 +252,16 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
     if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
-    for file in 0..cx.project.files.len() {
-        let facts = cx.project.facts(file);
-        for assignment in &facts.place_assignments {
-            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { continue };
-            if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
-                continue;
-            }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
-            if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
-                continue;
-            }
-            for known in cx.project.values(At { file, expr: assignment.value }, &None) {
-                if let Value::Text(pieces) = &known.value
-                    && let Some(address) = url::parse(pieces)
-                {
-                    return Some(vec![Base::Given(address, known.steps)]);
-                }
+    let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
+    for &(base, value) in cx.configured() {
+        if !cx.project.refer(base, &None).iter().any(of) {
+            continue;
+        }
+        for known in cx.project.values(value, &None) {
+            if let Value::Text(pieces) = &known.value
+                && let Some(address) = url::parse(pieces)
+            {
+                return Some(vec![Base::Given(address, known.steps)]);
             }
         }
     }

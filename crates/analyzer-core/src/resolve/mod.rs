@@ -21,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::facts::*;
+use crate::imports::Imports;
 use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
@@ -211,16 +212,14 @@ pub struct Project<'a> {
     pub files: Vec<File<'a>>,
     /// What is known.
     pub knowledge: &'a Knowledge,
-    /// Which module is which file.
-    pub modules: &'a Modules,
+    /// What imports mean.
+    pub imports: Imports<'a>,
     /// Submitted calls of submitted functions.
     callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
     /// Submitted constructions of submitted classes.
     constructions: FxHashMap<(usize, ClassId), Vec<At>>,
     /// Submitted classes by the submitted class they extend.
     subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
-    /// What each import of each file means: asked many times, looked up once.
-    imports: Vec<Vec<Asked>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
@@ -231,33 +230,20 @@ pub struct Project<'a> {
     aliases: FxHashSet<String>,
 }
 
-/// An import, as far as it was looked up.
-#[derive(Debug, Default)]
-struct Asked {
-    /// The file of its module.
-    module: OnceLock<Option<usize>>,
-    /// The file of the module that its member is.
-    member: OnceLock<Option<usize>>,
-    /// It asks for something of the project, submitted or not.
-    local: OnceLock<bool>,
-}
-
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
-        let asked = |file: &File| file.facts.imports.iter().map(|_| Asked::default()).collect();
-        let imports = files.iter().map(asked).collect();
+        let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
         let mut project = Project {
             files,
             knowledge,
-            modules,
+            imports,
             callers: FxHashMap::default(),
             constructions: FxHashMap::default(),
             subclasses: FxHashMap::default(),
-            imports,
             growing,
             options,
             callees: Vec::new(),

@@ -278,7 +278,7 @@ impl Project<'_> {
                 .unwrap_or_else(|| if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }),
             Ref::Package(file, path) => {
                 let path = format!("{path}.{name}");
-                match self.modules.resolve_python(self.path(file), &path, None) {
+                match self.imports.modules.resolve_python(self.path(file), &path, None) {
                     Some(module) => vec![Ref::Module(module)],
                     None => vec![Ref::Package(file, path)],
                 }

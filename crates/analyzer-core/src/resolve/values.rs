@@ -307,11 +307,7 @@ impl Project<'_> {
     pub(super) fn imported_values(&self, file: usize, index: u32, q: &mut Question) -> Option<Vec<Known>> {
         let import = &self.facts(file).imports[index as usize];
         let Item::Member(name) = &import.item else { return None };
-        let module = if self.is_python(file) {
-            self.modules.resolve_python(self.path(file), &import.module, None)?
-        } else {
-            self.modules.resolve_js(self.path(file), &import.module)?
-        };
+        let module = self.imports.module(file, index as usize)?;
         self.module_values(module, name, q)
     }
 
