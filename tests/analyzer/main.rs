@@ -6,6 +6,8 @@ mod knowledge;
 mod laws;
 mod packs;
 mod page;
+mod policies;
 mod readme;
+mod rules;
 mod snippets;
 mod words;

@@ -68,7 +68,7 @@ pub struct Context<'a> {
     /// Names that calls are assigned to.
     pub assigned: FxHashMap<At, String>,
     /// Roots of all imports, once somebody asks.
-    roots: OnceLock<FxHashSet<&'a str>>,
+    roots: OnceLock<FxHashSet<String>>,
     /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
     configured: OnceLock<Vec<(At, At)>>,
 }
@@ -109,7 +109,9 @@ impl<'a> Context<'a> {
 
     /// Whether some file imports a package whose name begins so.
     pub fn imports_root(&self, root: &str) -> bool {
-        let of = |file: &'a File| file.facts.imports.iter().filter_map(|import| import.module.split(['.', '/']).next());
+        let of = |file: &'a File| {
+            file.facts.imports.iter().filter_map(|import| import.module.split(['.', '/']).next().map(str::to_owned))
+        };
         self.roots.get_or_init(|| self.project.files.iter().flat_map(of).collect()).contains(root)
     }
 
@@ -142,11 +144,14 @@ impl<'a> Context<'a> {
     /// The name that the code gives to the client of a call: `client` of `client.chat.completions.create(…)`, or the
     /// variable that a constructor is assigned to.
     pub fn variable(&self, at: At) -> String {
-        if let Some(name) = self.assigned.get(&at) {
-            return name.clone();
-        }
         let facts = self.project.facts(at.file);
         let Some(call) = facts.call(at.expr) else { return String::new() };
+        // What a method of a client gives back is assigned to something else than the client.
+        let is_method = matches!(facts.kind(call.callee), ExprKind::Attr(..))
+            && self.site(at).is_some_and(|site| !site.chain.is_empty() || site.symbol.is_unknown());
+        if let Some(name) = self.assigned.get(&at).filter(|_| !is_method) {
+            return name.clone();
+        }
         let mut expr = call.callee;
         let mut last = None;
         for _ in 0..64 {

@@ -15,6 +15,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
+    /// Its place among the usages of one call, by the order in which the code gives its models.
+    order: usize,
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -46,6 +48,29 @@ fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
     (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
 }
 
+/// One finding per call, provider and role: the first model that is known, the others as its alternatives.
+pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
+    let place =
+        |usage: &ModelUsage| (usage.file.clone(), usage.line, usage.call.clone(), usage.provider.clone(), usage.role);
+    usages.sort_by_key(|found| (place(&found.usage), found.usage.model.is_none(), found.order));
+    let mut merged: Vec<ModelUsage> = Vec::new();
+    for Usage { usage, .. } in usages {
+        match merged.last_mut().filter(|last| place(last) == place(&usage)) {
+            Some(known) => {
+                let others = usage.model.filter(|model| known.model.as_ref() != Some(model));
+                known.alternatives.extend(others.filter(|model| !known.alternatives.contains(model)));
+            }
+            None => merged.push(usage),
+        }
+    }
+    for usage in merged.iter_mut().filter(|usage| !usage.alternatives.is_empty()) {
+        // Which of them it is, is decided when the program runs.
+        usage.confidence = usage.confidence.min(Confidence::Medium);
+    }
+    merged.sort_by(|a, b| key(a).cmp(&key(b)));
+    merged
+}
+
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
 fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     let mut idle: Vec<(&Site, &Entry)> = Vec::new();
@@ -53,7 +78,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let entry = cx.project.knowledge.entry(hit.entry);
-        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !is_gateway(entry);
+        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !entry.gateway;
         let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
         let is_used = others.iter().any(|other| other.usage.provider == entry.id);
         if is_provider && !is_used && !plain && cx.assigned.contains_key(&site.at) {
@@ -77,6 +102,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let usage = ModelUsage {
             role: Role::Chat,
             model: None,
+            alternatives: Vec::new(),
             provider: entry.id.clone(),
             variable_name: cx.variable(site.at),
             file: cx.project.path(site.at.file).to_owned(),
@@ -86,7 +112,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, host: None }
+        Usage { usage, order: 0, host: None }
     };
     idle.into_iter().map(usage).collect()
 }
@@ -124,7 +150,7 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     let chosen = hits
         .iter()
         .find(imported)
-        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first()));
+        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).copied).or(hits.first()));
     chosen.copied().into_iter().collect()
 }
 
@@ -133,13 +159,26 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
     for hit in decide(cx, site) {
         let entry = cx.project.knowledge.entry(hit.entry);
         let rule = &entry.model[hit.rule as usize];
+        let bases = bases(cx, site, rule);
         for model in models(cx, site, rule) {
-            for base in bases(cx, site, rule, entry) {
-                usages.extend(usage(cx, site, hit, &model, &base));
+            for (base, from) in &bases {
+                // A model of one branch and an address of another never meet.
+                let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
+                if !apart {
+                    let found = usage(cx, site, hit, &model, base);
+                    let order = usages.len();
+                    usages.extend(found.map(|found| Usage { order, ..found }));
+                }
             }
         }
     }
     usages
+}
+
+/// Two expressions stand in different branches of one statement.
+fn are_exclusive(cx: &Context, one: At, other: At) -> bool {
+    let facts = cx.project.facts(one.file);
+    one.file == other.file && facts.exclusive(facts.expr(one.expr).block, facts.expr(other.expr).block)
 }
 
 /// The model that a call names.
@@ -216,39 +255,41 @@ enum Base {
     Unknown,
 }
 
-fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base> {
+/// The addresses of a call, each with the expression that gives it.
+fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
     if let Some((client, hit)) = cx.client_of(&site.chain) {
         let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
         places.push((client.at, client.frames, client_rule.base.clone()));
     }
-    let _ = entry;
     for (at, frames, args) in places {
         let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
         let mut bases = Vec::new();
         for known in cx.project.values(value, &frames) {
-            match &known.value {
-                Value::Null => bases.push(Base::Default),
+            let base = match &known.value {
+                Value::Null => Base::Default,
                 // `base_url=os.getenv("X")` without X set is the default.
-                Value::Text(pieces) => bases.push(match url::parse(pieces) {
+                Value::Text(pieces) => match url::parse(pieces) {
                     Some(address) if may_be_absent(cx, &address, &known) => Base::Default,
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
-                }),
-                Value::Object(Ref::External(symbol, calls)) => bases.push(of_client(cx, symbol, calls)),
-                Value::Object(_) => bases.push(Base::Unknown),
-            }
+                },
+                Value::Object(Ref::External(symbol, calls)) => of_client(cx, symbol, calls),
+                Value::Object(_) => Base::Unknown,
+            };
+            bases.push((base, Some(known.origin)));
         }
         bases.truncate(4);
         if !bases.is_empty() {
             return bases;
         }
     }
-    configured(cx, site).unwrap_or_else(|| vec![Base::Default])
+    let configured = configured(cx, site).unwrap_or(Base::Default);
+    vec![(configured, None)]
 }
 
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
-fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
+fn configured(cx: &Context, site: &Site) -> Option<Base> {
     if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
@@ -261,7 +302,7 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
             if let Value::Text(pieces) = &known.value
                 && let Some(address) = url::parse(pieces)
             {
-                return Some(vec![Base::Given(address, known.steps)]);
+                return Some(Base::Given(address, known.steps));
             }
         }
     }
@@ -271,12 +312,24 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
 pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
     let Some(env) = &address.env else { return false };
-    let python = cx.project.files[known.origin.file].source.language.is_python();
-    let required = python && matches!(cx.project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Index(..));
+    let required = cx.project.files[known.origin.file].source.language.is_python() && !may_be_unset(cx, known.origin);
     address.host.is_empty()
         && address.default.is_none()
         && !required
-        && !provider_of_variable(cx, env).is_some_and(is_gateway)
+        && !provider_of_variable(cx, env).is_some_and(|entry| entry.gateway)
+}
+
+/// `os.getenv("X")` and a field that is `None` by default; `os.environ["X"]` and other fields ask for the variable.
+fn may_be_unset(cx: &Context, origin: At) -> bool {
+    let facts = cx.project.facts(origin.file);
+    match (facts.kind(origin.expr), facts.call(origin.expr)) {
+        (ExprKind::Null, _) => true,
+        (_, Some(call)) => {
+            let callee = At { file: origin.file, expr: call.callee };
+            cx.project.hits(callee, &None).iter().any(|(hit, _)| hit.kind == RuleKind::EnvRead)
+        }
+        _ => false,
+    }
 }
 
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
@@ -383,15 +436,16 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             match known {
                 Some(entry) => {
                     provider.clone_from(&entry.id);
-                    if is_gateway(entry) {
+                    if entry.gateway {
                         role = Role::Default;
                         variable = address.env.clone().unwrap_or(variable);
                     }
                 }
                 None if !address.host.is_empty() && !address.host.contains('{') => {
                     confidence = confidence.min(Confidence::Medium);
-                    if is_loopback(address.bare_host()) {
-                        provider = "local".into();
+                    let here = knowledge.entries().map(|(_, entry)| entry).find(|entry| entry.loopback);
+                    if let (true, Some(here)) = (is_loopback(address.bare_host()), here) {
+                        provider.clone_from(&here.id);
                     } else if url::is_external(&address.host) && !is_self_hosted(entry) {
                         provider = provider_of_host(address.bare_host());
                     }
@@ -409,6 +463,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let usage = ModelUsage {
         role,
         model: name,
+        alternatives: Vec::new(),
         provider,
         variable_name: variable,
         file: cx.project.path(site.at.file).to_owned(),
@@ -418,7 +473,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -431,7 +486,7 @@ fn owner_of<'a>(cx: &'a Context, address: &Address) -> Option<&'a Entry> {
     let knowledge = cx.project.knowledge;
     if let Some(env) = &address.env
         && let Some(entry) = provider_of_variable(cx, env)
-        && (is_gateway(entry) || address.host.is_empty())
+        && (entry.gateway || address.host.is_empty())
     {
         return Some(entry);
     }
@@ -447,11 +502,6 @@ pub fn provider_of_variable<'a>(cx: &'a Context, name: &str) -> Option<&'a Entry
     // `OPENAI_BASE_URL` is read by other vendors' clients too; it is the one's that it is named after.
     let named = candidates.iter().find(|entry| name.to_ascii_lowercase().starts_with(&entry.id.replace('-', "_")));
     named.or(candidates.first()).copied()
-}
-
-/// The platform's own gateway: the provider without hosts that a variable stands for.
-pub fn is_gateway(entry: &Entry) -> bool {
-    entry.id == "gateway"
 }
 
 /// Software that people run themselves, on any host: its own hosts are local.
@@ -549,7 +599,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     if model.is_none() && !is_model_path {
         return None;
     }
-    let role = match is_gateway(entry) {
+    let role = match entry.gateway {
         true => Role::Default,
         false => MODEL_PATHS.iter().find(|(part, _)| path.contains(part)).map_or(Role::Chat, |(_, role)| *role),
     };
@@ -565,6 +615,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let usage = ModelUsage {
         role,
         model,
+        alternatives: Vec::new(),
         provider: entry.id.clone(),
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
@@ -574,7 +625,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.

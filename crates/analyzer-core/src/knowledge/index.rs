@@ -280,6 +280,22 @@ impl Knowledge {
         symbol.without_fluent_calls().map_or(hits, |plain| symbols.lookup(&plain))
     }
 
+    /// Rules of one kind that are told by a single member of something constructed: `FastMCP().tool` by `tool`. It says
+    /// little, so the caller must know more.
+    pub fn by_member(&self, symbol: &Symbol, kind: RuleKind) -> Vec<Hit> {
+        let Some(member) = symbol.last().filter(|_| symbol.is_unknown()) else { return Vec::new() };
+        let of = |layer: &Knowledge| {
+            let symbols = if symbol.is_python() { &layer.python } else { &layer.javascript };
+            let named = symbols.by_last.get(member).into_iter().flatten();
+            let told = named.filter(|p| p.hit.kind == kind && p.symbol.is_member_of_made(member));
+            told.map(|p| Hit { by_suffix: true, ..p.hit }).collect::<Vec<Hit>>()
+        };
+        let mut hits: Vec<Hit> = self.layers().flat_map(of).collect();
+        hits.sort_by_key(|hit| (hit.entry, hit.rule));
+        hits.dedup();
+        hits
+    }
+
     /// The entries whose host this is, the one with the longest path first. `host` may carry a port.
     pub fn by_host(&self, host: &str, path: &str) -> Vec<u32> {
         self.layers().map(|layer| layer.by_host_here(host, path)).find(|found| !found.is_empty()).unwrap_or_default()

@@ -173,6 +173,22 @@ impl Symbol {
         self.tail.len() == tail.len() && self.tail.iter().zip(tail).all(|(p, s)| p == s || p == "*")
     }
 
+    /// Whether this names the same, whatever is called on the way: `fs.promises.readFile` of `require("fs")` too.
+    pub fn is_path_of(&self, symbol: &Symbol) -> bool {
+        let bare = |module: &str| module.strip_prefix("node:").unwrap_or(module).to_owned();
+        // The default export is the module itself.
+        let skip = usize::from(!symbol.python && symbol.tail.len() > 1 && symbol.tail[0] == "default");
+        let plain = |part: &String| part.trim_end_matches("()").to_owned();
+        self.python == symbol.python
+            && bare(&symbol.module) == self.module
+            && symbol.tail[skip..].iter().map(plain).eq(self.tail.iter().map(plain))
+    }
+
+    /// One member of what a constructor makes: `FastMCP().tool`.
+    pub(super) fn is_member_of_made(&self, member: &str) -> bool {
+        matches!(&self.tail[..], [made, own] if made.ends_with("()") && own == member)
+    }
+
     /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
     pub(super) fn has_suffix(&self, symbol: &Symbol) -> bool {
         let (n, own) = (symbol.tail.len(), self.tail.len());

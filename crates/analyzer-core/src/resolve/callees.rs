@@ -60,7 +60,8 @@ impl Project<'_> {
             if refs.iter().any(|r| matches!(r, Ref::External(..))) {
                 callees.outside.push(index as u32);
             }
-            let extends = self.is_base_constructor(At { file, expr: call.callee });
+            let extends = self.is_base_constructor(At { file, expr: call.callee })
+                || self.is_method_of_class(file, call.callee, &mut allowance);
             if open && !extends {
                 callees.open.push(index as u32);
             } else if extends || refs.iter().any(matters) {
@@ -88,6 +89,13 @@ impl Project<'_> {
         }
         found.sort_by_key(|(call, _)| *call);
         found
+    }
+
+    /// `MyTool.from_defaults` of a submitted class, where rules name such a method.
+    fn is_method_of_class(&self, file: usize, callee: ExprId, allowance: &mut Allowance) -> bool {
+        let ExprKind::Attr(base, _) = *self.facts(file).kind(callee) else { return false };
+        self.unknown_end(file, callee).is_none()
+            && self.refer_within(At { file, expr: base }, allowance).iter().any(|r| matches!(r, Ref::Class(..)))
     }
 
     /// The calls of a file that call something outside.

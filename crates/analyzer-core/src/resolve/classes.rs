@@ -112,7 +112,9 @@ impl Project<'_> {
         q.open |= made.is_none();
         match made {
             Some((call, frames)) => given(*call, frames).into_iter().collect(),
-            None => self.constructions(file, class).iter().take(MANY).filter_map(|&call| given(call, &None)).collect(),
+            None => {
+                self.constructions(file, class).iter().take(q.many).filter_map(|&call| given(call, &None)).collect()
+            }
         }
     }
 
@@ -212,12 +214,22 @@ impl Project<'_> {
             },
             _ => callees,
         };
+        // `MyTool.from_defaults(…)` of `class MyTool(FunctionTool)`, whether or not it has a `from_defaults` of its own.
+        let mut method = None;
+        if let (true, ExprKind::Attr(base, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
+            method = Some(facts.name(*name));
+            let base = At { file: call.file, expr: *base };
+            work = self.refer_in(base, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect();
+        }
         let mut symbols = Vec::new();
         let mut steps = 0;
         while let Some(reference) = work.pop() {
             steps += 1;
             match reference {
-                Ref::External(symbol, _) if !symbol.is_unknown() => symbols.push(symbol),
+                Ref::External(symbol, _) if !symbol.is_unknown() => symbols.push(match method {
+                    Some(name) => symbol.member(name),
+                    None => symbol,
+                }),
                 Ref::Class(file, class) if steps < 16 => {
                     let bases = self.facts(file).classes[class.0 as usize].bases.clone();
                     work.extend(bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)));

@@ -121,6 +121,38 @@ impl Project<'_> {
         Some(self.prefer_known(refs))
     }
 
+    /// The names that a submitted JavaScript module exports, each with the expression behind it.
+    pub(super) fn exported_names(&self, file: usize, q: &mut Question) -> Vec<(String, At)> {
+        let mut names: Vec<String> = Vec::new();
+        let (mut work, mut seen) = (vec![file], vec![file]);
+        while let Some(at) = work.pop() {
+            let facts = self.facts(at);
+            names.extend(facts.exports.iter().map(|(name, _)| name.to_string()));
+            for (index, import) in facts.imports.iter().enumerate().take(1_024) {
+                if import.item == Item::Star
+                    && let Some(module) = self.imports.module(at, index)
+                    && seen.len() < 64
+                    && !seen.contains(&module)
+                {
+                    seen.push(module);
+                    work.push(module);
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        let expression = |name: String, q: &mut Question| {
+            let refs = self.exported(file, &name, q)?;
+            let at = refs.into_iter().find_map(|reference| match reference {
+                Ref::Expr(at, _) => Some(at),
+                Ref::External(_, calls) => Some(calls.last()?.0),
+                _ => None,
+            })?;
+            Some((name, at))
+        };
+        names.into_iter().filter_map(|name| expression(name, q)).collect()
+    }
+
     /// A name that a submitted JavaScript module exports.
     pub(super) fn exported(&self, file: usize, name: &str, q: &mut Question) -> Option<Vec<Ref>> {
         if !q.step() {

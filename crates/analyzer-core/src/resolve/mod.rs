@@ -26,6 +26,7 @@ use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
 use crate::modules::Modules;
+use crate::packages::is_test;
 use crate::sources::Source;
 use crate::work;
 
@@ -44,6 +45,8 @@ const PATIENCE: u32 = 500;
 const DEPTH: u32 = 40;
 /// Alternatives of one answer.
 const MANY: usize = 8;
+/// Alternatives where all of them are asked for: the tools of a list.
+const ALL: usize = 256;
 
 /// A file of the project.
 pub struct File<'a> {
@@ -100,6 +103,10 @@ pub enum Ref {
 /// The state of one question.
 pub struct Question {
     fuel: u32,
+    /// What a question of its kind begins with.
+    given: u32,
+    /// Alternatives that it wants.
+    many: usize,
     depth: u32,
     /// Bytes of text that may still be built.
     text: usize,
@@ -157,9 +164,16 @@ impl Question {
         Question::with(FUEL)
     }
 
+    /// For every alternative there is, not for the first few.
+    fn wide() -> Self {
+        Question { many: ALL, ..Question::with(8 * FUEL) }
+    }
+
     fn with(fuel: u32) -> Self {
         Question {
             fuel,
+            given: fuel.max(FUEL),
+            many: MANY,
             depth: 0,
             text: TEXT,
             stars: FxHashSet::default(),
@@ -187,7 +201,7 @@ impl Question {
 
     /// So many steps were taken that the same is probably asked again and again: answers are remembered from here on.
     fn is_tangled(&self) -> bool {
-        self.fuel + PATIENCE < FUEL
+        self.fuel + PATIENCE < self.given
     }
 
     /// Takes so much of the text that may be built, if there is as much left.
@@ -222,6 +236,10 @@ pub struct Project<'a> {
     subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
+    /// The files that test the program.
+    tests: Vec<bool>,
+    /// Variables that the program sets itself.
+    variables: FxHashMap<String, At>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
@@ -237,6 +255,7 @@ impl<'a> Project<'a> {
         let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
+        let tests = files.iter().map(|file| is_test(&file.source.path, &file.facts)).collect();
         let mut project = Project {
             files,
             knowledge,
@@ -248,18 +267,29 @@ impl<'a> Project<'a> {
             options,
             callees: Vec::new(),
             aliases: FxHashSet::default(),
+            tests,
+            variables: FxHashMap::default(),
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
         for (base, class) in extends {
             project.subclasses.entry(base).or_default().push(class);
         }
-        let found: Vec<(Callees, Vec<(Ref, At)>)> =
-            (0..project.files.len()).into_par_iter().map(|file| project.first_look(file)).collect();
+        // What a test passes says nothing of the program.
+        let program = |&file: &usize| !project.is_test(file);
+        let all = 0..project.files.len();
+        let set: Vec<(String, At)> =
+            all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
+        let found: Vec<(Callees, Vec<(Ref, At)>)> = all.into_par_iter().map(|file| project.first_look(file)).collect();
+        for (name, at) in set {
+            project.variables.entry(name).or_insert(at);
+        }
         let mut submitted = Vec::new();
-        for (callees, found) in found {
+        for (file, (callees, found)) in found.into_iter().enumerate() {
             project.callees.push(callees);
-            submitted.extend(found);
+            if !project.is_test(file) {
+                submitted.extend(found);
+            }
         }
         project.aliases = project.find_aliases();
         for (target, call) in submitted {
@@ -316,6 +346,11 @@ impl<'a> Project<'a> {
     /// Facts of a file.
     pub fn facts(&self, file: usize) -> &FileFacts {
         &self.files[file].facts
+    }
+
+    /// The file tests the program and is no part of it.
+    pub fn is_test(&self, file: usize) -> bool {
+        self.tests[file]
     }
 
     /// Path of a file.

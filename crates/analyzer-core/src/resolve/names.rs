@@ -7,6 +7,11 @@ use super::*;
 use crate::facts::MANY_BINDINGS;
 
 impl Project<'_> {
+    /// Everything that an expression may stand for: all functions of a list.
+    pub fn all_refs(&self, at: At, frames: &Frames) -> Vec<Ref> {
+        self.refer_in(at, frames, &mut Question::wide())
+    }
+
     /// What an expression stands for; several answers where branches or callers differ.
     pub fn refer(&self, at: At, frames: &Frames) -> Vec<Ref> {
         self.refer_in(at, frames, &mut Question::new())
@@ -35,7 +40,7 @@ impl Project<'_> {
         }
         let before = (!tangled && frames.is_none()).then(|| q.begin());
         let mut refs = self.refer_kind(at, frames, q);
-        refs.truncate(MANY);
+        refs.truncate(q.many);
         if let Some(before) = before {
             q.end(at, before, &refs);
         }
@@ -90,7 +95,7 @@ impl Project<'_> {
                 let mut refs = Vec::new();
                 for holder in holders {
                     if let Ref::Expr(list, list_frames) = holder {
-                        for (item, frames) in self.elements_in(list, &list_frames, q).into_iter().take(MANY) {
+                        for (item, frames) in self.elements_in(list, &list_frames, q).into_iter().take(q.many) {
                             refs.extend(self.refer_in(item, &frames, q));
                         }
                     }
@@ -100,6 +105,20 @@ impl Project<'_> {
             ExprKind::Unknown => vec![Ref::Unknown],
             _ => vec![Ref::Expr(at, frames.clone())],
         }
+    }
+
+    /// A name that a loop gives its values.
+    pub fn is_walked(&self, at: At) -> bool {
+        let facts = self.facts(at.file);
+        let ExprKind::Name(sym) = *facts.kind(at.expr) else { return false };
+        let walks = |mut expr: ExprId| loop {
+            match *facts.kind(expr) {
+                ExprKind::Element(_) => return true,
+                ExprKind::Index(base, _) | ExprKind::Attr(base, _) => expr = base,
+                _ => return false,
+            }
+        };
+        self.reaching(at, sym).iter().any(|(binding, _)| matches!(binding.value, Bound::Expr(expr) if walks(expr)))
     }
 
     /// What a loop walks over: `d.items()`, `Object.entries(d)` and `enumerate(d)` in pairs, `d.values()` and
@@ -134,7 +153,7 @@ impl Project<'_> {
                 ExprKind::Dict(_) => self.pairs_in(at, &frames, q).into_iter().map(|(_, at, f)| (at, f)).collect(),
                 _ => self.elements_in(at, &frames, q),
             };
-            for (at, frames) in items.into_iter().take(MANY) {
+            for (at, frames) in items.into_iter().take(q.many) {
                 refs.extend(self.refer_in(at, &frames, q));
             }
         }
@@ -322,7 +341,7 @@ impl Project<'_> {
                             ExprKind::List(_) => self.elements_in(at, &holder_frames, q),
                             _ => Vec::new(),
                         };
-                        all.into_iter().take(MANY).flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect()
+                        all.into_iter().take(q.many).flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect()
                     }
                 }
             }
