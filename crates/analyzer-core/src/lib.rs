@@ -17,6 +17,7 @@
 pub mod analysis;
 pub mod detect;
 pub mod facts;
+pub mod imports;
 pub mod knowledge;
 pub mod lang;
 pub mod lint;
@@ -139,7 +140,7 @@ fn look_at<T>(
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
-    let graph = Graph::new(sources, &facts, &modules);
+    let graph = Graph::new(sources, &facts, &project.imports);
     analysis.handlers = detect::handlers::detect(&cx);
     let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
@@ -172,7 +173,8 @@ fn look_at<T>(
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
-    let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
+    let (requirements, detected, optional) =
+        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;

@@ -1,5 +1,8 @@
 //! Model usages: where a model is chosen, of which provider, for what.
 
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
@@ -85,20 +88,14 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     if idle.is_empty() {
         return Vec::new();
     }
-    let mut asked: Vec<At> = Vec::new();
-    for site in &cx.sites {
-        let is_usage = site.hits(RuleKind::Model).next().is_some();
-        asked.extend(site.chain.iter().filter(|_| is_usage).map(|(at, _)| *at));
-        // Handed to something else, which may ask for it.
-        for argument in cx.project.call(site.at).map(|call| call.args.clone()).unwrap_or_default() {
-            let at = At { file: site.at.file, expr: argument.value };
-            for reference in cx.project.refer(at, &None) {
-                if let Ref::External(_, calls) = reference {
-                    asked.extend(calls.into_iter().map(|(at, _)| at));
-                }
-            }
-        }
+    let mut asked: FxHashSet<At> = FxHashSet::default();
+    for site in cx.sites.iter().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
+        asked.extend(site.chain.iter().map(|(at, _)| *at));
     }
+    // Handed to something else, which may ask for it.
+    let clients: FxHashSet<At> = idle.iter().map(|(site, _)| site.at).collect();
+    let files = (0..cx.project.files.len()).into_par_iter();
+    asked.par_extend(files.flat_map_iter(|file| handed_on(cx, file, &clients)));
     idle.retain(|(site, _)| !asked.contains(&site.at));
     let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
@@ -120,6 +117,18 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     idle.into_iter().map(usage).collect()
 }
 
+/// Those of some clients that the calls of a file give to something outside.
+fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
+    let mut inquiry = cx.project.inquiry(file);
+    let arguments = cx.project.calls_outside(file).flat_map(|call| &call.args);
+    let given = arguments.flat_map(|argument| inquiry.refer(argument.value));
+    let calls = given.flat_map(|reference| match reference {
+        Ref::External(_, calls) => calls,
+        _ => Vec::new(),
+    });
+    calls.map(|(at, _)| at).filter(|at| clients.contains(at)).collect()
+}
+
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
 /// the project imports.
 fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
@@ -134,13 +143,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     }
     let imported = |hit: &&Hit| {
         let entry = cx.project.knowledge.entry(hit.entry);
-        cx.project.files.iter().any(|file| {
-            file.facts.imports.iter().any(|import| {
-                let rule = &entry.model[hit.rule as usize];
-                let symbols = rule.python.iter().chain(&rule.js);
-                symbols.into_iter().any(|s| s.split(['.', '#']).next() == import.module.split(['.', '/']).next())
-            })
-        })
+        let rule = &entry.model[hit.rule as usize];
+        let mut symbols = rule.python.iter().chain(&rule.js);
+        symbols.any(|symbol| symbol.split(['.', '#']).next().is_some_and(|root| cx.imports_root(root)))
     };
     let chosen = hits
         .iter()
@@ -310,23 +315,16 @@ fn configured(cx: &Context, site: &Site) -> Option<Base> {
     if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
-    for file in 0..cx.project.files.len() {
-        let facts = cx.project.facts(file);
-        for assignment in &facts.place_assignments {
-            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { continue };
-            if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
-                continue;
-            }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
-            if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
-                continue;
-            }
-            for known in cx.project.values(At { file, expr: assignment.value }, &None) {
-                if let Value::Text(pieces) = &known.value
-                    && let Some(address) = url::parse(pieces)
-                {
-                    return Some(Base::Given(address, known.steps));
-                }
+    let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
+    for &(base, value) in cx.configured() {
+        if !cx.project.refer(base, &None).iter().any(of) {
+            continue;
+        }
+        for known in cx.project.values(value, &None) {
+            if let Value::Text(pieces) = &known.value
+                && let Some(address) = url::parse(pieces)
+            {
+                return Some(Base::Given(address, known.steps));
             }
         }
     }
