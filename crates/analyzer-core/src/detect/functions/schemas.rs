@@ -13,7 +13,7 @@ struct Declared {
     /// Where the shape names it.
     at: At,
     /// The name comes from elsewhere, one of several: its definition is there.
-    elsewhere: Option<At>,
+    elsewhere: Option<(usize, u32)>,
 }
 
 impl Found<'_, '_> {
@@ -64,8 +64,7 @@ impl Found<'_, '_> {
 
     fn declare(&mut self, file: usize, tool: Declared) {
         let cx = self.cx;
-        if let Some(definition) = tool.elsewhere {
-            let (file, line) = self.defined_at(definition);
+        if let Some((file, line)) = tool.elsewhere {
             let by = cx.step(tool.at, "schema");
             self.add(tool.name, file, line, None, by);
             return;
@@ -103,15 +102,13 @@ impl Found<'_, '_> {
             return Vec::new();
         }
         let known = self.cx.project.all_values(name_at, &name_frames);
-        let named = |known: &Known| match &known.value {
-            Value::Text(_) => Some((known.literal_or_default()?, known.origin)),
-            _ => None,
-        };
-        let named: Vec<(String, At)> = known.iter().filter_map(named).collect();
+        let named = |known: &&Known| matches!(known.value, Value::Text(_)) && known.literal_or_default().is_some();
+        let named: Vec<&Known> = known.iter().filter(named).collect();
         let one = named.len() == 1;
-        let declared = |(name, origin): (String, At)| {
-            let elsewhere = (!one || self.is_member(name_at)).then_some(origin).filter(|origin| *origin != name_at);
-            Declared { name, at: name_at, elsewhere }
+        let declared = |known: &Known| {
+            let is_elsewhere = (!one || self.is_member(name_at)) && known.origin != name_at;
+            let elsewhere = is_elsewhere.then(|| self.named_at(known));
+            Declared { name: known.literal_or_default().unwrap_or_default(), at: name_at, elsewhere }
         };
         named.into_iter().map(declared).collect()
     }
