@@ -469,12 +469,8 @@ pub(super) fn select(
             break;
         }
     }
-    // Of branches, the first that the code writes goes first.
-    let one_of = |pair: &[(Binding, ScopeId)]| facts.exclusive(pair[0].0.block, pair[1].0.block);
-    let branches = out.windows(2).take_while(|pair| one_of(pair)).count();
-    if branches > 0 {
-        out[..=branches].reverse();
-    }
+    // Of branches, the first that the code writes goes first, and what holds without any of them before that.
+    out.reverse();
     out
 }
 
