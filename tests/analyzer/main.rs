@@ -7,5 +7,6 @@ mod laws;
 mod packs;
 mod page;
 mod readme;
+mod secrets;
 mod snippets;
 mod words;
