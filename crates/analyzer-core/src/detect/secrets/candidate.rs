@@ -167,9 +167,9 @@ fn of_format(span: Range<usize>, value: &str, format: usize, around: &Around, fo
     let public = entry.shape.public_prefix(value.as_bytes());
     let body = value.get(public..)?;
     let shown = ["EXAMPLE", "EXAMPLEKEY"].iter().any(|end| value.ends_with(end));
-    // A short body has too few characters to judge, and its shape says the rest.
-    let unlikely =
-        judge::invented(body) || judge::entropy(body) < key.entropy || judge::language(body) || judge::template(body);
+    // Chance makes a body that reads like a language now and then, but hardly one without digits.
+    let reads = || body.bytes().filter(u8::is_ascii_digit).count() < 2 && judge::language(body);
+    let unlikely = judge::invented(body) || judge::entropy(body) < key.entropy || reads() || judge::template(body);
     if shown || unlikely || worded(body) {
         return None;
     }
@@ -248,6 +248,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     if formats.is_published(value) || value.contains("EXAMPLE") || around.name == Some(value) {
         return None;
     }
+    // What is put away for comparison opens nothing; a signed token was judged by what it says.
+    if judge::hashed(value) || checksum::jwt(value).is_some() {
+        return None;
+    }
     if let Some(found) = of_issuer(span.clone(), value, around, formats) {
         return Some(found);
     }
@@ -275,8 +279,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let mut found = candidate(span, value, kind.as_type(), if means_use { 310 } else { 300 }, around);
     found.reasons.push("name");
     found.reasons.extend((judge::entropy(value) >= judge::DOCUMENTED_ENTROPY).then_some("entropy"));
-    found.issuer = around.issuer();
-    found.reasons.extend(around.meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
+    // What is only near says nothing of a value that has none of its issuer's shapes.
+    let meaning = around.meaning.filter(|meaning| meaning.by <= By::Name);
+    found.issuer = meaning.map(|meaning| meaning.issuer);
+    found.reasons.extend(meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
     found.guessable = !machine;
     found.severity = if around.remark { Severity::Medium } else { Severity::High };
     found.confidence = match (machine, around.remark) {
@@ -296,7 +302,10 @@ fn strong_choice(value: &str) -> bool {
 /// A format that only a use or a name makes one: 40 hexadecimal digits for Deepgram.
 fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
     let meaning = around.meaning?;
-    let given = around.kind.is_some() || meaning.position.is_some() && meaning.position == around.position;
+    // A client or an address that takes credentials of this very shape says what is handed to it without a word.
+    let handed = meaning.by <= By::Client && around.position.is_some() && judge::machine_made(value);
+    let placed = meaning.position.is_some() && meaning.position == around.position;
+    let given = around.kind.is_some() || placed || handed && meaning.position.is_none();
     if !given || judge::invented(value) || judge::language(value) || around.kind == Some(Kind::Connection) {
         return None;
     }
@@ -314,7 +323,8 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
     }
     let key = formats.key(format);
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    if digits < 2 && value.len() < 40 && judge::alphabet(value) != judge::Alphabet::Base64 {
+    let meant = around.kind.is_some_and(|kind| kind != Kind::Weak) && meaning.by <= By::Name;
+    if digits < 2 - usize::from(meant) && value.len() < 40 && judge::alphabet(value) != judge::Alphabet::Base64 {
         return None;
     }
     let mut found = candidate(span, value, &key.kind, 600, around);

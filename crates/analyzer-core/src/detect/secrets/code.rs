@@ -76,6 +76,15 @@ impl Reader<'_> {
             || docs.any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
     }
 
+    /// What stands around a literal; where the tree says nothing, the text right before it may.
+    fn site(&self, literal: &Literal) -> Site {
+        let mut site = self.cx.site(literal.id);
+        if site.name.is_none() && self.cx.stands_alone(literal.id) {
+            site.name = plain::name_before(self.text, literal.span.start).map(|name| self.text[name].to_owned());
+        }
+        site
+    }
+
     fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
         meaning::of_site(site, &self.cx, &self.imports, self.formats)
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
@@ -87,7 +96,7 @@ impl Reader<'_> {
         for hit in &found.hits {
             let remark = self.is_remark(hit.span.start);
             let literal = self.literal_at(&hit.span);
-            let site = literal.map(|literal| self.cx.site(literal.id)).unwrap_or_default();
+            let site = literal.map(|literal| self.site(literal)).unwrap_or_default();
             let around_it = literal.is_none() || self.cx.stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
             let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
             let meaning = said.or_else(|| self.meaning(&site, &hit.span));
@@ -136,10 +145,24 @@ impl Reader<'_> {
                 here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))),
             );
             if out.len() > before {
+                // The beginning of a token may look like one: the whole is what was put together.
+                let spans: Vec<Range<usize>> = texts.iter().map(|(id, _)| self.span(*id)).collect();
+                let whole: Vec<String> = out[before..].iter().map(|found| found.value.expose().to_owned()).collect();
+                let mut index = 0;
+                out.retain(|found| {
+                    index += 1;
+                    let within = spans.iter().any(|s| s.start <= found.span.start && found.span.end <= s.end);
+                    index > before || !(within && whole.iter().any(|whole| whole.contains(found.value.expose())))
+                });
                 texts.iter().for_each(|(id, _)| covered[id.0 as usize] = true);
             }
         }
         covered
+    }
+
+    fn span(&self, id: ExprId) -> Range<usize> {
+        let expr = self.facts.expr(id);
+        expr.start as usize..expr.end as usize
     }
 
     /// Marks the parts of a composite.
@@ -204,13 +227,6 @@ impl Reader<'_> {
         {
             return (position == 1).then_some(names::Kind::Password);
         }
-        if matches!(
-            site.callee.as_deref().and_then(|c| c.rsplit('.').next()),
-            Some("HTTPBasicAuth" | "BasicAuth" | "HTTPDigestAuth")
-        ) && site.position == Some(1)
-        {
-            return Some(names::Kind::Password);
-        }
         let own = site.name.as_deref().and_then(|name| self.formats.kind_of(name));
         let own = match own {
             // `aws["key"]`, `openai.key`.
@@ -250,13 +266,13 @@ impl Reader<'_> {
             if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
-            let site = self.cx.site(literal.id);
+            let site = self.site(literal);
             let kind = self.kind(&site);
             let encoded = value.len() >= 24 && fold::decoded(value).is_some();
             if kind.is_none() && site.position.is_none() && !encoded {
                 continue;
             }
-            if !encoded && !judge::machine_made(value) && !judge::chosen(value) && kind != Some(names::Kind::Webhook) {
+            if !encoded && !judge::plausible(value) && !judge::chosen(value) && kind != Some(names::Kind::Webhook) {
                 continue;
             }
             let meaning = self.meaning(&site, &literal.span);
@@ -304,12 +320,14 @@ impl Reader<'_> {
         for pair in plain::pairs(self.text, &cues) {
             let place = region(pair.name.start);
             let (limits, remark) = place.unwrap_or((0..self.text.len(), false));
-            if pair.value.end > limits.end || pair.name.start < limits.start {
+            // `arn:…:secret:name` and `a/token:…` are paths and not pairs.
+            let path = pair.name.start > 0 && matches!(self.text.as_bytes()[pair.name.start - 1], b':' | b'/');
+            if pair.value.end > limits.end || pair.name.start < limits.start || path {
                 continue;
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none() || !judge::machine_made(value) && !judge::chosen(value) {
+            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)

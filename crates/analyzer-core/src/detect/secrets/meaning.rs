@@ -48,7 +48,7 @@ pub fn of_site(site: &Site, cx: &Context, imports: &[&str], formats: &Formats) -
         None => Vec::new(),
     };
     let sites = || std::iter::once(site).chain(&used);
-    let host = sites().flat_map(|site| &site.hosts).find_map(|host| formats.issuer_of_host(host));
+    let host = sites().flat_map(|site| site.hosts.iter().chain(&site.bare_hosts)).find_map(|host| formats.issuer_of_host(host));
     if let Some(issuer) = host {
         return Some(Meaning { issuer, by: By::Host, position: None });
     }
@@ -83,7 +83,8 @@ pub fn of_name(name: Option<&str>, outer: &[String], formats: &Formats) -> Optio
 pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
     let start = super::scan::floor(text, at.saturating_sub(120));
     let line = text[start..at].rsplit('\n').next().unwrap_or("");
-    of_name(Some(line), &[], formats)
+    let host = line.split_whitespace().find_map(|word| formats.issuer_of_host(word));
+    host.map(|issuer| Meaning { issuer, by: By::Name, position: None }).or_else(|| of_name(Some(line), &[], formats))
 }
 
 /// Whose credential a text beside these hosts is.

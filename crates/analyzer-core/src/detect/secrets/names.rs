@@ -102,6 +102,9 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
     let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
     let word = words[at].trim_end_matches(|c: char| c.is_ascii_digit());
     Some(match word {
+        "keys" if SECRET_KEYS.contains(&before) => Kind::ApiKey,
+        "passwords" => Kind::Password,
+        "tokens" if matches!(before, "access" | "auth" | "api" | "bot" | "bearer" | "refresh") => Kind::Token,
         "password" | "passwd" | "pwd" | "passphrase" | "psw" | "passwort" => Kind::Password,
         "pass" | "pw" if at + 1 == words.len() => Kind::Password,
         "key" if before == "private" => Kind::PrivateKey,
@@ -393,6 +396,8 @@ const NOT_SECRET: &[&str] = &[
     "idempotency",
     "dedup",
     "hash",
+    "hashed",
+    "salted",
     "cursor",
     "sync",
     "resume",

@@ -194,7 +194,8 @@ fn real_password(user: &str, password: &str) -> bool {
         && !lower.eq_ignore_ascii_case(user)
         && !judge::template(password)
         && !judge::placeholder(password)
-        && !password.contains(['{', '}', '$', '[', ']', '(', '*', ' '])
+        && !password.contains(['{', '}', '$', '[', ']', '(', ' '])
+        && !password.contains("**")
         && !(user.contains(['{', '$', '<']) && judge::language(password))
         && !password.bytes().all(|b| b == b'.')
 }
