@@ -70,7 +70,7 @@ pub const KINDS: &[Kind] = &[
     kind("jina", "jina", "JINA_API_KEY", "jina_{an:60}", "api.jina.ai", "JinaEmbeddings"),
     kind("ai21", "ai21", "AI21_API_KEY", "{uuid}", "api.ai21.com", "AI21Client"),
     kind("azure-openai", "azure", "AZURE_OPENAI_API_KEY", "{h:32}", "acme.openai.azure.com", "AzureOpenAI"),
-    kind("azure-cask", "azure", "AZURE_OPENAI_API_KEY", "{an:52}JQQJ99{A:1}{an:1}AC{an:16}{al:1}{an:7}", "acme.openai.azure.com", "AzureChatOpenAI"),
+    kind("azure-cask", "azure", "AZURE_OPENAI_API_KEY", "{an:52}JQQJ99{an:1}C{an:16}{al:1}{an:7}", "acme.openai.azure.com", "AzureChatOpenAI"),
     kind("bedrock", "bedrock", "AWS_BEARER_TOKEN_BEDROCK", "ABSKQmVkcm9ja0FQSUtleS{b64:108}", "bedrock-runtime.us-east-1.amazonaws.com", ""),
     // Agent tooling.
     kind("pinecone", "pinecone", "PINECONE_API_KEY", "pcsk_{an:6}_{an:63}", "api.pinecone.io", "Pinecone"),

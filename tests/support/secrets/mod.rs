@@ -72,8 +72,9 @@ const DIGITS: &str = "0123456789";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 const WORDS: &[&str] = &[
-    "anvil", "beacon", "copper", "dahlia", "ember", "fjord", "gravel", "harbor", "indigo", "juniper", "kestrel", "lantern", "mirror",
-    "nickel", "onset", "pepper", "quarry", "russet", "saffron", "trellis", "umber", "velvet", "walnut", "yonder", "zephyr",
+    "anvil", "beacon", "copper", "dahlia", "ember", "fjord", "gravel", "harbor", "indigo", "juniper", "kestrel",
+    "lantern", "mirror", "nickel", "onset", "pepper", "quarry", "russet", "saffron", "trellis", "umber", "velvet",
+    "walnut", "yonder", "zephyr",
 ];
 
 /// Makes a text of a specification: literals, and in braces what is made: `{an:20}` twenty letters and digits, `al`
@@ -122,8 +123,20 @@ fn hole(what: &str, before: &str, rng: &mut Rng) -> Option<String> {
         }
         "pw" => match rng.below(3) {
             0 => rng.of(&alnum, 16) + &rng.of(DIGITS, 2),
-            1 => format!("{}{}{}{}", word(rng, true), rng.pick(&["!", "-", ".", "_", "~"]), rng.of(DIGITS, 3), rng.of(LOWER, 3)),
-            _ => format!("{}{}{}{}", rng.of(UPPER, 2), rng.of(&alnum, 7), rng.pick(&["!", "-", ".", "*"]), rng.of(DIGITS, 2)),
+            1 => format!(
+                "{}{}{}{}",
+                word(rng, true),
+                rng.pick(&["!", "-", ".", "_", "~"]),
+                rng.of(DIGITS, 3),
+                rng.of(LOWER, 3)
+            ),
+            _ => format!(
+                "{}{}{}{}",
+                rng.of(UPPER, 2),
+                rng.of(&alnum, 7),
+                rng.pick(&["!", "-", ".", "*"]),
+                rng.of(DIGITS, 2)
+            ),
         },
         "phrase" => match rng.below(3) {
             0 => format!("{}{}-{}-{}", word(rng, true), rng.below(10), word(rng, true), word(rng, true)),
@@ -134,7 +147,9 @@ fn hole(what: &str, before: &str, rng: &mut Rng) -> Option<String> {
             let id = rng.of(LOWER, 20);
             let payload = match argument {
                 "user" => format!("{{\"sub\":\"{id}\",\"iss\":\"https://auth.acme.io\",\"exp\":1893456000}}"),
-                role => format!("{{\"iss\":\"supabase\",\"ref\":\"{id}\",\"role\":\"{role}\",\"iat\":1690000000,\"exp\":2005576000}}"),
+                role => format!(
+                    "{{\"iss\":\"supabase\",\"ref\":\"{id}\",\"role\":\"{role}\",\"iat\":1690000000,\"exp\":2005576000}}"
+                ),
             };
             let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
             let signature: Vec<u8> = (0..32).map(|_| rng.below(256) as u8).collect();
@@ -199,7 +214,10 @@ fn fits(kind: &Kind, context: &Context) -> bool {
     let address = kind.spec.contains("://");
     let chosen = matches!(kind.id, "password" | "passphrase");
     let login = matches!(context.id, "py auth tuple" | "py basic auth" | "curl login" | "netrc" | "git remote");
-    let key_word = ["api_key", "apiKey", "Api-Key", "API-Key", "api-key", "Bearer", "Token {K}", "token={K}", "API key"].iter().any(|word| asks(word));
+    let key_word =
+        ["api_key", "apiKey", "Api-Key", "API-Key", "api-key", "Bearer", "Token {K}", "token={K}", "API key"]
+            .iter()
+            .any(|word| asks(word));
     !(asks("{H}") && (kind.host.is_empty() && !(chosen && login))
         || asks("{C}") && kind.client.is_empty()
         || asks("{P}") && kind.provider.is_empty()
@@ -238,7 +256,14 @@ pub fn sample(kind: &'static Kind, context: &'static Context, rng: &mut Rng) -> 
         .replace("{X}", &hex)
         .replace("{K}", &token);
     let expected = Expected { provider: kind.provider, lines: lines(context.text), value: token };
-    Sample { file: context.file.into(), text, kind: kind.id, context: context.id, hard: context.hard, secret: Some(expected) }
+    Sample {
+        file: context.file.into(),
+        text,
+        kind: kind.id,
+        context: context.id,
+        hard: context.hard,
+        secret: Some(expected),
+    }
 }
 
 /// Where a finding may stand: the line of the credential, or all lines that put it together.
@@ -255,7 +280,13 @@ fn lines(template: &str) -> (u32, u32) {
 fn private_keys(count: usize, rng: &mut Rng, samples: &mut Vec<Sample>) {
     let alphabet = [DIGITS, UPPER, LOWER, "+/"].concat();
     for index in 0..count * 3 {
-        let title = rng.pick(&["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"]);
+        let title = rng.pick(&[
+            "PRIVATE KEY",
+            "RSA PRIVATE KEY",
+            "EC PRIVATE KEY",
+            "OPENSSH PRIVATE KEY",
+            "ENCRYPTED PRIVATE KEY",
+        ]);
         let body: Vec<String> = (0..6).map(|_| rng.of(&alphabet, 64)).collect();
         let pem = format!("-----BEGIN {title}-----\n{}\n-----END {title}-----\n", body.join("\n"));
         let escaped = pem.replace('\n', "\\n");
@@ -276,6 +307,13 @@ fn private_keys(count: usize, rng: &mut Rng, samples: &mut Vec<Sample>) {
             }
         };
         let expected = Expected { provider, lines, value: body[0].clone() };
-        samples.push(Sample { file: file.into(), text, kind: "pem", context, hard: index % 6 > 0, secret: Some(expected) });
+        samples.push(Sample {
+            file: file.into(),
+            text,
+            kind: "pem",
+            context,
+            hard: index % 6 > 0,
+            secret: Some(expected),
+        });
     }
 }

@@ -84,7 +84,16 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
         return None;
     }
     match &hit.what {
-        What::Format(format) => of_format(span, value, *format, around, formats),
+        What::Format(format) => {
+            // `owner/hf_…` without a digit is a name in a path.
+            let digit = value.bytes().any(|b| b.is_ascii_digit());
+            let in_path = !digit && hit.span.start > 0 && text.as_bytes()[hit.span.start - 1] == b'/';
+            let shared = formats.key(*format).when == When::Shared;
+            if in_path || shared && around.remark && documented(text, hit.span.start) {
+                return None;
+            }
+            of_format(span, value, *format, around, formats)
+        }
         What::Jwt => of_jwt(span, value, around, formats),
         What::Pem => {
             let mut found = candidate(span, value, "private_key", 900, around);
@@ -103,8 +112,7 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.issuer =
                 formats.issuer_of_host(&host).or_else(|| formats.issuer_of_scheme(&scheme)).or(around.issuer());
             found.public = scheme.len() + 3;
-            let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "0.0.0.0" | "[::1]") || !host.contains('.');
-            if local {
+            if scan::is_local(&host) {
                 (found.severity, found.confidence) = (Severity::Low, Confidence::Medium);
             }
             Some(found)
@@ -151,6 +159,15 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
     }
 }
 
+/// What a remark shows as an example, or sends to this machine.
+fn documented(text: &str, at: usize) -> bool {
+    let start = scan::floor(text, at.saturating_sub(160));
+    let line = text[start..at].rsplit('\n').next().unwrap_or("").to_ascii_lowercase();
+    let said = ["example", "e.g.", "for instance", "such as"].iter().any(|word| line.contains(word));
+    let hosts = super::plain::nearby_hosts_of(text, at, |_| true);
+    said || hosts.first().is_some_and(|host| scan::is_local(host) || host == "0.0.0.0")
+}
+
 /// A token that stands where the issuer takes credentials has the type of the issuer's credentials.
 fn typed_by_issuer(found: &mut Candidate, formats: &Formats) {
     let Some(issuer) = found.issuer else { return };
@@ -171,6 +188,11 @@ fn of_format(span: Range<usize>, value: &str, format: usize, around: &Around, fo
     let reads = || body.bytes().filter(u8::is_ascii_digit).count() < 2 && judge::language(body);
     let unlikely = judge::invented(body) || judge::entropy(body) < key.entropy || reads() || judge::template(body);
     if shown || unlikely || worded(body) {
+        return None;
+    }
+    // `sk-ecdsa-sha2-nistp256`: words, not a run of chance.
+    let run = body.split(['-', '_']).map(str::len).max().unwrap_or(0);
+    if key.when == When::Shared && run < 12 {
         return None;
     }
     if key.when == When::Shared && (body.bytes().filter(u8::is_ascii_digit).count() < 2 || judge::placeholder(body)) {
@@ -279,8 +301,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let mut found = candidate(span, value, kind.as_type(), if means_use { 310 } else { 300 }, around);
     found.reasons.push("name");
     found.reasons.extend((judge::entropy(value) >= judge::DOCUMENTED_ENTROPY).then_some("entropy"));
-    // What is only near says nothing of a value that has none of its issuer's shapes.
-    let meaning = around.meaning.filter(|meaning| meaning.by <= By::Name);
+    // What is only near says nothing of a value that has none of its issuer's shapes; a header has no name of its own,
+    // and the address beside it is where it goes.
+    let header = || words().iter().all(|w| HEADER.contains(&w.as_str()));
+    let meaning = around.meaning.filter(|m| m.by <= By::Name || m.by == By::Beside && header());
     found.issuer = meaning.map(|meaning| meaning.issuer);
     found.reasons.extend(meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
     found.guessable = !machine;
@@ -292,6 +316,9 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     };
     Some(found)
 }
+
+/// Words of headers that carry anybody's credential.
+const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "bearer", "access", "apikey"];
 
 fn strong_choice(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
@@ -318,7 +345,7 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
             && formats.formats[format].shape.is(value)
             && judge::entropy(value) >= key.entropy
     })?;
-    if meaning.by == By::Near && matches!(around.kind, Some(Kind::Weak | Kind::Password) | None) {
+    if meaning.by >= By::Beside && matches!(around.kind, Some(Kind::Weak | Kind::Password) | None) {
         return None;
     }
     let key = formats.key(format);
@@ -332,7 +359,7 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
     found.reasons.push("format");
     (found.label, found.issuer, found.format) = (key.label.clone(), Some(meaning.issuer), Some(format));
     found.severity = key.severity;
-    found.confidence = if meaning.by == By::Near || around.remark { Confidence::Medium } else { Confidence::High };
+    found.confidence = if meaning.by >= By::Beside || around.remark { Confidence::Medium } else { Confidence::High };
     Some(found)
 }
 

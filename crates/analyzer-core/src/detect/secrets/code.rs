@@ -1,5 +1,6 @@
 //! Secrets in files that have a tree: strings as strings, comments and docstrings as remarks.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::candidate::{self, Around, Candidate};
@@ -37,7 +38,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
         text,
         facts,
         formats,
-        cx: Context::new(facts),
+        context: OnceCell::new(),
         imports: facts.imports.iter().map(|import| &*import.module).collect(),
         literals,
     };
@@ -55,12 +56,17 @@ struct Reader<'f> {
     text: &'f str,
     facts: &'f FileFacts,
     formats: &'f Formats,
-    cx: Context<'f>,
+    context: OnceCell<Context<'f>>,
     imports: Vec<&'f str>,
     literals: Vec<Literal>,
 }
 
-impl Reader<'_> {
+impl<'f> Reader<'f> {
+    /// The tree read upwards, which few files need.
+    fn cx(&self) -> &Context<'f> {
+        self.context.get_or_init(|| Context::new(self.facts))
+    }
+
     fn literal_at(&self, span: &Range<usize>) -> Option<&Literal> {
         let index = self.literals.partition_point(|literal| literal.span.start <= span.start);
         let literal = &self.literals[index.checked_sub(1)?];
@@ -70,7 +76,7 @@ impl Reader<'_> {
     fn is_remark(&self, at: usize) -> bool {
         let index = self.facts.comments.partition_point(|comment| comment.start as usize <= at);
         let comment = index.checked_sub(1).map(|index| self.facts.comments[index]);
-        let alone = self.facts.docstrings.iter().filter(|id| self.cx.stands_alone(**id));
+        let alone = self.facts.docstrings.iter().filter(|id| self.cx().stands_alone(**id));
         let mut docs = alone.map(|id| self.facts.expr(*id));
         comment.is_some_and(|comment| at < comment.end as usize)
             || docs.any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
@@ -78,15 +84,15 @@ impl Reader<'_> {
 
     /// What stands around a literal; where the tree says nothing, the text right before it may.
     fn site(&self, literal: &Literal) -> Site {
-        let mut site = self.cx.site(literal.id);
-        if site.name.is_none() && self.cx.stands_alone(literal.id) {
+        let mut site = self.cx().site(literal.id);
+        if site.name.is_none() && self.cx().stands_alone(literal.id) {
             site.name = plain::name_before(self.text, literal.span.start).map(|name| self.text[name].to_owned());
         }
         site
     }
 
     fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
-        meaning::of_site(site, &self.cx, &self.imports, self.formats)
+        meaning::of_site(site, self.cx(), &self.imports, self.formats)
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
             .or_else(|| meaning::of_imports(&self.imports, self.formats))
     }
@@ -97,7 +103,8 @@ impl Reader<'_> {
             let remark = self.is_remark(hit.span.start);
             let literal = self.literal_at(&hit.span);
             let site = literal.map(|literal| self.site(literal)).unwrap_or_default();
-            let around_it = literal.is_none() || self.cx.stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
+            let around_it =
+                literal.is_none() || self.cx().stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
             let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
             let meaning = said.or_else(|| self.meaning(&site, &hit.span));
             // The name of a long text is not that of a token in it.
@@ -191,7 +198,7 @@ impl Reader<'_> {
         if inner.hits.is_empty() && !worth {
             return;
         }
-        let site = self.cx.site(id);
+        let site = self.cx().site(id);
         let kind = self.kind(&site);
         if inner.hits.is_empty() && kind.is_none() && site.position.is_none() {
             return;
@@ -203,7 +210,7 @@ impl Reader<'_> {
             meaning,
             position: site.position,
             fallback: site.fallback,
-            remark: false,
+            remark: self.is_remark(span.start),
         };
         for hit in &inner.hits {
             let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
@@ -223,6 +230,7 @@ impl Reader<'_> {
     /// What kind of secret the name says, or the names that its variable is handed on under.
     fn kind(&self, site: &Site) -> Option<names::Kind> {
         if let (Some(position), Some(name)) = (site.login, &site.name)
+            && !site.listed
             && matches!(name.as_str(), "auth" | "httpAuth" | "basic_auth" | "http_auth" | "credentials" | "login")
         {
             return (position == 1).then_some(names::Kind::Password);
@@ -248,7 +256,7 @@ impl Reader<'_> {
         });
         own.or_else(|| {
             let sym = site.bound.filter(|_| !negative)?;
-            self.cx.uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
+            self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
                 use_.name
                     .as_deref()
                     .and_then(|name| self.formats.kind_of(name))
@@ -266,13 +274,16 @@ impl Reader<'_> {
             if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
-            let site = self.site(literal);
-            let kind = self.kind(&site);
+            // What the value says of itself is cheaper to ask than what stands around it.
             let encoded = value.len() >= 24 && fold::decoded(value).is_some();
-            if kind.is_none() && site.position.is_none() && !encoded {
+            let address = value.starts_with("https://");
+            if !encoded && !address && !judge::plausible(value) && !judge::chosen(value) {
                 continue;
             }
-            if !encoded && !judge::plausible(value) && !judge::chosen(value) && kind != Some(names::Kind::Webhook) {
+            let site = self.site(literal);
+            let kind = self.kind(&site);
+            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook));
+            if !named && site.position.is_none() && !encoded {
                 continue;
             }
             let meaning = self.meaning(&site, &literal.span);
@@ -313,7 +324,7 @@ impl Reader<'_> {
             let literal = self.literal_at(&(at..at + 1))?;
             let text = self.facts.text(literal.id)?;
             let several = text.contains([' ', '\n', '=', ';', ':']);
-            several.then(|| (literal.span.clone(), self.cx.stands_alone(literal.id)))
+            several.then(|| (literal.span.clone(), self.cx().stands_alone(literal.id)))
         };
         let everywhere = self.facts.over_budget;
         let cues: Vec<usize> = found.names.iter().copied().filter(|at| everywhere || region(*at).is_some()).collect();

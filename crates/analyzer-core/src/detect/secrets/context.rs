@@ -29,6 +29,8 @@ pub struct Site {
     pub bound: Option<Sym>,
     /// Its position in an `auth=` tuple.
     pub login: Option<usize>,
+    /// The element before it in its list names it.
+    pub listed: bool,
 }
 
 /// Why an expression exists.
@@ -95,14 +97,9 @@ const WRAPPERS: &[&str] = &[
     "Field",
     "field",
     "default",
-    "encode",
-    "decode",
-    "strip",
-    "trim",
     "cast",
     "b64decode",
     "from",
-    "toString",
     "fromhex",
     "atob",
     "Depends",
@@ -122,15 +119,12 @@ const WRAPPERS: &[&str] = &[
     "unhexlify",
     "Some",
     "convert_to_secret_str",
-    "as_str",
     "concat",
-    "replace",
     "format",
     "Static",
     "const",
     "SecretBytes",
     "AzureKeyCredential",
-    "lower",
 ];
 
 /// Calls that make a login of a name and a password.
@@ -302,8 +296,9 @@ impl<'f> Context<'f> {
                 let first = index.checked_sub(1).and_then(|before| self.facts.text(parts[before]));
                 if let Some(first) = first.filter(|_| parts.len() == 2 || index % 2 == 1 || parts.len() > 2)
                     && site.name.is_none()
-                    && (first.starts_with("--") || parts.len() == 2 && plain::kind(first).is_some())
+                    && (first.starts_with("--") || parts.len() == 2 && names_secret(first))
                 {
+                    site.listed = true;
                     site.name = Some(first.trim_start_matches('-').to_owned());
                 }
             }
@@ -484,6 +479,11 @@ impl<'f> Context<'f> {
         });
         uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
     }
+}
+
+/// A name that says of itself that its value is secret: `X-Api-Key`, not `auth`, which is also a module's.
+fn names_secret(name: &str) -> bool {
+    plain::kind(name).is_some_and(|kind| kind != Kind::Weak) || name.eq_ignore_ascii_case("authorization")
 }
 
 /// The name that a message announces for its argument: `"using TOKEN=%s"`, `"API key:"`.

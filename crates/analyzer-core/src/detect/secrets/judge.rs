@@ -45,7 +45,9 @@ pub fn alphabet(value: &str) -> Alphabet {
 
 /// Worth a closer look: long, without spaces, and with a digit unless it is very long.
 pub fn plausible(value: &str) -> bool {
-    value.len() >= 16 && (value.len() >= 40 || value.bytes().any(|b| b.is_ascii_digit())) && !value.contains([' ', '\n', '(', '{'])
+    value.len() >= 16
+        && (value.len() >= 40 || value.bytes().any(|b| b.is_ascii_digit()))
+        && !value.contains([' ', '\n', '(', '{'])
 }
 
 /// A key made by a machine: what a name such as `api_key` needs beside it.
@@ -103,7 +105,7 @@ pub fn chosen(value: &str) -> bool {
         return false;
     }
     let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    if COMMON.contains(&letters.as_str()) && !symbol {
+    if COMMON.contains(&letters.as_str()) && !symbol || leet(&value.to_ascii_lowercase()) {
         return false;
     }
     let parts: Vec<&str> = value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect();
@@ -119,16 +121,37 @@ pub fn chosen(value: &str) -> bool {
     digit || value.len() >= 8
 }
 
+/// `s3cr3t`, `my-p4ssw0rd`: only the words themselves, spelt with digits.
+pub fn leet(lower: &str) -> bool {
+    const SAID: &[&str] = &["security", "password", "passwd", "secret", "super", "pass", "test", "admin", "root", "my"];
+    let plain = |c: char| match c {
+        '0' => 'o',
+        '1' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        other => other,
+    };
+    let word: String = lower.chars().map(plain).filter(|c| !"-_.!".contains(*c)).collect();
+    let mut rest = word.as_str();
+    while let Some(said) = SAID.iter().find(|said| rest.starts_with(**said)) {
+        rest = &rest[said.len()..];
+    }
+    rest.is_empty()
+}
+
 /// Words that somebody put together to remember them: a number among them and a capital, or many digits; and none that
 /// interfaces are made of.
 fn passphrase(parts: &[&str], digits: usize, upper: bool, value: &str) -> bool {
     const INTERFACE: &[&str] = &[
-        "password", "passwd", "pass", "pwd", "secret", "token", "key", "auth", "oauth", "login", "user", "input", "field",
-        "form", "label", "text", "page", "step", "title", "name", "reset", "confirm", "current", "new", "old", "change",
-        "forgot", "show", "hide", "toggle", "icon", "button", "btn", "modal", "error", "message", "min", "max", "length",
-        "level", "type", "version", "basic", "bearer", "sha", "hash", "utf", "api", "http", "https", "v", "prod", "dev",
-        "staging", "test", "local", "file", "path", "vault", "env", "var", "ref", "id", "db", "app", "service", "client",
-        "region", "east", "west", "us", "eu", "model", "mini", "small", "large", "turbo", "preview", "latest", "beta",
+        "password", "passwd", "pass", "pwd", "secret", "token", "key", "auth", "oauth", "login", "user", "input",
+        "field", "form", "label", "text", "page", "step", "title", "name", "reset", "confirm", "current", "new", "old",
+        "change", "forgot", "show", "hide", "toggle", "icon", "button", "btn", "modal", "error", "message", "min",
+        "max", "length", "level", "type", "version", "basic", "bearer", "sha", "hash", "utf", "api", "http", "https",
+        "v", "prod", "dev", "staging", "test", "local", "file", "path", "vault", "env", "var", "ref", "id", "db",
+        "app", "service", "client", "region", "east", "west", "us", "eu", "model", "mini", "small", "large", "turbo",
+        "preview", "latest", "beta",
     ];
     let plain = |part: &&str| part.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
     let interface = parts.iter().any(|part| INTERFACE.contains(&plain(part).as_str()));

@@ -19,6 +19,8 @@ pub enum By {
     Host,
     Client,
     Name,
+    /// The nearest address is the issuer's.
+    Beside,
     /// Something else near it names the issuer.
     Near,
 }
@@ -30,7 +32,7 @@ impl By {
             By::Host => "host",
             By::Client => "client",
             By::Name => "name",
-            By::Near => "near",
+            By::Beside | By::Near => "near",
         }
     }
 }
@@ -48,7 +50,9 @@ pub fn of_site(site: &Site, cx: &Context, imports: &[&str], formats: &Formats) -
         None => Vec::new(),
     };
     let sites = || std::iter::once(site).chain(&used);
-    let host = sites().flat_map(|site| site.hosts.iter().chain(&site.bare_hosts)).find_map(|host| formats.issuer_of_host(host));
+    let host = sites()
+        .flat_map(|site| site.hosts.iter().chain(&site.bare_hosts))
+        .find_map(|host| formats.issuer_of_host(host));
     if let Some(issuer) = host {
         return Some(Meaning { issuer, by: By::Host, position: None });
     }
@@ -87,10 +91,11 @@ pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
     host.map(|issuer| Meaning { issuer, by: By::Name, position: None }).or_else(|| of_name(Some(line), &[], formats))
 }
 
-/// Whose credential a text beside these hosts is.
+/// Whose credential a text beside these hosts is, the nearest first.
 pub fn of_hosts(hosts: &[String], formats: &Formats) -> Option<Meaning> {
-    let issuer = hosts.iter().find_map(|host| formats.issuer_of_host(host))?;
-    Some(Meaning { issuer, by: By::Near, position: None })
+    let (place, issuer) =
+        hosts.iter().enumerate().find_map(|(place, host)| Some((place, formats.issuer_of_host(host)?)))?;
+    Some(Meaning { issuer, by: if place == 0 { By::Beside } else { By::Near }, position: None })
 }
 
 /// The one issuer that a file's imports and names speak of.

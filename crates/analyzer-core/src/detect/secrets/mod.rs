@@ -155,7 +155,7 @@ fn is_generated(path: &str, text: &str) -> bool {
         || !name.ends_with(".ipynb")
             && !name.ends_with(".json")
             && text.len() > 4096
-            && text.lines().take(3).any(|line| line.len() > 3000)
+            && (text.lines().take(3).any(|line| line.len() > 3000) || text.len() / text.lines().count().max(1) > 400)
 }
 
 /// One finding for one place: of those that overlap the most specific stays, and learns what the others knew.

@@ -104,7 +104,7 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
     Some(match word {
         "keys" if SECRET_KEYS.contains(&before) => Kind::ApiKey,
         "passwords" => Kind::Password,
-        "tokens" if matches!(before, "access" | "auth" | "api" | "bot" | "bearer" | "refresh") => Kind::Token,
+        "tokens" if at > 0 && !SPOKEN.contains(&before) => Kind::Token,
         "password" | "passwd" | "pwd" | "passphrase" | "psw" | "passwort" => Kind::Password,
         "pass" | "pw" if at + 1 == words.len() => Kind::Password,
         "key" if before == "private" => Kind::PrivateKey,
@@ -125,6 +125,35 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// Words before `tokens` that mean pieces of text.
+const SPOKEN: &[&str] = &[
+    "of",
+    "the",
+    "all",
+    "new",
+    "more",
+    "these",
+    "used",
+    "extra",
+    "added",
+    "response",
+    "request",
+    "sentence",
+    "word",
+    "words",
+    "cached",
+    "generated",
+    "reasoning",
+    "thinking",
+    "budget",
+    "text",
+    "query",
+    "doc",
+    "token",
+    "remaining",
+    "context",
+];
 
 /// Words before `key` that make it one.
 const SECRET_KEYS: &[&str] = &[

@@ -244,8 +244,13 @@ pub fn enclosing(text: &str, at: usize) -> Vec<String> {
     keys
 }
 
-/// Hosts of addresses within a few lines.
+/// External hosts of addresses within a few lines, the nearest first.
 pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
+    nearby_hosts_of(text, at, |host| host.contains('.'))
+}
+
+/// Hosts of addresses within a few lines that fulfil a condition, the nearest first.
+pub fn nearby_hosts_of(text: &str, at: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let start = text[..at]
         .rmatch_indices('\n')
         .nth(8)
@@ -260,7 +265,7 @@ pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
     let mut found: Vec<(usize, String)> = window
         .match_indices("://")
         .map(|(i, _)| ((start + i).abs_diff(at), host_of(&window[i + 3..])))
-        .filter(|(_, host)| host.contains('.'))
+        .filter(|(_, host)| wanted(host))
         .collect();
     found.sort();
     found.into_iter().map(|(_, host)| host).collect()
