@@ -161,6 +161,7 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
     analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
     detect::redact::redact(&mut analysis, formats);
     analysis

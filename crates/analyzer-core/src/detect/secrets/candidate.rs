@@ -22,8 +22,8 @@ pub struct Candidate {
     pub issuer: Option<usize>,
     pub format: Option<usize>,
     pub name: Option<String>,
-    /// The name is that of an environment variable which the code reads.
-    pub env: bool,
+    /// External hosts that it goes to.
+    pub hosts: Vec<String>,
     pub severity: Severity,
     pub confidence: Confidence,
     pub reasons: Vec<&'static str>,
@@ -46,11 +46,22 @@ pub struct Around<'a> {
     pub fallback: bool,
     /// In a comment or a docstring.
     pub remark: bool,
+    /// External hosts that its use names.
+    pub hosts: &'a [String],
 }
 
 impl Around<'_> {
     fn issuer(&self) -> Option<usize> {
         self.meaning.map(|meaning| meaning.issuer)
+    }
+}
+
+impl Candidate {
+    fn goes_to(&mut self, host: &str) {
+        let known = scan::is_local(host) || judge::template(host) || self.hosts.iter().any(|known| known == host);
+        if !known {
+            self.hosts.push(host.to_owned());
+        }
     }
 }
 
@@ -66,7 +77,7 @@ fn candidate(span: Range<usize>, value: &str, kind: &str, rank: u32, around: &Ar
         issuer: None,
         format: None,
         name: around.name.map(str::to_owned),
-        env: around.fallback,
+        hosts: around.hosts.to_vec(),
         severity: Severity::High,
         confidence: Confidence::High,
         reasons,
@@ -112,6 +123,7 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.issuer =
                 formats.issuer_of_host(&host).or_else(|| formats.issuer_of_scheme(&scheme)).or(around.issuer());
             found.public = scheme.len() + 3;
+            found.goes_to(&host);
             if scan::is_local(&host) {
                 (found.severity, found.confidence) = (Severity::Low, Confidence::Medium);
             }
@@ -133,6 +145,7 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.reasons.push("query");
             found.name.get_or_insert_with(|| name.to_owned());
             found.issuer = issuer.or(around.issuer());
+            found.goes_to(&host);
             (found.severity, found.confidence) = (Severity::High, Confidence::Medium);
             typed_by_issuer(&mut found, formats);
             Some(found)

@@ -91,8 +91,8 @@ impl<'f> Reader<'f> {
         site
     }
 
-    fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
-        meaning::of_site(site, self.cx(), &self.imports, self.formats)
+    fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
+        meaning::of_site(site, used, &self.imports, self.formats)
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
             .or_else(|| meaning::of_imports(&self.imports, self.formats))
     }
@@ -106,11 +106,13 @@ impl<'f> Reader<'f> {
             let around_it =
                 literal.is_none() || self.cx().stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
             let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
-            let meaning = said.or_else(|| self.meaning(&site, &hit.span));
+            let used = meaning::uses(&site, self.cx());
+            let hosts = meaning::hosts(&site, &used);
+            let meaning = said.or_else(|| self.meaning(&site, &used, &hit.span));
             // The name of a long text is not that of a token in it.
             let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
             let name = site.name.as_deref().filter(|_| whole);
-            let around = Around { name, meaning, fallback: site.fallback, remark, ..Around::default() };
+            let around = Around { name, meaning, fallback: site.fallback, remark, hosts: &hosts, ..Around::default() };
             out.extend(candidate::of_hit(self.text, hit, &around, self.formats));
         }
     }
@@ -203,7 +205,9 @@ impl<'f> Reader<'f> {
         if inner.hits.is_empty() && kind.is_none() && site.position.is_none() {
             return;
         }
-        let meaning = self.meaning(&site, &span);
+        let used = meaning::uses(&site, self.cx());
+        let hosts = meaning::hosts(&site, &used);
+        let meaning = self.meaning(&site, &used, &span);
         let around = Around {
             name: site.name.as_deref(),
             kind,
@@ -211,6 +215,7 @@ impl<'f> Reader<'f> {
             position: site.position,
             fallback: site.fallback,
             remark: self.is_remark(span.start),
+            hosts: &hosts,
         };
         for hit in &inner.hits {
             let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
@@ -286,7 +291,9 @@ impl<'f> Reader<'f> {
             if !named && site.position.is_none() && !encoded {
                 continue;
             }
-            let meaning = self.meaning(&site, &literal.span);
+            let used = meaning::uses(&site, self.cx());
+            let hosts = meaning::hosts(&site, &used);
+            let meaning = self.meaning(&site, &used, &literal.span);
             let around = Around {
                 name: site.name.as_deref(),
                 kind,
@@ -294,6 +301,7 @@ impl<'f> Reader<'f> {
                 position: site.position,
                 fallback: site.fallback,
                 remark: self.is_remark(literal.span.start),
+                hosts: &hosts,
             };
             let span = self.inside(literal, value);
             if encoded {

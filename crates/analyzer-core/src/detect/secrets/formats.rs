@@ -314,6 +314,16 @@ impl Formats {
         self.issuers.iter().position(|issuer| issuer.id == id)
     }
 
+    /// The issuer whose credentials open this provider or service.
+    pub(super) fn issuer_opening(&self, id: &str) -> Option<usize> {
+        self.issuers.iter().position(|issuer| issuer.opens.as_deref().unwrap_or(&issuer.id) == id)
+    }
+
+    /// A variable of this name carries a credential, not an address or a model.
+    pub(super) fn carries_secret(&self, name: &str) -> bool {
+        self.by_env.contains_key(name) || names::classify(&names::words(name)).is_some()
+    }
+
     /// What a name says of its value; a documented variable carries a credential whatever its words say.
     pub(super) fn kind_of(&self, name: &str) -> Option<names::Kind> {
         names::classify(&names::words(name)).or_else(|| self.issuer_of_env(name).map(|_| names::Kind::Weak))

@@ -9,6 +9,7 @@ mod corpus;
 mod fold;
 mod formats;
 mod judge;
+mod links;
 mod meaning;
 mod names;
 mod notebook;
@@ -31,6 +32,7 @@ use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
 pub(crate) use formats::{embedded, parse};
+pub use links::link;
 
 /// Findings of one file; a file with more holds data, not configuration.
 const MOST: usize = 500;
@@ -181,7 +183,8 @@ fn merge(mut found: Vec<Candidate>) -> Vec<Candidate> {
                 if stays.rank < 1000 {
                     stays.issuer = stays.issuer.or(candidate.issuer);
                 }
-                stays.env |= candidate.env;
+                let more = candidate.hosts.into_iter().filter(|host| !stays.hosts.contains(host)).collect::<Vec<_>>();
+                stays.hosts.extend(more);
             }
             None => {
                 by_start.insert(candidate.span.start, kept.len());
@@ -274,6 +277,9 @@ fn report(source: &Source, found: Candidate, lines: &mut Lines, formats: &Format
         fingerprint,
         name: name.map(|name| mask(name, formats).into_owned()),
         suggested_env: Some(suggested_env),
+        env_read: false,
+        hosts: found.hosts,
+        opens: Vec::new(),
         confidence: found.confidence,
         reasons,
     }
