@@ -21,7 +21,7 @@ pub struct Peer {
     package: Package,
     /// Name of its program.
     program: &'static str,
-    /// Arguments; `{in}` the folder, `{out}` the report, `{home}` where it is installed.
+    /// Arguments; `{in}` the folder, in which it is started, `{out}` the report, `{home}` where it is installed.
     args: &'static [&'static str],
     /// How its report is read.
     read: fn(&Value, &mut dyn FnMut(&str, u64, &str)),
@@ -231,10 +231,11 @@ impl Peer {
         let bin = if matches!(self.package, Package::Npm(_)) { "node_modules/.bin" } else { "bin" };
         let mut command = Command::new(home.join(bin).join(self.program));
         for arg in self.args {
-            let arg = arg.replace("{in}", &folder.to_string_lossy()).replace("{out}", &out.to_string_lossy());
+            let arg = arg.replace("{in}", ".").replace("{out}", &out.to_string_lossy());
             command.arg(arg.replace("{home}", &home.to_string_lossy()));
         }
-        command.current_dir(home).stderr(Stdio::null()).stdout(Stdio::null());
+        // Some only scan below where they are started.
+        command.current_dir(folder).stderr(Stdio::null()).stdout(Stdio::null());
         if self.prints {
             command.stdout(std::fs::File::create(&out).map_err(|error| error.to_string())?);
         }
@@ -244,7 +245,8 @@ impl Peer {
         let report = serde_json::from_str(&report).unwrap_or(Value::String(report));
         let mut findings = Findings::new();
         let mut say = |file: &str, line: u64, said: &str| {
-            let file = file.strip_prefix(&*folder.to_string_lossy()).unwrap_or(file).trim_start_matches('/');
+            let file = file.strip_prefix(&*folder.to_string_lossy()).unwrap_or(file);
+            let file = file.trim_start_matches("./").trim_start_matches('/');
             let finding = Finding { line: line as u32, said: said.to_owned() };
             findings.entry(file.to_owned()).or_default().push(finding);
         };

@@ -14,6 +14,9 @@ pub struct Cost {
 /// Ticks of the system's clock per second, in `/proc`.
 const TICKS: f64 = 100.0;
 
+/// Processor seconds after which nobody waits any longer.
+const PATIENCE: f64 = 300.0;
+
 /// Runs a command to its end. What it prints is dropped, or kept in a file; its exit code is nobody's business, since
 /// scanners exit with an error when they find something.
 pub fn run(command: &mut Command) -> Result<Cost, String> {
@@ -25,6 +28,10 @@ pub fn run(command: &mut Command) -> Result<Cost, String> {
         let tree = processes(root);
         cost.peak = cost.peak.max(tree.iter().map(|process| process.memory).sum());
         cost.cpu = cost.cpu.max(tree.iter().map(|process| process.cpu).sum());
+        if cost.cpu > PATIENCE {
+            child.kill().and_then(|()| child.wait()).map_err(|error| format!("{line}: {error}"))?;
+            return Err(format!("not done within {PATIENCE} processor seconds"));
+        }
         // A process that has ended keeps its times until it is waited for.
         if tree.iter().any(|process| process.id == root && process.ended) || tree.is_empty() {
             break;
