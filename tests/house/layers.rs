@@ -44,7 +44,8 @@ fn dependencies_point_one_way() {
     let manifest = |name: &str| text(format!("crates/{name}/Cargo.toml").as_ref()).unwrap();
     for (inner, outer) in [
         ("analyzer-core", &["ingestion-server", "platform-api", "tokio", "axum", "hyper", "tracing"][..]),
-        ("ingestion-server", &["platform-api"]),
+        ("ingestion-server", &["platform-api", "agentlint"]),
+        ("agentlint", &["ingestion-server", "platform-api", "axum", "hyper"]),
     ] {
         for name in outer {
             let depends = manifest(inner).lines().any(|line| line.starts_with(name));

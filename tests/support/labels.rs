@@ -18,9 +18,12 @@ pub struct Label {
     /// Folder in the repository.
     #[serde(default)]
     pub path: String,
-    /// `fresh` for agents that were labelled after the analyzer and its knowledge were written.
+    /// Files and folders in it that the reader left out, and so the label says nothing of.
     #[serde(default)]
-    pub half: String,
+    pub left_out: Vec<String>,
+    /// Which part of the labels: what is learnt from, or what is looked at only as a number.
+    #[serde(default)]
+    pub part: Part,
     /// External hosts.
     pub destinations: Vec<String>,
     /// Distribution names.
@@ -45,6 +48,27 @@ pub struct Label {
     /// Credentials.
     #[serde(default)]
     pub secret: Vec<Secret>,
+}
+
+/// The parts of the labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Its misses are looked at, and mechanisms built for them.
+    #[default]
+    Learn,
+    /// Labelled by readers who saw neither the analyzer nor its knowledge; only its figures are looked at.
+    Held,
+}
+
+impl Label {
+    /// The label speaks of this file.
+    pub fn covers(&self, path: &str) -> bool {
+        let below = |left: &String| {
+            path.strip_prefix(left.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        !self.left_out.iter().any(below)
+    }
 }
 
 /// A labelled tool.

@@ -19,10 +19,12 @@ pub mod detect;
 pub mod facts;
 pub mod knowledge;
 pub mod lang;
+pub mod lint;
 pub mod manifest;
 pub mod modules;
 mod packages;
 pub mod packs;
+pub mod policy;
 pub mod resolve;
 pub mod sites;
 pub mod sources;
@@ -36,6 +38,7 @@ use sha2::{Digest, Sha256};
 
 pub use analysis::Analysis;
 use analysis::{ModelProvider, Note, Stats};
+use detect::graph::Graph;
 use facts::FileFacts;
 pub use knowledge::Knowledge;
 use manifest::Manifests;
@@ -91,9 +94,29 @@ impl Options {
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
+    look_at(sources, options, None::<fn(&lint::view::Looked)>).0
+}
+
+/// The same, and what somebody makes of everything that is known then; nothing when the analysis was cancelled.
+pub(crate) fn look<T>(
+    sources: &Sources,
+    options: &Options,
+    then: impl FnOnce(&lint::view::Looked) -> T,
+) -> (Analysis, Option<T>) {
+    look_at(sources, options, Some(then))
+}
+
+fn look_at<T>(
+    sources: &Sources,
+    options: &Options,
+    then: Option<impl FnOnce(&lint::view::Looked) -> T>,
+) -> (Analysis, Option<T>) {
     let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
     let packs = Applied::new(&options.knowledge, options.packs.iter().map(Arc::as_ref).chain([&own]));
     let mut analysis = Analysis { id: id(sources, options), stats: stats(sources), ..Analysis::default() };
+    let installed = sources.files().iter().filter(|file| packages::is_installed(&file.path)).count();
+    let written = (installed > 0).then(|| sources.without(packages::is_installed));
+    let sources = written.as_ref().unwrap_or(sources);
     // Files that are taken out keep their names, so that an import of one is no package.
     let hidden = packs.has_exclusions().then(|| sources.hiding(|path| packs.excludes(path)));
     let visible = packs.has_exclusions().then(|| sources.without(|path| packs.excludes(path)));
@@ -103,11 +126,12 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     let cancel = options.cancel.as_deref();
     let Ok(facts) = read(sources, cancel) else {
         analysis.cancelled = true;
-        return analysis;
+        return (analysis, None);
     };
     analysis.notes = notes(sources, &facts);
     analysis.notes.extend(refused);
     analysis.notes.extend(excluded(submitted - visible.files().len()));
+    analysis.notes.extend(left_out_as_installed(installed));
     let manifests = Manifests::read(visible);
     analysis.notes.extend(manifests.notes.iter().cloned());
     let modules = Modules::new(sources, &manifests);
@@ -115,6 +139,11 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
+    let graph = Graph::new(sources, &facts, &modules);
+    analysis.handlers = detect::handlers::detect(&cx);
+    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
+    let main = sources.files().iter().position(|file| *file.path == *entry.file);
+    let reading = graph.reading_order(main);
     let models = detect::models::detect(&cx);
     analysis.notes.extend(detect::unknowns::notes(&cx, &models));
     analysis.notes.sort();
@@ -138,16 +167,11 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.tools = detect::tools::detect(&cx, &services, servers, functions);
     analysis.outbound_destinations = destinations.iter().map(|d| d.host.clone()).collect();
     analysis.destinations = destinations;
-    analysis.model_usages = models.into_iter().map(|found| found.usage).collect();
-    analysis.model_usages.dedup_by(|a, b| {
-        (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
-    });
+    analysis.model_usages = detect::models::merged(models);
     analysis.model_providers = model_providers(&analysis);
-    analysis.handlers = detect::handlers::detect(&cx);
-    let entry = detect::entry_point::detect(sources, &facts, &modules, &manifests, &analysis.handlers);
-    analysis.entry_point = entry.file;
-    analysis.entry_point_reason = entry.reason;
-    analysis.runtime_family = entry.runtime_family;
+    analysis.entry_point.clone_from(&entry.file);
+    analysis.entry_point_reason.clone_from(&entry.reason);
+    analysis.runtime_family.clone_from(&entry.runtime_family);
     let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
@@ -156,15 +180,33 @@ pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
     analysis.framework = analysis.frameworks.first().map(|f| f.name.clone()).unwrap_or_default();
     analysis.env_vars = detect::env_vars::detect(&cx);
     analysis.execution = detect::handlers::execution(&analysis.handlers, &analysis.entry_point);
-    analysis.prompts = detect::prompts::detect(&cx, &analysis.entry_point);
+    analysis.prompts = detect::prompts::detect(&cx, &reading);
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    analysis.secrets = detect::secrets::detect(sources, &facts, formats, &options.fingerprint_key);
+    let found = detect::secrets::Found::new(sources, &facts, formats);
+    detect::redact::redact(&mut analysis, &found, formats);
+    let redacted = then.as_ref().map(|_| found.redact(sources, formats));
+    analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
     detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
-    detect::redact::redact(&mut analysis, formats);
-    analysis
+    let made = then.zip(redacted).map(|(then, redacted)| {
+        let looked = lint::view::Looked {
+            sources,
+            redacted,
+            cx: &cx,
+            manifests: &manifests,
+            analysis: &analysis,
+            rivals: &entry.rivals,
+        };
+        then(&looked)
+    });
+    (analysis, made)
+}
+
+/// Analyses of this process use so many threads from now on; false when they have begun already.
+pub fn threads(count: usize) -> bool {
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
 }
 
 /// What each file says, in the order of the sources.
@@ -181,7 +223,8 @@ pub fn redacted(sources: &Sources, options: &Options) -> Sources {
     };
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    detect::secrets::redact(sources, &facts, formats).without(|path| packs.excludes(path))
+    detect::secrets::redact(sources, &facts, formats)
+        .without(|path| packs.excludes(path) || packages::is_installed(path))
 }
 
 fn id(sources: &Sources, options: &Options) -> String {
@@ -204,6 +247,11 @@ fn stats(sources: &Sources) -> Stats {
 fn excluded(count: usize) -> Option<Note> {
     let message = format!("{count} files were left out, as the rule pack asks");
     (count > 0).then(|| Note { file: String::new(), line: 0, code: "excluded".into(), message })
+}
+
+fn left_out_as_installed(count: usize) -> Option<Note> {
+    let message = format!("{count} files of installed packages were left out");
+    (count > 0).then(|| Note { file: String::new(), line: 0, code: "installed".into(), message })
 }
 
 fn notes(sources: &Sources, facts: &[Arc<FileFacts>]) -> Vec<Note> {
@@ -229,7 +277,10 @@ fn model_providers(analysis: &Analysis) -> Vec<ModelProvider> {
         .model_usages
         .iter()
         .filter(|usage| usage.role != analysis::Role::Default)
-        .map(|usage| ModelProvider { provider: usage.provider.clone(), model: usage.model.clone() })
+        .flat_map(|usage| {
+            let models = [&usage.model].into_iter().cloned().chain(usage.alternatives.iter().cloned().map(Some));
+            models.map(|model| ModelProvider { provider: usage.provider.clone(), model })
+        })
         .collect();
     pairs.sort();
     pairs.dedup();

@@ -13,7 +13,7 @@ use crate::analysis::Note;
 use crate::packages::normalize;
 use crate::sources::{Source, Sources};
 pub(crate) use javascript::sources_of;
-pub(crate) use text::{folder_of, is_under, join};
+pub(crate) use text::{folder_of, join};
 
 /// What all manifests say together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -23,6 +23,8 @@ pub struct Modules {
     python: FxHashSet<String>,
     /// Distributions that a manifest declares: an import of that name is theirs, if nothing nearer answers.
     declared: FxHashSet<String>,
+    /// Source folders that the project imports by their own names, and so does not search.
+    named_folders: FxHashSet<&'static str>,
     /// Where Python looks for top-level modules, by the folder of the file that asks.
     roots: FxHashMap<String, Roots>,
     /// Where a module or package of a name lies, the shallowest one.
@@ -34,7 +36,7 @@ pub struct Modules {
 struct Roots {
     /// Those that Python searches.
     own: Vec<String>,
-    /// Folders inside a package.
+    /// Folders inside a package, and those that are packages themselves by their use.
     inner: Vec<String>,
 }
 
@@ -73,6 +75,7 @@ impl Modules {
                 }
             }
         }
+        modules.named_folders = SOURCE_FOLDERS.into_iter().filter(|folder| is_imported(sources, folder)).collect();
         let shallow = |folder: &&str| folder.matches('/').count() < 16;
         let folders: FxHashSet<&str> = sources.files().iter().map(|source| folder_of(&source.path)).collect();
         modules.roots =
@@ -277,14 +280,19 @@ impl Modules {
         // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
         // unless nobody knows another module of that name.
         loop {
-            let inside_package = self.files.contains_key(&below(folder, "__init__.py"));
+            let (above, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+            let by_name = self.named_folders.contains(name) && self.projects.contains(above);
+            let inside_package = by_name || self.files.contains_key(&below(folder, "__init__.py"));
             let project = self.projects.contains(folder);
             match inside_package && !project {
                 true => roots.inner.push(folder.to_owned()),
                 false => roots.own.push(folder.to_owned()),
             }
             if project {
-                roots.own.extend(SOURCE_FOLDERS.map(|name| below(folder, name)));
+                for name in SOURCE_FOLDERS {
+                    let searched = !self.named_folders.contains(name);
+                    if searched { &mut roots.own } else { &mut roots.inner }.push(below(folder, name));
+                }
             }
             if folder.is_empty() {
                 break;
@@ -419,6 +427,18 @@ fn below(folder: &str, name: &str) -> String {
         (_, true) => folder.to_owned(),
         _ => format!("{folder}/{name}"),
     }
+}
+
+/// Python code imports a folder by its name: `from app.agents import …`.
+fn is_imported(sources: &Sources, folder: &str) -> bool {
+    let begins = [format!("from {folder}."), format!("import {folder}."), format!("from {folder} import ")];
+    let imports = |text: &str| {
+        begins.iter().any(|begin| {
+            text.match_indices(begin.as_str())
+                .any(|(at, _)| text[..at].trim_end_matches([' ', '\t']).ends_with('\n') || at == 0)
+        })
+    };
+    sources.files().iter().any(|file| file.language.is_python() && imports(&file.text))
 }
 
 fn has_word(text: &str, word: &str) -> bool {

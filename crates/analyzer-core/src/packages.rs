@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
+use crate::facts::{Call, ExprKind, FileFacts, Function, Import};
+
 /// A sorted table: key, tab, value, one a line.
 struct Table(&'static str);
 
@@ -32,6 +34,62 @@ impl Table {
         None
     }
 }
+
+/// The file was put there by a package manager: it is no part of what somebody wrote and submitted.
+pub fn is_installed(path: &str) -> bool {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders.split('/').any(|folder| FOLDERS.installed.contains(folder))
+}
+
+/// The file tests something rather than doing the agent's work: its path says so, and what is in it.
+pub fn is_test(path: &str, facts: &FileFacts) -> bool {
+    let tests = &FOLDERS.tests;
+    let imports = |import: &Import| tests.packages.iter().any(|package| *package == *import.module);
+    let is_named = |function: &Function| {
+        let name = function.name.map(|sym| facts.name(sym));
+        name.is_some_and(|name| tests.functions.iter().any(|prefix| name.starts_with(prefix.as_str())))
+    };
+    let runs = |call: &Call| match *facts.kind(call.callee) {
+        ExprKind::Name(sym) => tests.calls.iter().any(|name| name == facts.name(sym)),
+        _ => false,
+    };
+    is_test_path(path)
+        && (facts.imports.iter().any(imports) || facts.functions.iter().any(is_named) || facts.calls.iter().any(runs))
+}
+
+/// The path says that the file tests something.
+pub fn is_test_path(path: &str) -> bool {
+    let tests = &FOLDERS.tests;
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    folders.split('/').any(|folder| tests.folders.contains(folder))
+        || tests.files.contains(stem)
+        || tests.prefixes.iter().any(|prefix| stem.starts_with(prefix.as_str()))
+        || tests.suffixes.iter().any(|suffix| stem.ends_with(suffix.as_str()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folders {
+    installed: FxHashSet<String>,
+    tests: Tests,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tests {
+    folders: FxHashSet<String>,
+    files: FxHashSet<String>,
+    prefixes: Vec<String>,
+    suffixes: Vec<String>,
+    packages: Vec<String>,
+    calls: Vec<String>,
+    functions: Vec<String>,
+}
+
+static FOLDERS: LazyLock<Folders> = LazyLock::new(|| {
+    toml::from_str(include_str!("../knowledge/packages/folders.toml")).expect("a test reads every embedded list")
+});
 
 /// The distribution that provides a Python module, if the tables know: the longest known prefix of the dotted name,
 /// then the naming rules of its namespace, then its top-level module. `item` is what is imported from the module.
@@ -231,6 +289,18 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_are_told_by_folder_and_name() {
+        for path in
+            ["tests/a.py", "src/__tests__/a.ts", "a/test_x.py", "a/x_test.py", "x.test.ts", "x.spec.js", "conftest.py"]
+        {
+            assert!(is_test_path(path), "{path}");
+        }
+        for path in ["latest.py", "src/contest.ts", "testimonials/a.py", "attest_x.py"] {
+            assert!(!is_test_path(path), "{path}");
+        }
+    }
 
     #[test]
     fn every_line_of_a_table_is_found_again() {

@@ -110,11 +110,14 @@ impl<'a> Context<'a> {
     /// The name that the code gives to the client of a call: `client` of `client.chat.completions.create(…)`, or the
     /// variable that a constructor is assigned to.
     pub fn variable(&self, at: At) -> String {
-        if let Some(name) = self.assigned.get(&at) {
-            return name.clone();
-        }
         let facts = self.project.facts(at.file);
         let Some(call) = facts.call(at.expr) else { return String::new() };
+        // What a method of a client gives back is assigned to something else than the client.
+        let is_method = matches!(facts.kind(call.callee), ExprKind::Attr(..))
+            && self.site(at).is_some_and(|site| !site.chain.is_empty() || site.symbol.is_unknown());
+        if let Some(name) = self.assigned.get(&at).filter(|_| !is_method) {
+            return name.clone();
+        }
         let mut expr = call.callee;
         let mut last = None;
         for _ in 0..64 {
@@ -256,7 +259,7 @@ impl<'a> Context<'a> {
                 let call = site.symbol.display();
                 steps.push(self.step(site.at, format!("call of `{call}`")));
                 let resolved = !address.host.contains('{') && (!address.host.is_empty() || address.env.is_some());
-                let confidence = match (resolved, site.symbol.module == "?") {
+                let confidence = match (resolved, site.symbol.is_unknown()) {
                     (true, false) => Confidence::High,
                     (true, true) => Confidence::Medium,
                     (false, _) => Confidence::Low,

@@ -45,6 +45,11 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "xtask: {line}");
 }
 
+/// What was asked for, on standard output: to be read by other programs.
+pub fn give(text: &str) -> Done {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+}
+
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use analyzer_core::{Options, Sources, analyze};
-use test_bench::labels::{self, Label};
+use test_bench::labels::{self, Label, Part};
 use test_bench::score::{CATEGORIES, Score, score};
 
 use crate::run::{Done, root, say, target};
@@ -15,18 +15,15 @@ pub struct Flags {
     /// Folder with one folder per labelled agent; those that are missing are listed with the place to fetch them from.
     #[arg(long)]
     sources: Option<PathBuf>,
-    /// Which part: `learn`, `unseen`, `fresh` or `all`. The unseen and the fresh print figures only.
+    /// Which part: `learn`, or `held`, of which only figures are printed.
     #[arg(long, default_value = "learn")]
-    half: String,
+    part: String,
     /// Only this agent.
     #[arg(long)]
     only: Option<String>,
     /// The agents of our own writing, in `fixtures/agents`, instead.
     #[arg(long)]
     own: bool,
-    /// List misses and extras of the unseen and the fresh too: they are seen from then on.
-    #[arg(long)]
-    list: bool,
     /// List misses and extras of this category only.
     #[arg(long)]
     category: Option<String>,
@@ -41,14 +38,15 @@ pub fn run(flags: &Flags) -> Done {
             (folder, labels::load(&root().join("fixtures/labels"))?)
         }
     };
+    let part = match flags.part.as_str() {
+        "learn" => Part::Learn,
+        "held" => Part::Held,
+        other => return Err(format!("{other:?} is no part of the labels: learn, held")),
+    };
     let mut total = Score::default();
     let (mut scored, mut perfect, mut absent) = (0, 0, Vec::new());
     for (id, label) in &all {
-        let wanted = match flags.half.as_str() {
-            _ if flags.own => true,
-            "all" => true,
-            half => half == part(id, label),
-        };
+        let wanted = flags.own || label.part == part;
         if !wanted || flags.only.as_ref().is_some_and(|only| only != id) {
             continue;
         }
@@ -57,12 +55,13 @@ pub fn run(flags: &Flags) -> Done {
             absent.push((id, label));
             continue;
         }
-        let sources = Sources::new(labels::sources(&agent)?).map_err(|error| format!("{id}: {error}"))?;
+        let files = labels::sources(&agent)?.into_iter().filter(|(path, _)| label.covers(path));
+        let sources = Sources::new(files).map_err(|error| format!("{id}: {error}"))?;
         let analysis = analyze(&sources, &Options::default());
         let of_agent = score(label, &analysis);
         scored += 1;
         perfect += usize::from(of_agent.is_perfect());
-        if flags.list || matches!(flags.half.as_str(), "learn" | "all") || flags.own {
+        if flags.own || part == Part::Learn {
             list(id, &of_agent, flags.category.as_deref());
         }
         total.add(&of_agent);
@@ -72,16 +71,6 @@ pub fn run(flags: &Flags) -> Done {
     }
     report_absent(&absent, &folder);
     Ok(())
-}
-
-/// Half of the labels are looked at only as a number: those whose id has an odd sum of bytes. Fresh ones were made later,
-/// by people who had not seen what the analyzer knows.
-fn part(id: &str, label: &Label) -> &'static str {
-    match label.half.as_str() {
-        "fresh" => "fresh",
-        _ if id.bytes().map(u32::from).sum::<u32>() % 2 == 1 => "unseen",
-        _ => "learn",
-    }
 }
 
 fn list(id: &str, score: &Score, category: Option<&str>) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use analyzer_core::{Options, Sources, analyze};
 use test_bench::labels;
 
-use crate::run::{Done, say};
+use crate::run::{Done, give};
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
@@ -34,6 +34,5 @@ pub fn run(flags: &Flags) -> Done {
         Some(key) => analysis.get(key).cloned().ok_or_else(|| format!("the answer has no key {key:?}"))?,
         None => analysis,
     };
-    say(&serde_json::to_string_pretty(&shown).map_err(|error| error.to_string())?);
-    Ok(())
+    give(&serde_json::to_string_pretty(&shown).map_err(|error| error.to_string())?)
 }

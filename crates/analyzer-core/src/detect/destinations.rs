@@ -11,7 +11,8 @@ use crate::sites::Context;
 /// One entry per host: of requests, of models, of services.
 pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Destination> {
     let mut found = Found::default();
-    for outbound in &cx.outbound {
+    // What a test calls by address is what it tests, or made up.
+    for outbound in cx.outbound.iter().filter(|outbound| !cx.project.is_test(outbound.url_at.file)) {
         let host = outbound.address.bare_host();
         if url::is_external(&outbound.address.host) {
             let (file, line) = (cx.project.path(outbound.url_at.file), cx.project.line(outbound.url_at));

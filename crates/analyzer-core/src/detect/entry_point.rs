@@ -6,10 +6,10 @@ use std::sync::{Arc, LazyLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::graph::Graph;
 use crate::analysis::Handler;
-use crate::facts::{FileFacts, Import, Item, MODULE};
-use crate::manifest::{Manifests, is_under};
-use crate::modules::Modules;
+use crate::facts::{FileFacts, MODULE};
+use crate::manifest::Manifests;
 use crate::sources::{Source, Sources};
 
 /// The file that starts the program, empty when none could, and why.
@@ -21,17 +21,18 @@ pub struct EntryPoint {
     pub reason: String,
     /// `python` or `node`; empty when unknown.
     pub runtime_family: String,
+    /// Files for which as much speaks, and that no place or name sets apart.
+    pub rivals: Vec<String>,
 }
 
 /// The file for which most speaks; of two equal ones the less deep, then the first by name.
 pub fn detect(
     sources: &Sources,
     facts: &[Arc<FileFacts>],
-    modules: &Modules,
+    graph: &Graph,
     manifests: &Manifests,
     handlers: &[Handler],
 ) -> EntryPoint {
-    let graph = Graph::new(sources, facts, modules);
     let mut handled: FxHashMap<&str, Vec<&Handler>> = FxHashMap::default();
     for handler in handlers {
         handled.entry(&handler.file).or_default().push(handler);
@@ -44,16 +45,25 @@ pub fn detect(
     let judged = candidates.map(|(index, (source, facts))| {
         let handlers = handled.get(&*source.path).map_or(&[][..], Vec::as_slice);
         let started = started.get(&*source.path).copied();
-        let (points, reasons) = judge(source, facts, started, handlers, &graph, index);
+        let (points, reasons) = judge(source, facts, started, handlers, graph, index);
         (points, source, reasons)
     });
     let depth = |source: &Source| source.path.matches('/').count();
-    let best = judged.min_by(|(a, one, _), (b, other, _)| {
+    let mut judged: Vec<_> = judged.collect();
+    judged.sort_by(|(a, one, _), (b, other, _)| {
         b.cmp(a).then(depth(one).cmp(&depth(other))).then(one.path.cmp(&other.path))
     });
-    best.map_or_else(EntryPoint::default, |(_, source, reasons)| EntryPoint {
+    // Two files that nothing speaks for are no choice.
+    let equal = |other: &&(i32, &Source, Vec<String>)| {
+        judged.first().is_some_and(|(points, best, reasons)| {
+            *points == other.0 && depth(best) == depth(other.1) && !reasons.is_empty()
+        })
+    };
+    let rivals = judged.iter().skip(1).take_while(equal).map(|(_, source, _)| source.path.to_string()).collect();
+    judged.first().map_or_else(EntryPoint::default, |(_, source, reasons)| EntryPoint {
         file: source.path.to_string(),
-        reason: sentence(&reasons),
+        rivals,
+        reason: sentence(reasons),
         runtime_family: if source.language.is_python() { "python" } else { "node" }.into(),
     })
 }
@@ -62,7 +72,6 @@ fn is_program(source: &Source) -> bool {
     (source.language.is_python() || source.language.is_javascript())
         && !source.path.ends_with(".d.ts")
         && !source.path.ends_with(".pyi")
-        && !is_under(&source.path, "node_modules")
 }
 
 fn sentence(reasons: &[String]) -> String {
@@ -119,10 +128,11 @@ fn judge(
         // A weak name says something, but is no reason to give.
         add(*given, (*given >= 30).then(|| format!("it has `{name}`")));
     }
-    if graph.imported[index] == 0 {
-        add(entry.unimported, graph.imports[index].gt(&0).then(|| "no other file imports it".to_owned()));
+    let imports = graph.imports(index).len();
+    if graph.imported(index) == 0 {
+        add(entry.unimported, (imports > 0).then(|| "no other file imports it".to_owned()));
     }
-    add(entry.imports * graph.imports[index].min(5) as i32, None);
+    add(entry.imports * imports.min(5) as i32, None);
     add(entry.depth * source.path.matches('/').count() as i32, None);
     if is_beside(&source.path) && started.is_none() {
         add(entry.beside.points, None);
@@ -131,7 +141,7 @@ fn judge(
 }
 
 /// Tests, configuration, scripts: files that belong to the project but do not start it.
-fn is_beside(path: &str) -> bool {
+pub(super) fn is_beside(path: &str) -> bool {
     let beside = &ENTRY.beside;
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_ascii_lowercase();
@@ -139,53 +149,6 @@ fn is_beside(path: &str) -> bool {
         || beside.files.contains(&stem)
         || beside.prefixes.iter().any(|prefix| stem.starts_with(prefix.as_str()))
         || beside.suffixes.iter().any(|suffix| stem.ends_with(suffix.as_str()))
-}
-
-/// How many submitted files a file imports, and how many import it.
-struct Graph {
-    imports: Vec<usize>,
-    imported: Vec<usize>,
-}
-
-impl Graph {
-    fn new(sources: &Sources, facts: &[Arc<FileFacts>], modules: &Modules) -> Graph {
-        let files = sources.files();
-        let mut graph = Graph { imports: vec![0; files.len()], imported: vec![0; files.len()] };
-        for (index, (source, facts)) in files.iter().zip(facts).enumerate() {
-            let mut asked = FxHashSet::default();
-            let imports = facts.imports.iter().filter(|import| {
-                let member = source.language.is_python().then_some(&import.item);
-                asked.insert((&*import.module, member.and_then(item), import.type_only))
-            });
-            let used: FxHashSet<usize> = imports.flat_map(|import| targets(source, import, modules)).collect();
-            let used = used.into_iter().filter(|target| *target != index);
-            for target in used {
-                graph.imports[index] += 1;
-                // A test that imports the program does not make it a library.
-                graph.imported[target] += usize::from(!is_beside(&source.path) || is_beside(&files[target].path));
-            }
-        }
-        graph
-    }
-}
-
-fn item(item: &Item) -> Option<&str> {
-    match item {
-        Item::Member(name) => Some(name),
-        _ => None,
-    }
-}
-
-fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
-    let (path, module) = (&*source.path, &*import.module);
-    if source.language.is_javascript() {
-        return match import.type_only {
-            true => Vec::new(),
-            false => modules.resolve_js(path, module).into_iter().collect(),
-        };
-    }
-    let submodule = item(&import.item).and_then(|item| modules.resolve_python(path, module, Some(item)));
-    submodule.or_else(|| modules.resolve_python(path, module, None)).into_iter().collect()
 }
 
 #[derive(Deserialize)]
@@ -222,6 +185,7 @@ static ENTRY: LazyLock<Entry> = LazyLock::new(|| {
 mod tests {
     use super::*;
     use crate::lang;
+    use crate::modules::Modules;
 
     fn answer(files: &[(&str, &str)], handlers: &[Handler]) -> EntryPoint {
         let sources = Sources::new(files.iter().map(|(path, text)| (*path, *text))).unwrap();
@@ -229,7 +193,7 @@ mod tests {
         let facts: Vec<_> = sources.files().iter().map(read).collect();
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
-        detect(&sources, &facts, &modules, &manifests, handlers)
+        detect(&sources, &facts, &Graph::new(&sources, &facts, &modules), &manifests, handlers)
     }
 
     const GUARD: &str = "if __name__ == '__main__':\n    run()\n";

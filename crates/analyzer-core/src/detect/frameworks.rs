@@ -13,11 +13,11 @@ pub fn detect(cx: &Context) -> Vec<Framework> {
     let mut found: BTreeMap<String, Framework> = BTreeMap::new();
     let mut add = |symbol: &Symbol, at: At| {
         for (folder, entry) in cx.project.knowledge.entries() {
-            let packages = if symbol.python { &entry.python_packages } else { &entry.npm_packages };
-            let separator = if symbol.python { '.' } else { '/' };
+            let packages = if symbol.is_python() { &entry.python_packages } else { &entry.npm_packages };
+            let separator = if symbol.is_python() { '.' } else { '/' };
             let uses = |package: &String| {
                 symbol
-                    .module
+                    .module()
                     .strip_prefix(package.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
             };
@@ -32,7 +32,7 @@ pub fn detect(cx: &Context) -> Vec<Framework> {
         }
     };
     for site in &cx.sites {
-        if !site.symbol.module.is_empty() {
+        if !site.symbol.module().is_empty() {
             add(&site.symbol, site.at);
         }
     }

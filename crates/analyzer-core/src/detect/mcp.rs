@@ -1,12 +1,14 @@
 //! MCP servers that the agent connects to: by command, by address, by a map of either.
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
-use crate::facts::ExprKind;
+use crate::facts::{Exported, Expr, ExprKind};
+use crate::knowledge::Knowledge;
 use crate::knowledge::index::RuleKind;
-use crate::knowledge::schema::ArgRef;
+use crate::knowledge::schema::{ArgRef, McpNames};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Value};
 use crate::sites::Context;
+use crate::sources::Language;
 
 /// A server, and the address it has.
 pub struct Server {
@@ -40,9 +42,44 @@ pub fn detect(cx: &Context) -> Vec<Server> {
             }
         }
     }
+    // A server that code starts by its configuration stands there.
+    let configured = configured(cx);
+    servers.retain(|server| !configured.iter().any(|other| other.tool.name == server.tool.name));
+    servers.extend(configured);
     servers.sort_by(|a, b| (&a.tool.file, a.tool.line, &a.tool.name).cmp(&(&b.tool.file, b.tool.line, &b.tool.name)));
     servers.dedup_by(|a, b| a.tool.name == b.tool.name);
     servers
+}
+
+/// Servers of a submitted configuration file whose name the program speaks.
+fn configured(cx: &Context) -> Vec<Server> {
+    let names = Names::new(cx.project.knowledge);
+    let mut servers = Vec::new();
+    for file in 0..cx.project.files.len() {
+        let facts = cx.project.facts(file);
+        let Some((_, Exported::Expr(root))) = facts.exports.first() else { continue };
+        if cx.project.files[file].source.language != Language::Text {
+            continue;
+        }
+        let ExprKind::Dict(pairs) = facts.kind(*root) else { continue };
+        let map =
+            pairs.iter().find(|(key, _)| key.and_then(|key| facts.text(key)).is_some_and(|key| names.is_own_map(key)));
+        if let Some(&(_, map)) = map
+            && is_spoken_of(cx, file)
+        {
+            servers.extend(of_map(cx, At { file, expr: map }, &None, cx.project.path(file)));
+        }
+    }
+    servers
+}
+
+/// Code holds a text that ends with the file's name.
+fn is_spoken_of(cx: &Context, file: usize) -> bool {
+    let path = cx.project.path(file);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let programs = cx.project.files.iter().filter(|file| file.source.language != Language::Text);
+    let speaks = |expr: &Expr| matches!(&expr.kind, ExprKind::Text(text) if text.ends_with(name));
+    programs.into_iter().any(|program| program.facts.exprs.iter().any(speaks))
 }
 
 fn text(cx: &Context, call: At, places: &[ArgRef]) -> Option<String> {
@@ -53,12 +90,13 @@ fn text(cx: &Context, call: At, places: &[ArgRef]) -> Option<String> {
 /// `{"filesystem": {"command": "npx", "args": […]}, "weather": {"url": "https://…"}}`.
 fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
     let mut servers = Vec::new();
+    let names = Names::new(cx.project.knowledge);
     for reference in cx.project.refer(at, frames) {
         let crate::resolve::Ref::Expr(holder, frames) = reference else { continue };
         let pairs = cx.project.pairs(holder, &frames);
         // `{"mcpServers": {…}}` holds the map one level deeper.
         if let Some((_, inner, frames)) =
-            pairs.iter().find(|(key, ..)| matches!(key.as_deref(), Some("mcpServers" | "servers")))
+            pairs.iter().find(|(key, ..)| key.as_deref().is_some_and(|key| names.is_map(key)))
         {
             servers.extend(of_map(cx, *inner, frames, call));
             continue;
@@ -103,7 +141,7 @@ fn server(
     });
     let derived = match (&address, &words) {
         (Some((address, _)), _) => name_of_address(address),
-        (None, Some(words)) => name_of_command(words),
+        (None, Some(words)) => Names::new(cx.project.knowledge).of_command(words),
         (None, None) => None,
     };
     if command.is_none() && url.is_none() {
@@ -136,36 +174,45 @@ fn server(
     Some(Server { tool, host })
 }
 
-/// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`.
-fn name_of_command(words: &[String]) -> Option<String> {
-    let flags = |word: &&String| {
-        let base = word.rsplit('/').next().unwrap_or(word);
-        !word.starts_with('-') && !base.contains('{') && **word != "."
-    };
-    let runners = [
-        "npx", "uvx", "uv", "node", "python", "python3", "bun", "bunx", "deno", "docker", "run", "tool", "exec",
-        "pnpm", "dlx", "yarn", "tsx", "pipx",
-    ];
-    let mut plain = words.iter().filter(flags);
-    let word = plain.find(|word| {
-        let base = word.rsplit('/').next().unwrap_or(word);
-        !runners.contains(&base) && !word.starts_with("C:")
-    });
-    let word = word.or_else(|| words.first())?;
-    let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
-    let base = base.split('@').find(|part| !part.is_empty()).unwrap_or(base);
-    let mut name = base.to_owned();
-    for end in [".py", ".js", ".ts", ".mjs"] {
-        name = name.strip_suffix(end).unwrap_or(&name).to_owned();
+/// What is known of the names of servers, of all entries.
+struct Names<'a>(Vec<&'a McpNames>);
+
+impl<'a> Names<'a> {
+    fn new(knowledge: &'a Knowledge) -> Self {
+        Names(knowledge.entries().map(|(_, entry)| &entry.mcp_names).collect())
     }
-    let bare = name.clone();
-    for start in ["mcp-server-", "server-", "mcp-", "awslabs."] {
-        name = name.strip_prefix(start).unwrap_or(&name).to_owned();
+
+    fn all(&self, list: fn(&McpNames) -> &Vec<String>) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(move |names| list(names)).map(String::as_str)
     }
-    for end in ["-mcp-server", "-mcp", "-server"] {
-        name = name.strip_suffix(end).unwrap_or(&name).to_owned();
+
+    /// A key of a configuration file that holds a map of servers.
+    fn is_map(&self, key: &str) -> bool {
+        self.all(|names| &names.maps).any(|name| name == key)
     }
-    Some(if name.is_empty() { bare } else { name })
+
+    /// Such a key that says by itself whose servers these are.
+    fn is_own_map(&self, key: &str) -> bool {
+        self.is_map(key) && key.to_ascii_lowercase().contains("mcp")
+    }
+
+    /// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`; none
+    /// when nothing but the runner is known.
+    fn of_command(&self, words: &[String]) -> Option<String> {
+        let is_name = |word: &&String| {
+            let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
+            let is_runner = self.all(|names| &names.runners).any(|runner| runner == base);
+            !word.starts_with('-') && !base.contains('{') && !base.is_empty() && *word != "." && !is_runner
+        };
+        let word = words.iter().find(is_name)?;
+        let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
+        let mut name = base.split('@').find(|part| !part.is_empty()).unwrap_or(base);
+        name = self.all(|names| &names.extensions).find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let bare = name;
+        name = self.all(|names| &names.prefixes).find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+        name = self.all(|names| &names.suffixes).find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        Some(if name.is_empty() { bare } else { name }.to_owned())
+    }
 }
 
 fn name_of_address(address: &Address) -> Option<String> {
@@ -180,17 +227,20 @@ fn name_of_address(address: &Address) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn name(words: &[&str]) -> String {
-        name_of_command(&words.iter().map(|w| w.to_string()).collect::<Vec<_>>()).unwrap()
+    fn name(words: &[&str]) -> Option<String> {
+        let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+        Names::new(&crate::knowledge::builtin()).of_command(&words)
     }
 
     #[test]
     fn servers_are_named_by_what_is_run() {
-        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-github"]), "github");
-        assert_eq!(name(&["uvx", "mcp-server-fetch"]), "fetch");
-        assert_eq!(name(&["uvx", "awslabs.cost-explorer-mcp-server@latest"]), "cost-explorer");
-        assert_eq!(name(&["python", "servers/weather.py"]), "weather");
-        assert_eq!(name(&["python", "server.py"]), "server");
-        assert_eq!(name(&["npx", "@playwright/mcp@latest"]), "mcp");
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-github"]).as_deref(), Some("github"));
+        assert_eq!(name(&["uvx", "mcp-server-fetch"]).as_deref(), Some("fetch"));
+        assert_eq!(name(&["uvx", "awslabs.cost-explorer-mcp-server@latest"]).as_deref(), Some("cost-explorer"));
+        assert_eq!(name(&["python", "servers/weather.py"]).as_deref(), Some("weather"));
+        assert_eq!(name(&["python", "server.py"]).as_deref(), Some("server"));
+        assert_eq!(name(&["npx", "@playwright/mcp@latest"]).as_deref(), Some("mcp"));
+        assert_eq!(name(&["python", "servers/filesystem_mcp.py"]).as_deref(), Some("filesystem"));
+        assert_eq!(name(&["python", "{script}"]), None, "nobody knows what is run");
     }
 }

@@ -6,6 +6,7 @@ pub mod entry_point;
 pub mod env_vars;
 pub mod frameworks;
 pub mod functions;
+pub mod graph;
 pub mod handlers;
 pub mod mcp;
 pub mod models;

@@ -12,6 +12,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
+    /// Its place among the usages of one call, by the order in which the code gives its models.
+    order: usize,
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -43,6 +45,29 @@ fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
     (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
 }
 
+/// One finding per call, provider and role: the first model that is known, the others as its alternatives.
+pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
+    let place =
+        |usage: &ModelUsage| (usage.file.clone(), usage.line, usage.call.clone(), usage.provider.clone(), usage.role);
+    usages.sort_by_key(|found| (place(&found.usage), found.usage.model.is_none(), found.order));
+    let mut merged: Vec<ModelUsage> = Vec::new();
+    for Usage { usage, .. } in usages {
+        match merged.last_mut().filter(|last| place(last) == place(&usage)) {
+            Some(known) => {
+                let others = usage.model.filter(|model| known.model.as_ref() != Some(model));
+                known.alternatives.extend(others.filter(|model| !known.alternatives.contains(model)));
+            }
+            None => merged.push(usage),
+        }
+    }
+    for usage in merged.iter_mut().filter(|usage| !usage.alternatives.is_empty()) {
+        // Which of them it is, is decided when the program runs.
+        usage.confidence = usage.confidence.min(Confidence::Medium);
+    }
+    merged.sort_by(|a, b| key(a).cmp(&key(b)));
+    merged
+}
+
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
 fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     let mut idle: Vec<(&Site, &Entry)> = Vec::new();
@@ -50,7 +75,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let entry = cx.project.knowledge.entry(hit.entry);
-        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !is_gateway(entry);
+        let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !entry.gateway;
         let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
         let is_used = others.iter().any(|other| other.usage.provider == entry.id);
         if is_provider && !is_used && !plain && cx.assigned.contains_key(&site.at) {
@@ -80,6 +105,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let usage = ModelUsage {
             role: Role::Chat,
             model: None,
+            alternatives: Vec::new(),
             provider: entry.id.clone(),
             variable_name: cx.variable(site.at),
             file: cx.project.path(site.at.file).to_owned(),
@@ -89,7 +115,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, host: None }
+        Usage { usage, order: 0, host: None }
     };
     idle.into_iter().map(usage).collect()
 }
@@ -119,7 +145,7 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     let chosen = hits
         .iter()
         .find(imported)
-        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).id == "openai").or(hits.first()));
+        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).copied).or(hits.first()));
     chosen.copied().into_iter().collect()
 }
 
@@ -128,13 +154,26 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
     for hit in decide(cx, site) {
         let entry = cx.project.knowledge.entry(hit.entry);
         let rule = &entry.model[hit.rule as usize];
+        let bases = bases(cx, site, rule);
         for model in models(cx, site, rule) {
-            for base in bases(cx, site, rule, entry) {
-                usages.extend(usage(cx, site, hit, &model, &base));
+            for (base, from) in &bases {
+                // A model of one branch and an address of another never meet.
+                let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
+                if !apart {
+                    let found = usage(cx, site, hit, &model, base);
+                    let order = usages.len();
+                    usages.extend(found.map(|found| Usage { order, ..found }));
+                }
             }
         }
     }
     usages
+}
+
+/// Two expressions stand in different branches of one statement.
+fn are_exclusive(cx: &Context, one: At, other: At) -> bool {
+    let facts = cx.project.facts(one.file);
+    one.file == other.file && facts.exclusive(facts.expr(one.expr).block, facts.expr(other.expr).block)
 }
 
 /// The model that a call names.
@@ -185,11 +224,7 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
 fn is_model_object(cx: &Context, reference: &Ref) -> bool {
     match reference {
         Ref::External(symbol, _) => {
-            let mut made = symbol.clone();
-            if let Some(last) = made.tail.last_mut() {
-                *last = last.trim_end_matches("()").to_owned();
-            }
-            let hits = cx.project.knowledge.lookup(&made);
+            let hits = cx.project.knowledge.lookup(&symbol.clone().callee());
             hits.iter().any(|hit| matches!(hit.kind, RuleKind::Model | RuleKind::Client))
         }
         Ref::Instance(..) | Ref::Class(..) => true,
@@ -215,40 +250,42 @@ enum Base {
     Unknown,
 }
 
-fn bases(cx: &Context, site: &Site, rule: &ModelRule, entry: &Entry) -> Vec<Base> {
+/// The addresses of a call, each with the expression that gives it.
+fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
     if let Some((client, hit)) = cx.client_of(&site.chain) {
         let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
         places.push((client.at, client.frames, client_rule.base.clone()));
     }
-    let _ = entry;
     for (at, frames, args) in places {
         let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
         let mut bases = Vec::new();
         for known in cx.project.values(value, &frames) {
-            match &known.value {
-                Value::Null => bases.push(Base::Default),
+            let base = match &known.value {
+                Value::Null => Base::Default,
                 // `base_url=os.getenv("X")` without X set is the default.
-                Value::Text(pieces) => bases.push(match url::parse(pieces) {
+                Value::Text(pieces) => match url::parse(pieces) {
                     Some(address) if may_be_absent(cx, &address, &known) => Base::Default,
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
-                }),
-                Value::Object(Ref::External(symbol, calls)) => bases.push(of_client(cx, symbol, calls)),
-                Value::Object(_) => bases.push(Base::Unknown),
-            }
+                },
+                Value::Object(Ref::External(symbol, calls)) => of_client(cx, symbol, calls),
+                Value::Object(_) => Base::Unknown,
+            };
+            bases.push((base, Some(known.origin)));
         }
         bases.truncate(4);
         if !bases.is_empty() {
             return bases;
         }
     }
-    configured(cx, site).unwrap_or_else(|| vec![Base::Default])
+    let configured = configured(cx, site).unwrap_or(Base::Default);
+    vec![(configured, None)]
 }
 
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
-fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
-    if site.symbol.module.is_empty() || !site.chain.is_empty() {
+fn configured(cx: &Context, site: &Site) -> Option<Base> {
+    if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
     for file in 0..cx.project.files.len() {
@@ -258,7 +295,7 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
             if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
                 continue;
             }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.tail.is_empty() && symbol.module == site.symbol.module);
+            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
             if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
                 continue;
             }
@@ -266,7 +303,7 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
                 if let Value::Text(pieces) = &known.value
                     && let Some(address) = url::parse(pieces)
                 {
-                    return Some(vec![Base::Given(address, known.steps)]);
+                    return Some(Base::Given(address, known.steps));
                 }
             }
         }
@@ -277,22 +314,30 @@ fn configured(cx: &Context, site: &Site) -> Option<Vec<Base>> {
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
 pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
     let Some(env) = &address.env else { return false };
-    let python = cx.project.files[known.origin.file].source.language.is_python();
-    let required = python && matches!(cx.project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Index(..));
+    let required = cx.project.files[known.origin.file].source.language.is_python() && !may_be_unset(cx, known.origin);
     address.host.is_empty()
         && address.default.is_none()
         && !required
-        && !provider_of_variable(cx, env).is_some_and(is_gateway)
+        && !provider_of_variable(cx, env).is_some_and(|entry| entry.gateway)
+}
+
+/// `os.getenv("X")` and a field that is `None` by default; `os.environ["X"]` and other fields ask for the variable.
+fn may_be_unset(cx: &Context, origin: At) -> bool {
+    let facts = cx.project.facts(origin.file);
+    match (facts.kind(origin.expr), facts.call(origin.expr)) {
+        (ExprKind::Null, _) => true,
+        (_, Some(call)) => {
+            let callee = At { file: origin.file, expr: call.callee };
+            cx.project.hits(callee, &None).iter().any(|(hit, _)| hit.kind == RuleKind::EnvRead)
+        }
+        _ => false,
+    }
 }
 
 /// A client object that is handed over: `OpenAIChatModel("…", provider=DeepSeekProvider())`.
 fn of_client(cx: &Context, symbol: &crate::knowledge::index::Symbol, calls: &[(At, Frames)]) -> Base {
     let Some((at, frames)) = calls.last() else { return Base::Unknown };
-    let mut constructor = symbol.clone();
-    if let Some(last) = constructor.tail.last_mut() {
-        *last = last.trim_end_matches("()").to_owned();
-    }
-    let hits = cx.project.knowledge.lookup(&constructor);
+    let hits = cx.project.knowledge.lookup(&symbol.clone().callee());
     let Some(hit) = hits.into_iter().find(|hit| hit.kind == RuleKind::Client && cx.applies(*hit, *at, frames)) else {
         return Base::Unknown;
     };
@@ -393,15 +438,16 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             match known {
                 Some(entry) => {
                     provider.clone_from(&entry.id);
-                    if is_gateway(entry) {
+                    if entry.gateway {
                         role = Role::Default;
                         variable = address.env.clone().unwrap_or(variable);
                     }
                 }
                 None if !address.host.is_empty() && !address.host.contains('{') => {
                     confidence = confidence.min(Confidence::Medium);
-                    if is_loopback(address.bare_host()) {
-                        provider = "local".into();
+                    let here = knowledge.entries().map(|(_, entry)| entry).find(|entry| entry.loopback);
+                    if let (true, Some(here)) = (is_loopback(address.bare_host()), here) {
+                        provider.clone_from(&here.id);
                     } else if url::is_external(&address.host) && !is_self_hosted(entry) {
                         provider = provider_of_host(address.bare_host());
                     }
@@ -419,6 +465,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let usage = ModelUsage {
         role,
         model: name,
+        alternatives: Vec::new(),
         provider,
         variable_name: variable,
         file: cx.project.path(site.at.file).to_owned(),
@@ -428,7 +475,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -441,7 +488,7 @@ fn owner_of<'a>(cx: &'a Context, address: &Address) -> Option<&'a Entry> {
     let knowledge = cx.project.knowledge;
     if let Some(env) = &address.env
         && let Some(entry) = provider_of_variable(cx, env)
-        && (is_gateway(entry) || address.host.is_empty())
+        && (entry.gateway || address.host.is_empty())
     {
         return Some(entry);
     }
@@ -457,11 +504,6 @@ pub fn provider_of_variable<'a>(cx: &'a Context, name: &str) -> Option<&'a Entry
     // `OPENAI_BASE_URL` is read by other vendors' clients too; it is the one's that it is named after.
     let named = candidates.iter().find(|entry| name.to_ascii_lowercase().starts_with(&entry.id.replace('-', "_")));
     named.or(candidates.first()).copied()
-}
-
-/// The platform's own gateway: the provider without hosts that a variable stands for.
-pub fn is_gateway(entry: &Entry) -> bool {
-    entry.id == "gateway"
 }
 
 /// Software that people run themselves, on any host: its own hosts are local.
@@ -559,7 +601,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     if model.is_none() && !is_model_path {
         return None;
     }
-    let role = match is_gateway(entry) {
+    let role = match entry.gateway {
         true => Role::Default,
         false => MODEL_PATHS.iter().find(|(part, _)| path.contains(part)).map_or(Role::Chat, |(_, role)| *role),
     };
@@ -575,6 +617,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let usage = ModelUsage {
         role,
         model,
+        alternatives: Vec::new(),
         provider: entry.id.clone(),
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
@@ -584,7 +627,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.

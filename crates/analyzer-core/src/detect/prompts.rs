@@ -8,12 +8,14 @@ use crate::sites::Context;
 
 /// A prompt, and how likely it is the main one: smaller first.
 struct Candidate {
-    rank: (u8, usize),
+    rank: u8,
+    /// Where it is handed over.
+    at: At,
     prompt: Prompt,
 }
 
-/// Prompts, the likeliest system prompt first. `main` is the entry point, whose prompts go before others.
-pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
+/// Prompts, the likeliest system prompt first: of equal ones, the first in the order in which one reads the files.
+pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
     let mut candidates = Vec::new();
     for site in &cx.sites {
         for hit in site.hits(RuleKind::Prompt) {
@@ -29,12 +31,7 @@ pub fn detect(cx: &Context, main: &str) -> Vec<Prompt> {
         messages(cx, file, &mut candidates);
         conventional(cx, file, &mut candidates);
     }
-    let depth = |path: &str| path.matches('/').count();
-    candidates.sort_by(|a, b| {
-        let order =
-            |c: &Candidate| (c.rank.0, c.prompt.file != main, depth(&c.prompt.file), c.prompt.file.clone(), c.rank.1);
-        order(a).cmp(&order(b))
-    });
+    candidates.sort_by_key(|candidate| (candidate.rank, reading[candidate.at.file], candidate.at.expr));
     let mut prompts: Vec<Prompt> = Vec::new();
     for candidate in candidates {
         if !prompts.iter().any(|known| known.text == candidate.prompt.text) {
@@ -82,7 +79,8 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
             line: cx.project.line(at),
         });
         out.push(Candidate {
-            rank: (rank, at.expr.0 as usize),
+            rank,
+            at,
             prompt: Prompt {
                 text,
                 file: cx.project.path(origin.file).to_owned(),

@@ -1,14 +1,13 @@
 //! The last step: no text that the analysis quotes from the code carries a secret.
 
-use std::borrow::Cow;
-
-use super::secrets::{Formats, mask};
+use super::secrets::{Formats, Found};
 use crate::analysis::{Analysis, Step};
 
-/// Masks every secret in what is quoted: prompts, descriptions, addresses, paths, evidence.
-pub fn redact(analysis: &mut Analysis, formats: &Formats) {
+/// Masks every secret in what is quoted: prompts, descriptions, addresses, paths, evidence. What was found in a file is
+/// a secret in whatever else is quoted, also where nothing there says so.
+pub(crate) fn redact(analysis: &mut Analysis, found: &Found, formats: &Formats) {
     let clean = |text: &mut String| {
-        if let Cow::Owned(masked) = mask(text, formats) {
+        if let Some(masked) = found.mask(text, formats) {
             *text = masked;
         }
     };
@@ -21,11 +20,14 @@ pub fn redact(analysis: &mut Analysis, formats: &Formats) {
         clean_steps(&mut tool.evidence);
     }
     for usage in &mut analysis.model_usages {
-        usage.model.iter_mut().for_each(clean);
+        usage.model.iter_mut().chain(&mut usage.alternatives).for_each(clean);
         clean_steps(&mut usage.evidence);
     }
     analysis.model_providers.iter_mut().filter_map(|pair| pair.model.as_mut()).for_each(clean);
     analysis.destinations.iter_mut().for_each(|destination| clean_steps(&mut destination.evidence));
+    analysis.destinations.iter_mut().for_each(|destination| clean(&mut destination.host));
+    analysis.outbound_destinations.iter_mut().for_each(clean);
+    analysis.notes.iter_mut().for_each(|note| clean(&mut note.message));
     for prompt in &mut analysis.prompts {
         clean(&mut prompt.text);
         clean_steps(&mut prompt.evidence);

@@ -27,6 +27,10 @@ pub fn detect(
             language if language.is_javascript() => javascript(source, import, modules, manifests),
             _ => None,
         };
+        // A build script is a manifest: what it imports, it builds with.
+        if source.path.rsplit('/').next() == Some("setup.py") {
+            continue;
+        }
         // One package is often imported for many members; what decides is asked once a file.
         let mut asked = FxHashSet::default();
         let imports = facts.imports.iter().filter(|import| {

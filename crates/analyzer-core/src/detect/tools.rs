@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
-use crate::knowledge::index::{Folder, RuleKind};
-use crate::knowledge::schema::{ArgRef, Form, ServiceRule};
+use crate::facts::ExprKind;
+use crate::knowledge::index::{Folder, Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Entry, Form, ServiceRule};
+use crate::packages::is_test_path;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
-use crate::sites::{Context, Outbound};
+use crate::sites::{Context, Outbound, Site};
 
 /// A use of a service's library.
 pub struct Service {
@@ -31,6 +33,8 @@ pub struct Service {
     pub implied: bool,
     /// The platform gives the address.
     pub platform: bool,
+    /// It is given a client of the service that was made elsewhere: a use, but not the first.
+    pub given: bool,
     /// Method and path of the request behind the call.
     pub request: (Option<String>, Option<String>),
     /// How sure.
@@ -57,6 +61,10 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
+            if !applies(cx, site.at, rule) {
+                continue;
+            }
+            let given = is_given_client(cx, site, hit, rule, entry);
             let own_name = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
             let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own_name);
             let names = match template.contains("{}") {
@@ -75,6 +83,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                     hosts: hosts.clone(),
                     implied,
                     platform: rule.platform,
+                    given,
                     request: request(cx, site.at, rule),
                     confidence: Confidence::High,
                     steps: vec![cx.step(site.at, format!("call of `{call}`"))],
@@ -85,6 +94,55 @@ pub fn services(cx: &Context) -> Vec<Service> {
     }
     services.extend(listed(cx));
     services
+}
+
+/// A rule may hold only for some values of an argument: `createTransport({ service: "gmail" })`.
+fn applies(cx: &Context, at: At, rule: &ServiceRule) -> bool {
+    let value = || {
+        let (at, frames) = cx.project.argument(at, &None, &rule.only_arg)?;
+        cx.project.text(at, &frames)
+    };
+    let ruled_out = cx.project.argument(at, &None, &rule.unless).is_some();
+    !ruled_out
+        && (rule.only.is_empty()
+            || value().is_some_and(|value| rule.only.iter().any(|one| one.eq_ignore_ascii_case(&value))))
+}
+
+/// An argument of the call is a client of the same service that was made elsewhere: `PineconeStore(index)` of
+/// `index = pinecone.Index("docs")`.
+fn is_given_client(cx: &Context, site: &Site, hit: Hit, rule: &ServiceRule, entry: &Entry) -> bool {
+    let tool = |rule: &ServiceRule, entry: &Entry| {
+        rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| entry.id.clone())
+    };
+    let own = tool(rule, entry);
+    if own.contains("{}") {
+        return false;
+    }
+    let same = |(at, _): &(At, Frames)| {
+        *at != site.at
+            && cx.site(*at).is_some_and(|made| {
+                made.hits(RuleKind::Service).any(|other| {
+                    let entry = cx.project.knowledge.entry(other.entry);
+                    other.entry == hit.entry || tool(&entry.service[other.rule as usize], entry) == own
+                })
+            })
+    };
+    let Some(call) = cx.project.call(site.at) else { return false };
+    let places = call.args.iter().flat_map(|arg| inner(cx, At { file: site.at.file, expr: arg.value }));
+    places.take(16).any(|at| {
+        cx.project
+            .refer(at, &None)
+            .iter()
+            .any(|reference| matches!(reference, Ref::External(_, chain) if chain.iter().any(same)))
+    })
+}
+
+/// An argument, or the values of the options object that it is.
+fn inner(cx: &Context, at: At) -> Vec<At> {
+    match cx.project.facts(at.file).kind(at.expr) {
+        ExprKind::Dict(pairs) => pairs.iter().map(|&(_, value)| At { file: at.file, expr: value }).collect(),
+        _ => vec![at],
+    }
 }
 
 /// Method and path of the HTTP request behind a call, where its rule knows them or says where they stand.
@@ -141,6 +199,7 @@ fn listed(cx: &Context) -> Vec<Service> {
                         hosts,
                         implied,
                         platform: false,
+                        given: false,
                         request: (None, None),
                         confidence: Confidence::High,
                         steps: vec![
@@ -239,7 +298,10 @@ pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, function
 
 /// Tools by name and kind.
 #[derive(Default)]
-struct Found(BTreeMap<(String, ToolKind), Tool>);
+struct Found(BTreeMap<(String, ToolKind), (First, Tool)>);
+
+/// How early a use is: one of its own before one by a client made elsewhere, tests and trials last, then by place.
+type First = (bool, bool, String, u32);
 
 impl Found {
     /// One entry per service: what is called by address joins the library of the same name.
@@ -247,23 +309,24 @@ impl Found {
         let both: Vec<String> =
             self.0.keys().filter(|(_, kind)| *kind == ToolKind::Sdk).map(|(name, _)| name.clone()).collect();
         for name in both {
-            if let Some(http) = self.0.remove(&(name.clone(), ToolKind::Http))
-                && let Some(sdk) = self.0.get_mut(&(name, ToolKind::Sdk))
+            if let Some((_, http)) = self.0.remove(&(name.clone(), ToolKind::Http))
+                && let Some((_, sdk)) = self.0.get_mut(&(name, ToolKind::Sdk))
             {
                 sdk.call_sites.extend(http.call_sites);
                 sdk.call_sites.sort();
                 sdk.call_sites.dedup();
             }
         }
-        self.0.into_values().collect()
+        self.0.into_values().map(|(_, tool)| tool).collect()
     }
 
-    fn add(&mut self, mut new: Tool) {
+    fn add(&mut self, given: bool, mut new: Tool) {
         new.call_sites.sort();
         new.call_sites.dedup();
         let key = (new.name.clone(), new.kind);
-        let Some(known) = self.0.get_mut(&key) else {
-            self.0.insert(key, new);
+        let place = (given, is_test_path(&new.file), new.file.clone(), new.line);
+        let Some((first, known)) = self.0.get_mut(&key) else {
+            self.0.insert(key, (place, new));
             return;
         };
         let mut sites = std::mem::take(&mut known.call_sites);
@@ -273,25 +336,12 @@ impl Found {
                 sites.insert(place, site.clone());
             }
         }
-        // Tests and trials of an API are no first use.
-        if (is_trial(&new.file), &new.file, new.line) < (is_trial(&known.file), &known.file, known.line) {
+        if place < *first {
+            *first = place;
             *known = new;
         }
         known.call_sites = sites;
     }
-}
-
-/// A file that tries something out rather than doing the agent's work.
-fn is_trial(path: &str) -> bool {
-    path.split('/').any(|part| {
-        let part = part.to_ascii_lowercase();
-        let stem = part.split('.').next().unwrap_or("");
-        part.starts_with("test")
-            || part == "__tests__"
-            || stem.ends_with("_test")
-            || part.contains(".test.")
-            || part.contains(".spec.")
-    })
 }
 
 fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
@@ -315,28 +365,36 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
         return;
     }
-    if kind == ToolKind::Http && (address.host.contains('{') || is_loopback(address.bare_host())) {
+    let is_nobody = |host: &str| is_loopback(host) || url::is_for_examples(host);
+    if kind == ToolKind::Http && (address.host.contains('{') || is_nobody(address.bare_host())) {
+        return;
+    }
+    // What a test calls by address is what it tests, or made up.
+    if cx.project.is_test(outbound.url_at.file) && kind == ToolKind::Http {
         return;
     }
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
     let site =
         CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
-    found.add(Tool {
-        name,
-        kind,
-        file,
-        line,
-        base_url: (kind == ToolKind::Http).then(|| address.base_url()),
-        detected_url_pattern: address.env.clone(),
-        default_url: address.default.clone(),
-        service: entry.map(|entry| entry.id.clone()),
-        description: None,
-        source: None,
-        confidence: outbound.confidence,
-        call_sites: vec![site],
-        evidence: outbound.steps.clone(),
-    });
+    found.add(
+        false,
+        Tool {
+            name,
+            kind,
+            file,
+            line,
+            base_url: (kind == ToolKind::Http).then(|| address.base_url()),
+            detected_url_pattern: address.env.clone(),
+            default_url: address.default.clone(),
+            service: entry.map(|entry| entry.id.clone()),
+            description: None,
+            source: None,
+            confidence: outbound.confidence,
+            call_sites: vec![site],
+            evidence: outbound.steps.clone(),
+        },
+    );
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -362,21 +420,24 @@ fn of_service(cx: &Context, service: &Service, found: &mut Found) {
     call_sites.dedup();
     let kind = if service.platform { ToolKind::Env } else { ToolKind::Sdk };
     let variable = format!("TOOL_{}_URL", service.name.to_ascii_uppercase().replace('-', "_"));
-    found.add(Tool {
-        name: service.name.clone(),
-        kind,
-        file: service.file.clone(),
-        line: service.line,
-        base_url: service.hosts.first().map(|host| format!("https://{host}")),
-        detected_url_pattern: service.platform.then_some(variable),
-        default_url: None,
-        service: (!service.platform).then(|| service.id.clone()),
-        description: None,
-        source: None,
-        confidence: service.confidence,
-        call_sites,
-        evidence: service.steps.clone(),
-    });
+    found.add(
+        service.given,
+        Tool {
+            name: service.name.clone(),
+            kind,
+            file: service.file.clone(),
+            line: service.line,
+            base_url: service.hosts.first().map(|host| format!("https://{host}")),
+            detected_url_pattern: service.platform.then_some(variable),
+            default_url: None,
+            service: (!service.platform).then(|| service.id.clone()),
+            description: None,
+            source: None,
+            confidence: service.confidence,
+            call_sites,
+            evidence: service.steps.clone(),
+        },
+    );
 }
 
 /// `TOOL_ECHO_TOOL_URL` and `TOOL_URL_ECHO_TOOL` are `echo-tool`; `CRM_URL` and `CRM_BASE_URL` are `crm`,
@@ -409,7 +470,8 @@ pub fn name_of_variable(variable: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `acme.io` and `www.acme.io` are `acme`.
+/// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `api.cloud.acme.io` `acme-cloud-api`, `acme.io` and
+/// `www.acme.io` are `acme`.
 pub fn name_of_host(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').filter(|label| *label != "www" && label.len() > 1).collect();
     let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -429,7 +491,8 @@ pub fn name_of_host(host: &str) -> String {
         && labels[labels.len() - 1].len() == 2;
     let end = labels.len() - if short { 3 } else { 2 };
     let (name, before) = (labels[end], &labels[..end]);
-    let parts: Vec<&str> = [name].into_iter().chain(before.iter().copied()).collect();
+    let (last, between): (Vec<&str>, Vec<&str>) = before.iter().partition(|label| **label == "api");
+    let parts: Vec<&str> = [name].into_iter().chain(between).chain(last).collect();
     parts.join("-").replace('_', "-")
 }
 
@@ -458,6 +521,7 @@ mod tests {
             ("api.acme.io", "acme-api"),
             ("hooks.acme.io", "acme-hooks"),
             ("acme.io", "acme"),
+            ("api.cloud.acme.io", "acme-cloud-api"),
             ("www.acme.io", "acme"),
             ("api.acme.co.uk", "acme-api"),
             ("crm-service", "crm-service"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::schema::*;
+pub use super::symbol::Symbol;
 
 /// All entries, ready to be asked: a layer of its own, and the one below that answers where this one is silent.
 #[derive(Debug, Default)]
@@ -106,58 +107,8 @@ struct Symbols {
 
 #[derive(Debug, Clone)]
 struct Pattern {
-    module: String,
-    tail: Vec<String>,
+    symbol: Symbol,
     hit: Hit,
-}
-
-/// A symbol outside the submitted files, split into the module it comes from and the members behind it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Symbol {
-    /// Python's rules, not JavaScript's.
-    pub python: bool,
-    /// `openai.lib`, `@langchain/openai`; empty for globals; `?` for a base that is not known.
-    pub module: String,
-    /// `OpenAI()`, `chat`, `completions`, `create`.
-    pub tail: Vec<String>,
-}
-
-impl Symbol {
-    /// From a rule's notation.
-    pub fn parse(python: bool, text: &str) -> Symbol {
-        if !python {
-            let (module, tail) = text.split_once('#').unwrap_or(("", text));
-            return Symbol { python, module: module.into(), tail: split_members(tail) };
-        }
-        let parts = split_members(text);
-        let at = parts.iter().position(|p| p.starts_with(char::is_uppercase) || p.ends_with("()") || p == "*");
-        let at = at.unwrap_or(parts.len().saturating_sub(1));
-        Symbol { python, module: parts[..at].join("."), tail: parts[at..].to_vec() }
-    }
-
-    /// From a Python module path and members, divided as rules are.
-    pub fn python(parts: &[String]) -> Symbol {
-        let at = parts.iter().position(|p| p.starts_with(char::is_uppercase) || p.ends_with("()"));
-        let at = at.unwrap_or(parts.len().saturating_sub(1));
-        Symbol { python: true, module: parts[..at].join("."), tail: parts[at..].to_vec() }
-    }
-
-    /// As a person would write it.
-    pub fn display(&self) -> String {
-        let tail = self.tail.join(".");
-        match (self.module.as_str(), self.python) {
-            ("" | "?", _) => tail,
-            (module, true) => format!("{module}.{tail}"),
-            (module, false) => match tail.strip_prefix("default") {
-                Some(rest) => format!("{module}{rest}"),
-                None => format!("{module}.{tail}"),
-            },
-        }
-    }
-}
-
-fn split_members(text: &str) -> Vec<String> {
-    text.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 impl Knowledge {
@@ -279,33 +230,15 @@ impl Knowledge {
     }
 
     fn lookup_here(&self, symbol: &Symbol) -> Vec<Hit> {
-        let symbols = if symbol.python { &self.python } else { &self.javascript };
+        let symbols = if symbol.is_python() { &self.python } else { &self.javascript };
         let hits = symbols.lookup(symbol);
         if !hits.is_empty() {
             return hits;
         }
-        // `BraveSearch.from_api_key(…)` makes what `BraveSearch(…)` makes.
-        if let [class, factory] = &symbol.tail[..]
-            && class.starts_with(char::is_uppercase)
-            && !class.ends_with("()")
-            && (factory.starts_with("from") || factory == "create")
-        {
-            return symbols.lookup(&Symbol { tail: vec![class.clone()], ..symbol.clone() });
+        if let Some(class) = symbol.made_by_factory() {
+            return symbols.lookup(&class);
         }
-        if symbol.tail.len() < 3 {
-            return hits;
-        }
-        // `client.with_options(…).chat.completions.create`: calls on the way that give the same thing back.
-        let last = symbol.tail.len() - 1;
-        let fluent = |(at, part): (usize, &String)| {
-            (at == 0 || at == last || !part.ends_with("()") || part.starts_with(char::is_uppercase))
-                .then(|| part.clone())
-        };
-        let tail: Vec<String> = symbol.tail.iter().enumerate().filter_map(fluent).collect();
-        if tail.len() == symbol.tail.len() {
-            return hits;
-        }
-        symbols.lookup(&Symbol { tail, ..symbol.clone() })
+        symbol.without_fluent_calls().map_or(hits, |plain| symbols.lookup(&plain))
     }
 
     /// The entries whose host this is, the one with the longest path first. `host` may carry a port.
@@ -371,8 +304,9 @@ impl Knowledge {
 
 impl Symbols {
     fn add(&mut self, symbol: Symbol, hit: Hit) {
-        let pattern = Pattern { module: symbol.module, tail: symbol.tail, hit };
-        match pattern.tail.last().map(String::as_str) {
+        let last = symbol.last().map(str::to_owned);
+        let pattern = Pattern { symbol, hit };
+        match last.as_deref() {
             None => {}
             Some("*") => self.any_last.push(pattern),
             Some(last) => self.by_last.entry(last.to_owned()).or_default().push(pattern),
@@ -380,42 +314,15 @@ impl Symbols {
     }
 
     fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {
-        let Some(last) = symbol.tail.last() else { return Vec::new() };
+        let Some(last) = symbol.last() else { return Vec::new() };
         let named = self.by_last.get(last).into_iter().flatten();
-        let mut hits: Vec<Hit> = match symbol.module.as_str() {
-            "?" => named.filter(|p| p.has_suffix(symbol)).map(|p| Hit { by_suffix: true, ..p.hit }).collect(),
-            _ => named.chain(&self.any_last).filter(|p| p.matches(symbol)).map(|p| p.hit).collect(),
+        let mut hits: Vec<Hit> = match symbol.is_unknown() {
+            true => named.filter(|p| p.symbol.has_suffix(symbol)).map(|p| Hit { by_suffix: true, ..p.hit }).collect(),
+            false => named.chain(&self.any_last).filter(|p| p.symbol.covers(symbol)).map(|p| p.hit).collect(),
         };
         hits.sort_by_key(|hit| (hit.kind, hit.entry, hit.rule));
         hits.dedup();
         hits
-    }
-}
-
-impl Pattern {
-    fn matches(&self, symbol: &Symbol) -> bool {
-        let separator = if symbol.python { '.' } else { '/' };
-        let module = match symbol.module.strip_prefix(self.module.as_str()) {
-            Some("") => true,
-            Some(rest) => !self.module.is_empty() && rest.starts_with(separator),
-            None => false,
-        };
-        module
-            && (self.tail_is(&symbol.tail)
-                || (symbol.tail.len() > 1 && symbol.tail[0] == "default" && self.tail_is(&symbol.tail[1..])))
-    }
-
-    fn tail_is(&self, tail: &[String]) -> bool {
-        self.tail.len() == tail.len() && self.tail.iter().zip(tail).all(|(p, s)| p == s || p == "*")
-    }
-
-    /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
-    fn has_suffix(&self, symbol: &Symbol) -> bool {
-        let (n, own) = (symbol.tail.len(), self.tail.len());
-        n >= 2
-            && own > n
-            && self.tail[own - n..] == symbol.tail[..]
-            && self.tail[..own - n].iter().all(|p| p.ends_with("()"))
     }
 }
 
@@ -459,10 +366,9 @@ mod tests {
 
     #[test]
     fn an_unknown_base_is_recognised_by_its_members() {
-        let unknown = Symbol { python: true, module: "?".into(), tail: vec!["chat".into(), "create".into()] };
-        assert!(knowledge().lookup(&unknown)[0].by_suffix);
-        let short = Symbol { tail: vec!["create".into()], ..unknown };
-        assert!(knowledge().lookup(&short).is_empty());
+        let unknown = Symbol::unknown(true);
+        assert!(knowledge().lookup(&unknown.clone().member("chat").member("create"))[0].by_suffix);
+        assert!(knowledge().lookup(&unknown.member("create")).is_empty());
     }
 
     #[test]

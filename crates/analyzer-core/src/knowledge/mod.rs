@@ -2,6 +2,7 @@
 
 pub mod index;
 pub mod schema;
+mod symbol;
 
 use std::sync::{Arc, LazyLock};
 

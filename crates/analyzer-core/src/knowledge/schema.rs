@@ -82,6 +82,21 @@ pub struct Entry {
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
+    /// How MCP servers are started and named.
+    #[serde(default)]
+    pub mcp_names: McpNames,
+    /// It is the platform's own gateway: a usage through it has the role `default`.
+    #[serde(default)]
+    pub gateway: bool,
+    /// It stands for whatever serves models on this machine, where nothing tells what that is.
+    #[serde(default)]
+    pub loopback: bool,
+    /// Others copy its members: it is meant where members are all that is known of a call.
+    #[serde(default)]
+    pub copied: bool,
+    /// Names under which code keeps its tools.
+    #[serde(default)]
+    pub tool_names: ToolNames,
     /// Requirements written with a documented specifier.
     #[serde(default)]
     pub requirement: Vec<RequirementRule>,
@@ -203,6 +218,12 @@ rule!(
         host: Option<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
+        /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
+        only: Vec<String>,
+        /// Where that argument stands.
+        only_arg: Vec<ArgRef>,
+        /// Not if one of these arguments is given.
+        unless: Vec<ArgRef>,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
@@ -304,6 +325,11 @@ rule!(
         default: Vec<ArgRef>,
         /// The symbol is a base class whose annotated fields are read from the environment.
         fields: bool,
+        /// Where such a class says what stands in front of the names of its variables: a member of the class, then
+        /// an argument or member of that.
+        prefix: Vec<String>,
+        /// Arguments of a field's value that name its variable.
+        alias: Vec<ArgRef>,
     }
 );
 
@@ -342,17 +368,45 @@ rule!(
     }
 );
 
-/// A literal dict that declares a tool to a model.
+/// A literal dict, or a call by keyword of something of the project's own, that declares a tool to a model.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaRule {
+    /// Where a list of such dicts stands, for those that are told by the list alone.
+    pub list: Option<String>,
     /// Where the name stands: `function.name`, `name`.
     pub name: String,
-    /// Paths that must be there too.
+    /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
     /// `key=value` pairs that must hold.
     #[serde(default)]
     pub equals: Vec<String>,
+}
+
+/// How MCP servers are started and named.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpNames {
+    /// Commands, and words of theirs, that run something else: `npx`, `uv run`.
+    pub runners: Vec<String>,
+    /// What stands in front of a server's name in that of its package or script; the longest first.
+    pub prefixes: Vec<String>,
+    /// What stands behind it.
+    pub suffixes: Vec<String>,
+    /// Endings of scripts.
+    pub extensions: Vec<String>,
+    /// Keys of configuration files that hold a map from names to servers.
+    pub maps: Vec<String>,
+}
+
+/// Names under which code keeps the functions that a model may call, in small letters without underscores.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToolNames {
+    /// Arguments that take a list of functions: `Helper(tools=[f, g])`.
+    pub arguments: Vec<String>,
+    /// Variables that hold a list of functions, or a map from names to functions.
+    pub variables: Vec<String>,
 }
 
 /// How a credential is presented.

@@ -831,7 +831,9 @@ impl JavaScript<'_> {
         match op {
             Op::Method => {
                 let sym = name?;
-                if self.b.slice(span).starts_with("get ") {
+                // `get client()`, `private static get client()`; a method may be called `get` itself.
+                let head = self.b.slice(span).split('(').next().unwrap_or("");
+                if head.split_whitespace().rev().skip(1).any(|word| word == "get") {
                     let property = self.b.facts.intern("property");
                     let decorator = self.b.expr(ExprKind::Name(property), span);
                     self.b.function(id).decorators.push(decorator);

@@ -299,10 +299,14 @@ impl<'t> Python<'t> {
             clause.is_empty() || clause.contains("ImportError") || clause.contains("ModuleNotFoundError")
         });
         let gives_up = ["raise", "exit(", "_exit("].iter().any(|word| handlers.contains(word));
-        if catches && !gives_up {
-            for import in &mut self.b.facts.imports[before..] {
-                import.conditional = true;
-            }
+        // What a handler imports instead is for those who lack the first.
+        let caught = span.line + text[..text.len() - handlers.len()].matches('\n').count() as u32;
+        let imports = &mut self.b.facts.imports[before..];
+        let instead = imports.first().is_some_and(|first| first.line < caught)
+            && imports.last().is_some_and(|last| last.line > caught);
+        let is_optional = catches && !gives_up;
+        for import in imports.iter_mut().filter(|import| is_optional || instead && import.line > caught) {
+            import.conditional = true;
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::names::*;
 use super::*;
 
 impl Project<'_> {
@@ -52,7 +51,7 @@ impl Project<'_> {
         let only_annotated = bindings.iter().all(|b| matches!(b.value, Bound::Annotation(_)));
         // A field that the constructor was given by name: dataclasses, pydantic, keyword arguments.
         if made.is_some() && (bindings.is_empty() || only_annotated || self.constructor(file, class).is_none()) {
-            let given = self.given_fields(file, class, name, made_by.as_ref());
+            let given = self.given_fields(file, class, name, made_by.as_ref(), q.many);
             let refs: Vec<Ref> = given.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
             if refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r)) {
                 return self.prefer_known(refs);
@@ -102,6 +101,7 @@ impl Project<'_> {
         class: ClassId,
         name: &str,
         made: Option<&(At, Frames)>,
+        many: usize,
     ) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
@@ -111,7 +111,7 @@ impl Project<'_> {
         };
         match made {
             Some((call, frames)) => given(*call, frames).into_iter().collect(),
-            None => self.constructions(file, class).iter().take(MANY).filter_map(|&call| given(call, &None)).collect(),
+            None => self.constructions(file, class).iter().take(many).filter_map(|&call| given(call, &None)).collect(),
         }
     }
 
@@ -132,12 +132,7 @@ impl Project<'_> {
                         Some(made) => Ref::Instance(f, c, made.clone()),
                         None => Ref::Class(f, c),
                     },
-                    Ref::External(mut symbol, calls) if made.is_some() => {
-                        if let Some(last) = symbol.tail.last_mut() {
-                            last.push_str("()");
-                        }
-                        Ref::External(symbol, calls)
-                    }
+                    Ref::External(symbol, calls) if made.is_some() => Ref::External(symbol.instance(), calls),
                     other => other,
                 };
                 refs.extend(self.member(base, name, q));
@@ -159,7 +154,7 @@ impl Project<'_> {
     pub(super) fn super_instance(&self, at: At, q: &mut Question) -> Vec<Ref> {
         let bases = self.bases_around(at, q);
         let instance = |base| match base {
-            Ref::External(symbol, calls) => Ref::External(called(symbol), calls),
+            Ref::External(symbol, calls) => Ref::External(symbol.called(), calls),
             Ref::Class(file, class) => Ref::Instance(file, class, None),
             other => other,
         };
@@ -203,12 +198,22 @@ impl Project<'_> {
             },
             _ => self.refer_in(callee, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect(),
         };
+        // `MyTool.from_defaults(…)` of `class MyTool(FunctionTool)`, whether or not it has a `from_defaults` of its own.
+        let mut method = None;
+        if let (true, ExprKind::Attr(base, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
+            method = Some(facts.name(*name));
+            let base = At { file: call.file, expr: *base };
+            work = self.refer_in(base, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect();
+        }
         let mut symbols = Vec::new();
         let mut steps = 0;
         while let Some(reference) = work.pop() {
             steps += 1;
             match reference {
-                Ref::External(symbol, _) if symbol.module != "?" => symbols.push(symbol),
+                Ref::External(symbol, _) if !symbol.is_unknown() => symbols.push(match method {
+                    Some(name) => symbol.member(name),
+                    None => symbol,
+                }),
                 Ref::Class(file, class) if steps < 16 => {
                     let bases = self.facts(file).classes[class.0 as usize].bases.clone();
                     work.extend(bases.into_iter().take(4).flat_map(|expr| self.refer_in(At { file, expr }, &None, q)));

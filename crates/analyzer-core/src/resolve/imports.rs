@@ -65,8 +65,7 @@ impl Project<'_> {
             Item::Module => match self.imported_module(file, index) {
                 Some(module) => vec![Ref::Module(module)],
                 None => {
-                    let parts: Vec<String> = import.module.split('.').map(str::to_owned).collect();
-                    vec![Ref::External(Symbol { python: true, module: parts.join("."), tail: Vec::new() }, Vec::new())]
+                    vec![Ref::External(Symbol::module_of(true, &*import.module), Vec::new())]
                 }
             },
             Item::Root => {
@@ -74,8 +73,7 @@ impl Project<'_> {
                 if self.imported_module(file, index).is_some() {
                     return vec![Ref::Package(file, root.to_owned())];
                 }
-                let symbol = Symbol { python: true, module: root.to_owned(), tail: Vec::new() };
-                vec![Ref::External(symbol, Vec::new())]
+                vec![Ref::External(Symbol::module_of(true, root), Vec::new())]
             }
             Item::Star | Item::Effect => vec![Ref::Unknown],
         }
@@ -91,11 +89,11 @@ impl Project<'_> {
         if import.module.starts_with('.') {
             return vec![Ref::Unknown];
         }
-        let tail = match &import.item {
-            Item::Member(name) => vec![name.to_string()],
-            _ => Vec::new(),
+        let module = Symbol::module_of(false, package_path(&import.module));
+        let symbol = match &import.item {
+            Item::Member(name) => module.member(name),
+            _ => module,
         };
-        let symbol = Symbol { python: false, module: package_path(&import.module), tail };
         vec![Ref::External(symbol, Vec::new())]
     }
 
@@ -145,6 +143,38 @@ impl Project<'_> {
         let selected = select(facts, bindings, MODULE, BlockId(0), None);
         let refs = selected.into_iter().flat_map(|(binding, _)| self.bound(file, binding, &None, q)).collect();
         Some(self.prefer_known(refs))
+    }
+
+    /// The names that a submitted JavaScript module exports, each with the expression behind it.
+    pub(super) fn exported_names(&self, file: usize, q: &mut Question) -> Vec<(String, At)> {
+        let mut names: Vec<String> = Vec::new();
+        let (mut work, mut seen) = (vec![file], vec![file]);
+        while let Some(at) = work.pop() {
+            let facts = self.facts(at);
+            names.extend(facts.exports.iter().map(|(name, _)| name.to_string()));
+            for (index, import) in facts.imports.iter().enumerate().take(1_024) {
+                if import.item == Item::Star
+                    && let Some(module) = self.imported_module(at, index)
+                    && seen.len() < 64
+                    && !seen.contains(&module)
+                {
+                    seen.push(module);
+                    work.push(module);
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        let expression = |name: String, q: &mut Question| {
+            let refs = self.exported(file, &name, q)?;
+            let at = refs.into_iter().find_map(|reference| match reference {
+                Ref::Expr(at, _) => Some(at),
+                Ref::External(_, calls) => Some(calls.last()?.0),
+                _ => None,
+            })?;
+            Some((name, at))
+        };
+        names.into_iter().filter_map(|name| expression(name, q)).collect()
     }
 
     /// A name that a submitted JavaScript module exports.

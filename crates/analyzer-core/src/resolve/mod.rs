@@ -22,6 +22,7 @@ use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
 use crate::modules::Modules;
+use crate::packages::is_test;
 use crate::sources::Source;
 use crate::work;
 
@@ -37,6 +38,8 @@ const PATIENCE: u32 = 500;
 const DEPTH: u32 = 40;
 /// Alternatives of one answer.
 const MANY: usize = 8;
+/// Alternatives where all of them are asked for: the tools of a list.
+const ALL: usize = 256;
 
 /// A file of the project.
 pub struct File<'a> {
@@ -93,6 +96,10 @@ pub enum Ref {
 /// The state of one question.
 pub struct Question {
     fuel: u32,
+    /// What a question of its kind begins with.
+    given: u32,
+    /// Alternatives that it wants.
+    many: usize,
     depth: u32,
     /// Bytes of text that may still be built.
     text: usize,
@@ -140,9 +147,16 @@ impl Question {
         Question::with(FUEL)
     }
 
+    /// For every alternative there is, not for the first few.
+    fn wide() -> Self {
+        Question { many: ALL, ..Question::with(8 * FUEL) }
+    }
+
     fn with(fuel: u32) -> Self {
         Question {
             fuel,
+            given: fuel.max(FUEL),
+            many: MANY,
             depth: 0,
             text: TEXT,
             stars: FxHashSet::default(),
@@ -164,7 +178,7 @@ impl Question {
 
     /// So many steps were taken that the same is probably asked again and again: answers are remembered from here on.
     fn is_tangled(&self) -> bool {
-        self.fuel + PATIENCE < FUEL
+        self.fuel + PATIENCE < self.given
     }
 
     /// Takes so much of the text that may be built, if there is as much left.
@@ -201,6 +215,10 @@ pub struct Project<'a> {
     imports: Vec<Vec<Asked>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
+    /// The files that test the program.
+    tests: Vec<bool>,
+    /// Variables that the program sets itself.
+    variables: FxHashMap<String, At>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
 }
@@ -224,6 +242,7 @@ impl<'a> Project<'a> {
         let imports = files.iter().map(asked).collect();
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
+        let tests = files.iter().map(|file| is_test(&file.source.path, &file.facts)).collect();
         let mut project = Project {
             files,
             knowledge,
@@ -234,14 +253,22 @@ impl<'a> Project<'a> {
             imports,
             growing,
             options,
+            tests,
+            variables: FxHashMap::default(),
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
         for (base, class) in extends {
             project.subclasses.entry(base).or_default().push(class);
         }
+        // What a test passes says nothing of the program.
+        let program = |&file: &usize| !project.is_test(file);
+        let all = 0..project.files.len();
+        let set: Vec<(String, At)> =
+            all.into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
         let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
             .into_par_iter()
+            .filter(program)
             .map(|file| {
                 let facts = &project.files[file].facts;
                 let mut allowance = Allowance::new(facts.calls.len());
@@ -254,6 +281,9 @@ impl<'a> Project<'a> {
                 facts.calls.iter().flat_map(own).collect()
             })
             .collect();
+        for (name, at) in set {
+            project.variables.entry(name).or_insert(at);
+        }
         for (target, call) in found.into_iter().flatten() {
             match target {
                 Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
@@ -310,6 +340,11 @@ impl<'a> Project<'a> {
         &self.files[file].facts
     }
 
+    /// The file tests the program and is no part of it.
+    pub fn is_test(&self, file: usize) -> bool {
+        self.tests[file]
+    }
+
     /// Path of a file.
     pub fn path(&self, file: usize) -> &str {
         &self.files[file].source.path
@@ -364,13 +399,13 @@ impl<'a> Project<'a> {
     /// A symbol as rules name it: in the language of the file where its base is not known, the default export where a
     /// whole module is called.
     pub fn as_callee(&self, mut symbol: Symbol, file: usize) -> Symbol {
-        if symbol.module == "?" {
-            symbol.python = self.is_python(file);
+        if symbol.is_unknown() {
+            symbol = symbol.in_language(self.is_python(file));
         }
-        if symbol.tail.is_empty() && !symbol.python {
-            symbol.tail.push("default".into());
+        match symbol.is_module() && !symbol.is_python() {
+            true => symbol.default_export(),
+            false => symbol,
         }
-        symbol
     }
 
     /// The rules of one kind that a symbol matches.

@@ -7,6 +7,11 @@ use super::*;
 use crate::facts::MANY_BINDINGS;
 
 impl Project<'_> {
+    /// Everything that an expression may stand for: all functions of a list.
+    pub fn all_refs(&self, at: At, frames: &Frames) -> Vec<Ref> {
+        self.refer_in(at, frames, &mut Question::wide())
+    }
+
     /// What an expression stands for; several answers where branches or callers differ.
     pub fn refer(&self, at: At, frames: &Frames) -> Vec<Ref> {
         self.refer_in(at, frames, &mut Question::new())
@@ -29,7 +34,7 @@ impl Project<'_> {
         }
         let mut refs = self.refer_kind(at, frames, q);
         q.back();
-        refs.truncate(MANY);
+        refs.truncate(q.many);
         if tangled {
             q.refs.insert(at, Some(refs.clone()));
         }
@@ -80,7 +85,7 @@ impl Project<'_> {
                 let mut refs = Vec::new();
                 for holder in holders {
                     if let Ref::Expr(list, list_frames) = holder {
-                        for (item, frames) in self.elements_in(list, &list_frames, q).into_iter().take(MANY) {
+                        for (item, frames) in self.elements_in(list, &list_frames, q).into_iter().take(q.many) {
                             refs.extend(self.refer_in(item, &frames, q));
                         }
                     }
@@ -90,6 +95,20 @@ impl Project<'_> {
             ExprKind::Unknown => vec![Ref::Unknown],
             _ => vec![Ref::Expr(at, frames.clone())],
         }
+    }
+
+    /// A name that a loop gives its values.
+    pub fn is_walked(&self, at: At) -> bool {
+        let facts = self.facts(at.file);
+        let ExprKind::Name(sym) = *facts.kind(at.expr) else { return false };
+        let walks = |mut expr: ExprId| loop {
+            match *facts.kind(expr) {
+                ExprKind::Element(_) => return true,
+                ExprKind::Index(base, _) | ExprKind::Attr(base, _) => expr = base,
+                _ => return false,
+            }
+        };
+        self.reaching(at, sym).iter().any(|(binding, _)| matches!(binding.value, Bound::Expr(expr) if walks(expr)))
     }
 
     /// What a loop walks over: `d.items()`, `Object.entries(d)` and `enumerate(d)` in pairs, `d.values()` and
@@ -124,7 +143,7 @@ impl Project<'_> {
                 ExprKind::Dict(_) => self.pairs_in(at, &frames, q).into_iter().map(|(_, at, f)| (at, f)).collect(),
                 _ => self.elements_in(at, &frames, q),
             };
-            for (at, frames) in items.into_iter().take(MANY) {
+            for (at, frames) in items.into_iter().take(q.many) {
                 refs.extend(self.refer_in(at, &frames, q));
             }
         }
@@ -184,9 +203,7 @@ impl Project<'_> {
 
     /// Snippets often forget `import os`; an unbound name is taken at its word.
     pub(super) fn global(&self, file: usize, name: &str) -> Ref {
-        let python = self.is_python(file);
-        let symbol = Symbol { python, module: String::new(), tail: vec![name.to_owned()] };
-        Ref::External(symbol, Vec::new())
+        Ref::External(Symbol::global(self.is_python(file), name), Vec::new())
     }
 
     pub(super) fn is_python(&self, file: usize) -> bool {
@@ -242,13 +259,11 @@ impl Project<'_> {
                 .refer_in(annotation, frames, q)
                 .into_iter()
                 .map(|reference| match reference {
-                    Ref::External(mut symbol, calls) => match symbol.tail.last_mut() {
-                        Some(last) if last.starts_with(char::is_uppercase) => {
-                            last.push_str("()");
-                            Ref::External(symbol, calls)
-                        }
-                        _ => Ref::Unknown,
-                    },
+                    Ref::External(symbol, calls)
+                        if symbol.last().is_some_and(|last| last.starts_with(char::is_uppercase)) =>
+                    {
+                        Ref::External(symbol.instance(), calls)
+                    }
                     Ref::Class(file, class) => Ref::Instance(file, class, None),
                     _ => Ref::Unknown,
                 })
@@ -264,7 +279,7 @@ impl Project<'_> {
         let refs = match base {
             Ref::External(symbol, calls) => {
                 let mut refs = self.type_arguments(&calls, q);
-                refs.push(Ref::External(extend(symbol, name), calls));
+                refs.push(Ref::External(symbol.member(name), calls));
                 refs
             }
             Ref::Module(file) => self
@@ -288,8 +303,7 @@ impl Project<'_> {
             Ref::Function(..) => vec![Ref::Unknown],
             // The members' names may be telling where the base is not.
             Ref::Unknown => {
-                let symbol = Symbol { python: true, module: "?".into(), tail: vec![name.to_owned()] };
-                vec![Ref::External(symbol, Vec::new())]
+                vec![Ref::External(Symbol::unknown(true).member(name), Vec::new())]
             }
         };
         q.back();
@@ -317,13 +331,13 @@ impl Project<'_> {
                             ExprKind::List(_) => self.elements_in(at, &holder_frames, q),
                             _ => Vec::new(),
                         };
-                        all.into_iter().take(MANY).flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect()
+                        all.into_iter().take(q.many).flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect()
                     }
                 }
             }
             // `Agent[Deps](…)` is `Agent(…)`; `process.env["X"]` is `process.env.X`.
             Ref::External(symbol, calls) => match self.text_in(key, frames, q) {
-                Some(name) if !symbol.python => vec![Ref::External(extend(symbol, &name), calls)],
+                Some(name) if !symbol.is_python() => vec![Ref::External(symbol.member(&name), calls)],
                 _ => vec![Ref::External(symbol, calls)],
             },
             Ref::Module(file) => match self.text_in(key, frames, q) {
@@ -347,9 +361,7 @@ impl Project<'_> {
         for callee in callees {
             match callee {
                 // `dict(model="x")` is a literal written otherwise.
-                Ref::External(symbol, _)
-                    if symbol.python && symbol.module.is_empty() && symbol.tail == ["dict"] && has_keywords(call) =>
-                {
+                Ref::External(symbol, _) if symbol.is_python() && symbol.is_global("dict") && has_keywords(call) => {
                     refs.push(Ref::Expr(at, frames.clone()));
                 }
                 Ref::External(symbol, mut calls) => {
@@ -362,7 +374,7 @@ impl Project<'_> {
                         continue;
                     }
                     calls.push((at, frames.clone()));
-                    refs.push(Ref::External(called(symbol), calls));
+                    refs.push(Ref::External(symbol.called(), calls));
                 }
                 Ref::Function(file, id) => {
                     let frame = Frame { function: (file, id), call: at, outer: frames.clone() };
@@ -450,36 +462,8 @@ pub(super) fn select(
     out
 }
 
-/// `symbol.name`; Python's module path grows until something that is called or written in capitals.
-pub(super) fn extend(symbol: Symbol, name: &str) -> Symbol {
-    let Symbol { python, module, mut tail } = symbol;
-    if !python || module == "?" {
-        tail.push(name.to_owned());
-        return Symbol { python, module, tail };
-    }
-    let divided = tail.first().is_some_and(|t| t.starts_with(char::is_uppercase) || t.ends_with("()"));
-    if divided {
-        tail.push(name.to_owned());
-        return Symbol { python, module, tail };
-    }
-    // `os` + `environ`, `google` + `cloud` + `storage`: the last part is the member, those before it the module.
-    let mut parts: Vec<String> = module.split('.').filter(|p| !p.is_empty()).map(str::to_owned).collect();
-    parts.extend(tail);
-    parts.push(name.to_owned());
-    Symbol::python(&parts)
-}
-
 pub(super) fn has_keywords(call: &Call) -> bool {
     call.args.iter().any(|arg| arg.name.is_some())
-}
-
-/// `symbol(…)`; a module that is called is its default export.
-pub(super) fn called(mut symbol: Symbol) -> Symbol {
-    match symbol.tail.last_mut() {
-        Some(last) => last.push_str("()"),
-        None => symbol.tail.push("default()".into()),
-    }
-    symbol
 }
 
 /// The package and subpath of an import specifier, without protocol and version.
@@ -514,14 +498,5 @@ mod tests {
         assert_eq!(package_path("npm:@langchain/core@0.3/tools"), "@langchain/core/tools");
         assert_eq!(package_path("https://esm.sh/openai@4?dts"), "openai");
         assert_eq!(package_path("node:fs"), "fs");
-    }
-
-    #[test]
-    fn python_paths_are_divided_where_the_first_class_or_call_stands() {
-        let module = Symbol { python: true, module: "google".into(), tail: Vec::new() };
-        let client = extend(extend(extend(module, "cloud"), "storage"), "Client");
-        assert_eq!((client.module.as_str(), client.tail.join(".").as_str()), ("google.cloud.storage", "Client"));
-        let os = Symbol { python: true, module: "os".into(), tail: Vec::new() };
-        assert_eq!(extend(extend(os, "environ"), "get").display(), "os.environ.get");
     }
 }

@@ -95,20 +95,22 @@ impl Project<'_> {
         if let Some(list) = self.walked_by(file, id).filter(|_| index == 0) {
             let items = self.elements_in(list, &None, q);
             if !items.is_empty() {
-                return items.into_iter().take(MANY).collect();
+                return items.into_iter().take(q.many).collect();
             }
         }
         let mut arguments = Vec::new();
         let callers = self.callers(file, id);
-        let mut omitted = callers.is_empty();
-        for &call in callers.iter().take(MANY * 2) {
+        // What is registered by a decorator is called by others too.
+        let mut omitted = callers.is_empty() || !function.decorators.is_empty();
+        for &call in callers.iter().take(q.many * 2) {
             match self.given(call, &None, file, id, index, q) {
                 Some(argument) => arguments.push(argument),
                 None => omitted = true,
             }
         }
         if omitted {
-            arguments.extend(default);
+            // What the author takes when nobody says otherwise goes first.
+            arguments.splice(0..0, default);
         }
         arguments
     }

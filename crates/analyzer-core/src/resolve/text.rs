@@ -144,10 +144,10 @@ impl Project<'_> {
 
     /// `urljoin(a, b)`, `new URL(path, base)`, `posixpath.join(a, b)`.
     pub(super) fn joined(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
-        let name = symbol.tail.last()?.as_str();
-        let (base, path) = match (symbol.module.as_str(), name) {
+        let name = symbol.last()?;
+        let (base, path) = match (symbol.module(), name) {
             ("urllib.parse" | "urlparse" | "requests.compat", "urljoin") => (0, 1),
-            ("" | "url", "URL") if !symbol.python => (1, 0),
+            ("" | "url", "URL") if !symbol.is_python() => (1, 0),
             ("posixpath" | "os.path" | "path" | "path.posix", "join" | "resolve") => {
                 return Some(self.path_join(at, frames, q));
             }

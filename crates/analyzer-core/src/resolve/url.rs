@@ -149,6 +149,13 @@ fn query(path: &str) -> String {
     path.split_once('?').map_or("", |(_, query)| query).split('#').next().unwrap_or("").to_owned()
 }
 
+/// A host that is reserved for examples (RFC 2606, section 3).
+pub fn is_for_examples(host: &str) -> bool {
+    ["example.com", "example.net", "example.org"]
+        .iter()
+        .any(|reserved| host.strip_suffix(reserved).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
 /// A host that others can reach: has a dot, is no address of a private network, is not a cluster's own name.
 ///
 /// Ranges by RFC 1918, 6598, 3927, 4193; names by RFC 6761 and 6762 and Kubernetes' service names.
@@ -178,6 +185,9 @@ pub fn is_external(host: &str) -> bool {
         };
     }
     let Some((_, last)) = bare.rsplit_once('.') else { return false };
+    if is_for_examples(bare) {
+        return false;
+    }
     let reserved = [
         "local",
         "localhost",

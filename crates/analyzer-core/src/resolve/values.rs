@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::analysis::Step;
+use crate::knowledge::schema::EnvRule;
 
 /// A value, and the way it came.
 #[derive(Debug, Clone)]
@@ -101,6 +102,11 @@ impl Project<'_> {
         self.values_in(at, frames, &mut Question::new())
     }
 
+    /// Everything that an expression may evaluate to: the names of all tools of a list.
+    pub fn all_values(&self, at: At, frames: &Frames) -> Vec<Known> {
+        self.values_in(at, frames, &mut Question::wide())
+    }
+
     /// The text of an expression, when it is one known literal.
     pub fn text(&self, at: At, frames: &Frames) -> Option<String> {
         self.text_in(at, frames, &mut Question::new())
@@ -134,7 +140,7 @@ impl Project<'_> {
         let mut known = self.value_kind(at, frames, q);
         q.back();
         if known.len() > 1 {
-            distinct(&mut known);
+            distinct(&mut known, q.many);
         }
         if tangled {
             q.values.insert(at, Some(known.clone()));
@@ -411,7 +417,7 @@ impl Project<'_> {
         match reference {
             Ref::Expr(to, frames) if to != at => self.values_in(to, &frames, q),
             Ref::Expr(..) | Ref::Unknown => vec![self.hole(at)],
-            Ref::External(ref symbol, _) if symbol.module == "?" => vec![self.hole(at)],
+            Ref::External(ref symbol, _) if symbol.is_unknown() => vec![self.hole(at)],
             other => vec![Known { value: Value::Object(other), steps: Vec::new(), origin: at }],
         }
     }
@@ -425,22 +431,21 @@ impl Project<'_> {
             ExprKind::Index(base, key) => (here(*base), self.text_in(here(*key), frames, q)),
             _ => return self.by_reference(at, frames, q),
         };
-        if let (ExprKind::Index(..), Some(key)) = (facts.kind(at.expr), &key)
-            && let Some(known) = self.split_part(base, key, frames, q)
-        {
-            return known;
+        if let (ExprKind::Index(..), Some(key)) = (facts.kind(at.expr), &key) {
+            if let Some(known) = self.split_part(base, key, frames, q) {
+                return known;
+            }
+            if let (Some((holder, true)), "0") = (self.entries_of(base), key.as_str()) {
+                return self.keys_of_map(holder, frames, q);
+            }
         }
         let mut out = Vec::new();
         for reference in self.refer_in(base, frames, q) {
             match (&reference, &key) {
                 (Ref::External(symbol, calls), Some(key)) => {
                     if let Some(template) = self.env_map(symbol, base) {
-                        let name = match template {
-                            Some(template) => template.replace("{}", &key.to_ascii_uppercase().replace('-', "_")),
-                            None => key.clone(),
-                        };
-                        let piece = Piece::Env { name: name.clone(), default: None };
-                        out.push(self.text_known(at, vec![piece], &format!("env `{name}`")));
+                        let name = variable_name(template, key);
+                        out.push(self.variable(at, name, None, q));
                     } else if let Some((call, _)) = calls.last() {
                         out.extend(self.parsed_option(*call, symbol, key, q));
                     }
@@ -473,13 +478,33 @@ impl Project<'_> {
         known
     }
 
+    /// The keys of a map, and the names that a module exports; each comes from where its value stands.
+    fn keys_of_map(&self, holder: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let mut out = Vec::new();
+        for reference in self.refer_in(holder, frames, q) {
+            let named: Vec<(String, At)> = match reference {
+                Ref::Module(file) => self.exported_names(file, q),
+                Ref::Expr(at, frames) => {
+                    let pairs = self.pairs_in(at, &frames, q).into_iter();
+                    pairs.filter_map(|(key, value, _)| Some((key?, value))).collect()
+                }
+                _ => Vec::new(),
+            };
+            for (name, at) in named.into_iter().take(q.many) {
+                let pieces = vec![Piece::Lit(name)];
+                out.push(Known { value: Value::Text(pieces), steps: vec![self.step(at, "key".into())], origin: at });
+            }
+        }
+        if out.is_empty() { vec![self.hole(holder)] } else { out }
+    }
+
     /// Whether a symbol is a map of variables, and how its keys make their names.
     pub(super) fn env_map(&self, symbol: &Symbol, at: At) -> Option<Option<&str>> {
         let mut rules = self.rules(symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
         if let Some(rule) = rules.find(|rule| rule.map) {
             return Some(rule.template.as_deref());
         }
-        if symbol.module != "?" {
+        if !symbol.is_unknown() {
             return None;
         }
         // A parameter that nobody annotated is known by the name that the documents give it.
@@ -507,7 +532,7 @@ impl Project<'_> {
         let constructor = self.constructor(file, class);
         let mut out = Vec::new();
         if constructor.is_none() || bindings.is_empty() {
-            for (at, frames) in self.given_fields(file, class, key, made) {
+            for (at, frames) in self.given_fields(file, class, key, made, q.many) {
                 out.extend(self.values_in(at, &frames, q));
             }
         }
@@ -524,32 +549,39 @@ impl Project<'_> {
             _ => true,
         });
         if !filled && made.is_none() && q.step() {
-            for &(f, c) in self.subclasses(file, class).iter().take(MANY) {
+            for &(f, c) in self.subclasses(file, class).iter().take(q.many) {
                 out.extend(self.field_value(f, c, None, key, q));
             }
             q.back();
         }
-        let from_env = self.reads_environment(file, class, q);
+        let from_env =
+            self.reads_environment(file, class, q).map(|rule| self.field_variable(file, class, key, rule, q));
         for binding in bindings.iter().rev().take(MANY) {
             let before = out.len();
             match binding.value {
                 Bound::Expr(expr) => {
                     let known = self.values_in(At { file, expr }, &frames, q);
-                    out.extend(known.into_iter().map(|known| match (from_env, known.literal()) {
-                        (true, Some(text)) => {
-                            let piece = Piece::Env { name: key.to_ascii_uppercase(), default: Some(text) };
+                    let is_absent = |known: &Known| match &known.value {
+                        Value::Null => true,
+                        // `Field(alias="X")`: a field without a default.
+                        Value::Text(pieces) => matches!(pieces[..], [Piece::Hole(_)]),
+                        Value::Object(reference) => matches!(reference, Ref::External(..)),
+                    };
+                    out.extend(known.into_iter().map(|known| match (&from_env, known.literal()) {
+                        (Some(name), Some(text)) => {
+                            let piece = Piece::Env { name: name.clone(), default: Some(text) };
                             Known { value: Value::Text(vec![piece]), ..known }
+                        }
+                        (Some(name), None) if is_absent(&known) => {
+                            self.variable(At { file, expr }, name.clone(), None, q)
                         }
                         _ => known,
                     }));
                 }
-                Bound::Annotation(expr) if from_env => {
-                    let piece = Piece::Env { name: key.to_ascii_uppercase(), default: None };
-                    out.push(self.text_known(
-                        At { file, expr },
-                        vec![piece],
-                        &format!("env `{}`", key.to_ascii_uppercase()),
-                    ));
+                Bound::Annotation(expr) => {
+                    if let Some(name) = &from_env {
+                        out.push(self.variable(At { file, expr }, name.clone(), None, q));
+                    }
                 }
                 _ => {}
             }
@@ -563,28 +595,63 @@ impl Project<'_> {
         prefer_known(out)
     }
 
-    /// The class reads its fields from the environment (pydantic's settings).
-    pub(super) fn reads_environment(&self, file: usize, class: ClassId, q: &mut Question) -> bool {
+    /// The rule by which a class reads its fields from the environment (pydantic's settings).
+    pub(super) fn reads_environment(&self, file: usize, class: ClassId, q: &mut Question) -> Option<&EnvRule> {
         let bases = self.facts(file).classes[class.0 as usize].bases.clone();
-        bases.into_iter().take(4).any(|expr| {
-            self.refer_in(At { file, expr }, &None, q).into_iter().any(|base| match base {
+        bases.into_iter().take(4).find_map(|expr| {
+            self.refer_in(At { file, expr }, &None, q).into_iter().find_map(|base| match base {
                 Ref::External(symbol, _) => {
-                    self.rules(&symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].fields)
+                    let mut rules =
+                        self.rules(&symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
+                    rules.find(|rule| rule.fields)
                 }
                 Ref::Class(f, c) if (f, c) != (file, class) && q.step() => {
                     let reads = self.reads_environment(f, c, q);
                     q.back();
                     reads
                 }
-                _ => false,
+                _ => None,
             })
         })
     }
 
+    /// The variable behind a field of such a class: its alias, or its name in capitals behind the class's prefix.
+    fn field_variable(&self, file: usize, class: ClassId, key: &str, rule: &EnvRule, q: &mut Question) -> String {
+        let facts = self.facts(file);
+        let scope = facts.classes[class.0 as usize].scope;
+        let last = |scope: ScopeId, name: &str| facts.bindings_named(scope, name).last().map(|binding| binding.value);
+        if let Some(Bound::Expr(expr)) = last(scope, key)
+            && facts.call(expr).is_some()
+            && let Some((alias, frames)) = self.argument_in(At { file, expr }, &None, &rule.alias, q)
+        {
+            // `AliasChoices("A", "B")`: the first is asked first.
+            let alias = self.argument_in(alias, &frames, &[ArgRef::Position(0)], q).map_or(alias, |(first, _)| first);
+            if let Some(name) = self.text_in(alias, &frames, q) {
+                return name;
+            }
+        }
+        let prefix = rule.prefix.iter().find_map(|path| {
+            let (member, part) = path.split_once('.')?;
+            let value = match last(scope, member)? {
+                Bound::Class(inner) => match last(facts.classes[inner.0 as usize].scope, part)? {
+                    Bound::Expr(expr) => At { file, expr },
+                    _ => return None,
+                },
+                Bound::Expr(expr) => {
+                    let holder = At { file, expr };
+                    let argument = self.argument_in(holder, &None, &[ArgRef::Name(part.into())], q);
+                    argument.or_else(|| self.element_in(&(holder, None), part, q))?.0
+                }
+                _ => return None,
+            };
+            self.text_in(value, &None, q)
+        });
+        format!("{}{key}", prefix.unwrap_or_default()).to_ascii_uppercase()
+    }
+
     /// `parser.parse_args().model`: the default of the option of that name, declared on the same parser.
     pub(super) fn parsed_option(&self, call: At, symbol: &Symbol, key: &str, q: &mut Question) -> Vec<Known> {
-        let parses =
-            symbol.tail.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
+        let parses = symbol.last().is_some_and(|last| last == "parse_args()" || last == "opts()" || last == "parse()");
         if !parses {
             return Vec::new();
         }
@@ -615,8 +682,11 @@ impl Project<'_> {
             if let Some(known) = self.env_read(symbol, at, frames, q) {
                 return known;
             }
+            if let Some(known) = self.map_get(symbol, at, frames, q) {
+                return known;
+            }
             if let Some((inner, frames)) = self.passed_through(symbol, at, frames, q) {
-                return self.values_in(inner, &frames, q);
+                return self.given_or_made(inner, &frames, q);
             }
             if let Some(known) = self.joined(symbol, at, frames, q) {
                 return known;
@@ -648,9 +718,9 @@ impl Project<'_> {
                     steps: Vec::new(),
                     origin: at,
                 }),
-                Ref::External(symbol, mut calls) if symbol.module != "?" => {
+                Ref::External(symbol, mut calls) if !symbol.is_unknown() => {
                     calls.push((at, frames.clone()));
-                    let object = Ref::External(super::names::called(symbol), calls);
+                    let object = Ref::External(symbol.called(), calls);
                     out.push(Known { value: Value::Object(object), steps: Vec::new(), origin: at });
                 }
                 _ => {}
@@ -662,6 +732,82 @@ impl Project<'_> {
         prefer_known(out)
     }
 
+    /// `context.tools.get("crm", default)`: a look-up in a map of variables.
+    fn map_get(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
+        let callee = self.call(at)?.callee;
+        let ExprKind::Attr(base, _) = *self.facts(at.file).kind(callee) else { return None };
+        if symbol.last() != Some("get") {
+            return None;
+        }
+        let base = At { file: at.file, expr: base };
+        let template = self.refer_in(base, frames, q).into_iter().find_map(|reference| match reference {
+            Ref::External(symbol, _) => self.env_map(&symbol, base).map(|template| template.map(str::to_owned)),
+            _ => None,
+        })?;
+        let (key, key_frames) = self.argument_in(at, frames, &[ArgRef::Position(0)], q)?;
+        let key = self.text_in(key, &key_frames, q)?;
+        let default = self.argument_in(at, frames, &[ArgRef::Position(1)], q);
+        let default = default.and_then(|(at, frames)| self.text_in(at, &frames, q)).filter(|text| !text.is_empty());
+        let name = variable_name(template.as_deref(), &key);
+        Some(vec![self.variable(at, name, default.map(|text| (text, Vec::new())), q)])
+    }
+
+    /// A variable of the environment, with its fallback: what the look-up says, else what the program itself sets.
+    fn variable(&self, at: At, name: String, fallback: Option<(String, Vec<Step>)>, q: &mut Question) -> Known {
+        let fallback = fallback.or_else(|| {
+            let set = *self.variables.get(&name)?;
+            let known = self.values_in(set, &None, q);
+            known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))
+        });
+        let (default, mut steps) = fallback.map_or((None, Vec::new()), |(text, steps)| (Some(text), steps));
+        steps.push(self.step(at, format!("env `{name}`")));
+        Known { value: Value::Text(vec![Piece::Env { name, default }]), steps, origin: at }
+    }
+
+    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`.
+    pub(super) fn sets_variables(&self, file: usize) -> Vec<(String, At)> {
+        let facts = self.facts(file);
+        let maps = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read).filter(|rule| rule.map);
+        let maps: Vec<&str> = maps.flat_map(|rule| rule.python.iter().chain(&rule.js)).map(String::as_str).collect();
+        let may_be_map = |base: ExprId| match *facts.kind(base) {
+            ExprKind::Attr(_, sym) | ExprKind::Name(sym) => {
+                let name = facts.name(sym);
+                maps.iter().any(|map| map.rsplit(['.', '#']).next() == Some(name))
+            }
+            _ => false,
+        };
+        let mut set = Vec::new();
+        for assignment in &facts.place_assignments {
+            let (base, key) = match *facts.kind(assignment.target) {
+                ExprKind::Index(base, key) => (base, facts.text(key)),
+                ExprKind::Attr(base, member) => (base, Some(facts.name(member))),
+                _ => continue,
+            };
+            let Some(key) = key.filter(|_| may_be_map(base)) else { continue };
+            let is_map = |reference: &Ref| match reference {
+                Ref::External(symbol, _) => {
+                    self.rules(symbol, RuleKind::EnvRead).any(|(e, r)| e.env_read[r as usize].map)
+                }
+                _ => false,
+            };
+            if self.refer(At { file, expr: base }, &None).iter().any(is_map) {
+                set.push((key.to_owned(), At { file, expr: assignment.value }));
+            }
+        }
+        set
+    }
+
+    /// What an argument is, or what it gives where it is a function: `default_factory=lambda: …`.
+    fn given_or_made(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Known> {
+        let made = self.refer_in(at, frames, q).into_iter().find_map(|reference| match reference {
+            Ref::Function(file, id) => Some((file, id)),
+            _ => None,
+        });
+        let Some((file, id)) = made else { return self.values_in(at, frames, q) };
+        let returns = &self.facts(file).functions[id.0 as usize].returns;
+        prefer_known(returns.iter().take(MANY).flat_map(|&expr| self.values_in(At { file, expr }, &None, q)).collect())
+    }
+
     /// `os.getenv("X", "default")`.
     pub(super) fn env_read(&self, symbol: &Symbol, at: At, frames: &Frames, q: &mut Question) -> Option<Vec<Known>> {
         let (entry, rule) = self.rules(symbol, RuleKind::EnvRead).find(|(e, r)| !e.env_read[*r as usize].map)?;
@@ -671,19 +817,19 @@ impl Project<'_> {
         }
         let (name, name_frames) = self.argument_in(at, frames, &rule.name, q)?;
         let name = self.text_in(name, &name_frames, q)?;
-        let mut steps = vec![self.step(at, format!("env `{name}`"))];
         let default = self.argument_in(at, frames, &rule.default, q).and_then(|(default, frames)| {
             let known = self.values_in(default, &frames, q);
             known.into_iter().find_map(|known| known.literal_or_default().map(|text| (text, known.steps)))
         });
-        let default = default.map(|(text, from)| {
-            let mut all = from;
-            all.append(&mut steps);
-            steps = all;
-            text
-        });
-        let piece = Piece::Env { name, default };
-        Some(vec![Known { value: Value::Text(vec![piece]), steps, origin: at }])
+        Some(vec![self.variable(at, name, default, q)])
+    }
+}
+
+/// The variable behind a key of a map: `crm` is `TOOL_CRM_URL` by the template `TOOL_{}_URL`.
+fn variable_name(template: Option<&str>, key: &str) -> String {
+    match template {
+        Some(template) => template.replace("{}", &key.to_ascii_uppercase().replace('-', "_")),
+        None => key.to_owned(),
     }
 }
 
@@ -707,7 +853,7 @@ pub(super) fn options(facts: &FileFacts) -> FxHashMap<String, Vec<u32>> {
 }
 
 /// Alternatives that say the same are one, and there are not many.
-pub(super) fn distinct(known: &mut Vec<Known>) {
+pub(super) fn distinct(known: &mut Vec<Known>, many: usize) {
     let mut seen: Vec<String> = Vec::new();
     known.retain(|k| match k.template() {
         Some(text) if seen.contains(&text) => false,
@@ -717,7 +863,7 @@ pub(super) fn distinct(known: &mut Vec<Known>) {
         }
         None => true,
     });
-    known.truncate(MANY);
+    known.truncate(many);
 }
 
 /// Adjacent known text is one piece.

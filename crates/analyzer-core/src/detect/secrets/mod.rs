@@ -33,26 +33,94 @@ use candidate::Candidate;
 pub use formats::{FormatError, Formats};
 pub(crate) use formats::{embedded, parse};
 pub use links::link;
+pub(crate) use value::MASK;
 
 /// Findings of one file; a file with more holds data, not configuration.
 const MOST: usize = 500;
 
 /// Every credential, by file and place. `key` keys the fingerprints; a committed salt stands in for an empty one.
 pub fn detect(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats, key: &[u8]) -> Vec<Secret> {
-    let files: Vec<&Source> = sources.files().iter().collect();
-    let nothing = Arc::new(FileFacts::default());
-    let mut found: Vec<Vec<Candidate>> = files
-        .par_iter()
-        .enumerate()
-        .map(|(index, source)| of_file(source, facts.get(index).unwrap_or(&nothing), formats))
-        .collect();
-    agree(&mut found, formats);
-    let mut secrets = Vec::new();
-    for (source, candidates) in files.iter().zip(found) {
-        let mut lines = Lines::new(&source.text);
-        secrets.extend(candidates.into_iter().map(|found| report(source, found, &mut lines, formats, key)));
+    Found::new(sources, facts, formats).report(sources, formats, key)
+}
+
+/// What was found in each file, and what follows from it. It is never shown.
+pub(crate) struct Found {
+    /// By file, as each file says.
+    files: Vec<Vec<Candidate>>,
+    /// All values, to be masked wherever they stand.
+    everywhere: Option<aho_corasick::AhoCorasick>,
+    masks: Vec<&'static str>,
+}
+
+/// Shorter values are words that stand elsewhere too.
+const SHORTEST: usize = 8;
+
+impl Found {
+    /// Reads all files.
+    pub(crate) fn new(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) -> Found {
+        let nothing = Arc::new(FileFacts::default());
+        let read = |(index, source): (usize, &Source)| of_file(source, facts.get(index).unwrap_or(&nothing), formats);
+        let files: Vec<Vec<Candidate>> = sources.files().par_iter().enumerate().map(read).collect();
+        let values: std::collections::BTreeSet<&str> = files
+            .iter()
+            .flatten()
+            .map(|candidate| candidate.value.expose())
+            .filter(|value| !value.is_empty())
+            .collect();
+        let longest = aho_corasick::MatchKind::LeftmostLongest;
+        let everywhere = aho_corasick::AhoCorasick::builder().match_kind(longest).build(&values).ok();
+        Found { masks: vec![value::MASK; values.len()], everywhere, files }
     }
-    secrets
+
+    /// The findings.
+    pub(crate) fn report(self, sources: &Sources, formats: &Formats, key: &[u8]) -> Vec<Secret> {
+        let mut found = self.files;
+        agree(&mut found, formats);
+        let mut secrets = Vec::new();
+        for (source, candidates) in sources.files().iter().zip(found) {
+            let mut lines = Lines::new(&source.text);
+            secrets.extend(candidates.into_iter().map(|found| report(source, found, &mut lines, formats, key)));
+        }
+        secrets
+    }
+
+    /// A text in which no value that was found anywhere stands, nor what is a credential by itself.
+    pub(crate) fn mask(&self, text: &str, formats: &Formats) -> Option<String> {
+        let mut clean = Cow::Borrowed(text);
+        if let Some(values) = &self.everywhere {
+            let mut out = String::new();
+            let mut at = 0;
+            for hit in values.find_iter(text).filter(|hit| hit.len() >= SHORTEST) {
+                out.push_str(&text[at..hit.start()]);
+                out.push_str(value::MASK);
+                at = hit.end();
+            }
+            if at > 0 {
+                clean = Cow::Owned(out + &text[at..]);
+            }
+        }
+        match (mask(&clean, formats), &clean) {
+            (Cow::Owned(masked), _) => Some(masked),
+            (Cow::Borrowed(_), Cow::Owned(clean)) => Some(clean.clone()),
+            _ => None,
+        }
+    }
+
+    /// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of
+    /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
+    pub(crate) fn redact(&self, sources: &Sources, formats: &Formats) -> Sources {
+        let clean = |source: &Source, found: &[Candidate]| -> String {
+            let whole = |candidate: &Candidate| {
+                source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
+            };
+            let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
+            match &self.everywhere {
+                Some(values) if is_safe => mask(&values.replace_all(&source.text, &self.masks), formats).into_owned(),
+                _ => String::new(),
+            }
+        };
+        sources.rewritten(|index, source| clean(source, &self.files[index]))
+    }
 }
 
 /// The text with every credential in it masked: for prompts and evidence that are shown.
@@ -82,28 +150,9 @@ pub fn mask<'t>(text: &'t str, formats: &Formats) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
-/// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of data,
-/// one with more credentials than are listed, and one that puts a credential together of parts are emptied.
+/// The same files for a reader outside.
 pub fn redact(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) -> Sources {
-    let nothing = Arc::new(FileFacts::default());
-    let read = |(index, source): (usize, &Source)| of_file(source, facts.get(index).unwrap_or(&nothing), formats);
-    let found: Vec<Vec<Candidate>> = sources.files().par_iter().enumerate().map(read).collect();
-    let values: std::collections::BTreeSet<&str> =
-        found.iter().flatten().map(|candidate| candidate.value.expose()).filter(|value| !value.is_empty()).collect();
-    let everywhere =
-        aho_corasick::AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(&values).ok();
-    let masks = vec![value::MASK; values.len()];
-    let clean = |source: &Source, found: &[Candidate]| -> String {
-        let whole = |candidate: &Candidate| {
-            source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
-        };
-        let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
-        match &everywhere {
-            Some(values) if is_safe => mask(&values.replace_all(&source.text, &masks), formats).into_owned(),
-            _ => String::new(),
-        }
-    };
-    sources.rewritten(|index, source| clean(source, &found[index]))
+    Found::new(sources, facts, formats).redact(sources, formats)
 }
 
 fn of_file(source: &Source, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {

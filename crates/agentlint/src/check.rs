@@ -1,0 +1,241 @@
+//! `check` and `baseline`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+
+use analyzer_core::Language;
+use analyzer_core::analysis::Confidence;
+use analyzer_core::lint::{Finding, Report, add_ignores, apply};
+
+use crate::cli::{self, FailOn, Global};
+use crate::error::Error;
+use crate::output::{Checked, Format, Output};
+use crate::project::Project;
+use crate::report::ReportV1;
+use crate::{Done, Surroundings, git};
+
+/// `agentlint check`
+pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Result<Done, Error> {
+    let began = now();
+    let outputs = args.output.iter().map(|text| Output::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let project = Project::load(&args.scope, global)?;
+    let rules = project.rules(&args.select, &args.ignore, args.pedantic)?;
+    let active = rules.active().count();
+    let mut report = project.lint(rules, args.no_ignores)?;
+    let least: Confidence = args.min_confidence.or(project.config.min_confidence).map_or(Confidence::Low, Into::into);
+    report.findings.retain(|finding| finding.confidence >= least);
+    if args.diff.is_some() || args.staged {
+        let changed = git::changed(&project.root, args.diff.as_deref())?;
+        let touched = |finding: &Finding| {
+            let ranges = changed.get(&finding.file).map_or(&[][..], Vec::as_slice);
+            ranges.iter().any(|(from, to)| *from <= finding.end_line && finding.line <= *to)
+        };
+        report.findings.retain(touched);
+    }
+    let own = project.config.baseline.as_ref().map(|file| project.root.join(file));
+    let (baselined, stale) = match args.baseline.clone().or(own) {
+        Some(file) => known(&file, &mut report)?,
+        None => (0, 0),
+    };
+    if let Some(reason) = &args.add_ignores {
+        return silence(&project, &report, reason);
+    }
+    let mut notes = String::new();
+    if args.diff_fixes {
+        return Ok(Done { out: differences(&project, &report, args.unsafe_fixes), notes, code: 0 });
+    }
+    if args.fix || args.unsafe_fixes {
+        let repaired = repair(&project, &report, args.unsafe_fixes)?;
+        writeln!(notes, "{repaired} repaired").expect("writing to a string");
+        let again = Project::load(&args.scope, global)?;
+        let rules = again.rules(&args.select, &args.ignore, args.pedantic)?;
+        let fixed: BTreeSet<String> = report.findings.iter().map(|finding| finding.fingerprint.clone()).collect();
+        report = again.lint(rules, args.no_ignores)?;
+        report.findings.retain(|finding| finding.confidence >= least && fixed.contains(&finding.fingerprint));
+    }
+    let v1 = ReportV1::new(&project, &report, active, baselined, stale);
+    let checked = Checked { project: &project, report: &report, v1: &v1 };
+    let mut out = String::new();
+    let plain = if surroundings.assistant { Format::Agent } else { Format::Full };
+    let default = [Output { format: plain, file: None }];
+    for output in if outputs.is_empty() { &default[..] } else { &outputs } {
+        match &output.file {
+            Some(file) => {
+                let text = checked.render(output.format, false);
+                std::fs::write(file, text).map_err(|error| Error::Write(file.clone(), error))?;
+            }
+            None => out.push_str(&checked.render(output.format, surroundings.colour)),
+        }
+    }
+    let fail_on = args.fail_on.or(project.config.fail_on).unwrap_or(FailOn::Medium);
+    let failing = report.findings.iter().any(|finding| fail_on.fails(finding.severity));
+    let incomplete = (args.fail_on_incomplete || project.config.fail_on_incomplete) && !v1.coverage.complete;
+    notes.push_str(&summary(&v1, began));
+    if global.verbose > 0 {
+        for file in &v1.coverage.skipped {
+            writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
+        }
+        for note in &v1.coverage.notes {
+            writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
+        }
+    }
+    if incomplete {
+        notes.push_str("not everything could be read, and --fail-on-incomplete asks for that; -v says what\n");
+    }
+    Ok(Done { out, notes, code: u8::from((failing || incomplete) && !args.exit_zero) })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the rim: the summary says how long it took")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn summary(report: &ReportV1, began: std::time::Instant) -> String {
+    let s = &report.summary;
+    let mut out = match s.findings {
+        0 => "no findings".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let parts = [("high", s.high), ("medium", s.medium), ("low", s.low), ("info", s.info)];
+    let parts: Vec<String> =
+        parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    if !parts.is_empty() {
+        write!(out, " ({})", parts.join(", ")).expect("writing to a string");
+    }
+    let files = if s.files == 1 { "file" } else { "files" };
+    write!(out, " in {} {files}, {} rules, {} ms", s.files, s.rules, began.elapsed().as_millis())
+        .expect("writing to a string");
+    for (count, what) in
+        [(s.silenced, "silenced by comments"), (s.baselined, "in the baseline"), (s.stale, "gone from the baseline")]
+    {
+        if count > 0 {
+            write!(out, ", {count} {what}").expect("writing to a string");
+        }
+    }
+    let safe = report.findings.iter().filter(|f| f.fix.as_ref().is_some_and(|fix| fix.safe)).count();
+    if safe > 0 {
+        write!(out, "; [*] {safe} can be repaired by --fix").expect("writing to a string");
+    }
+    if !report.coverage.complete {
+        out.push_str("; not everything could be read (-v)");
+    }
+    out + "\n"
+}
+
+/// Files after repairs, and the number of repairs.
+fn repaired(project: &Project, report: &Report, also_unsafe: bool) -> (BTreeMap<String, String>, usize) {
+    let fixes: Vec<_> = report
+        .findings
+        .iter()
+        .filter_map(|finding| finding.fix.as_ref())
+        .filter(|fix| fix.safe || also_unsafe)
+        .collect();
+    let edits: Vec<_> = fixes.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
+    let changed: BTreeSet<&str> = edits.iter().map(|edit| edit.file.as_str()).collect();
+    let sources = project.sources.files().iter().filter(|source| changed.contains(&*source.path));
+    let files =
+        sources.map(|source| (source.path.to_string(), apply(&source.path, &source.text, edits.iter().cloned())));
+    (files.collect(), fixes.len())
+}
+
+fn repair(project: &Project, report: &Report, also_unsafe: bool) -> Result<usize, Error> {
+    let (files, count) = repaired(project, report, also_unsafe);
+    for (path, text) in files {
+        let path = project.root.join(path);
+        std::fs::write(&path, text).map_err(|error| Error::Write(path.clone(), error))?;
+    }
+    Ok(count)
+}
+
+/// The repairs as a difference between what may be shown of the files before and after.
+fn differences(project: &Project, report: &Report, also_unsafe: bool) -> String {
+    let mut out = String::new();
+    let (files, _) = repaired(project, report, also_unsafe);
+    let all = project.sources.files().iter().map(|source| {
+        let text = files.get(&*source.path).cloned().unwrap_or_else(|| source.text.to_string());
+        (source.path.to_string(), text)
+    });
+    let Ok(after) = analyzer_core::Sources::new(all) else { return out };
+    let options = project.options();
+    let before = analyzer_core::redacted(&project.sources, &options);
+    let after = analyzer_core::redacted(&after, &options);
+    for (before, after) in
+        before.files().iter().zip(after.files()).filter(|(before, _)| files.contains_key(&*before.path))
+    {
+        let path = project.shown(&before.path);
+        let difference = similar::TextDiff::from_lines(&*before.text, &*after.text);
+        write!(out, "{}", difference.unified_diff().context_radius(3).header(&path, &path))
+            .expect("writing to a string");
+    }
+    out
+}
+
+fn silence(project: &Project, report: &Report, reason: &str) -> Result<Done, Error> {
+    let mut by_file: BTreeMap<&str, BTreeMap<u32, Vec<&str>>> = BTreeMap::new();
+    for finding in &report.findings {
+        let rules = by_file.entry(&finding.file).or_default().entry(finding.line).or_default();
+        if !rules.contains(&finding.rule) {
+            rules.push(finding.rule);
+        }
+    }
+    let mut count = 0;
+    for source in project.sources.files() {
+        // JSON has no comments.
+        let Some(at) = by_file.get(&*source.path).filter(|_| !source.path.ends_with(".json")) else { continue };
+        if source.language == Language::Notebook {
+            continue;
+        }
+        let path = project.root.join(&*source.path);
+        let text = add_ignores(&source.text, source.language, at, reason);
+        std::fs::write(&path, text).map_err(|error| Error::Write(path.clone(), error))?;
+        count += at.len();
+    }
+    Ok(Done { notes: format!("{count} comments added\n"), ..Done::default() })
+}
+
+const HEAD: &str =
+    "# Findings that are known, one a line: file, rule, fingerprint. `agentlint baseline` writes this file.\n";
+
+/// `agentlint baseline`
+pub fn baseline(args: &cli::Baseline, global: &Global) -> Result<Done, Error> {
+    let project = Project::load(&args.scope, global)?;
+    let report = project.lint(project.rules(&[], &[], false)?, false)?;
+    let lines: BTreeSet<String> = report
+        .findings
+        .iter()
+        .map(|finding| format!("{} {} {}\n", finding.file.replace(' ', "%20"), finding.rule, finding.fingerprint))
+        .collect();
+    let text: String = lines.iter().map(String::as_str).collect();
+    std::fs::write(&args.file, format!("{HEAD}{text}")).map_err(|error| Error::Write(args.file.clone(), error))?;
+    Ok(Done { notes: format!("{} findings recorded in {}\n", lines.len(), args.file.display()), ..Done::default() })
+}
+
+/// Takes out what the baseline knows: how many, and how many of its entries are gone.
+fn known(file: &Path, report: &mut Report) -> Result<(usize, usize), Error> {
+    let text = std::fs::read_to_string(file).map_err(|error| Error::Read(file.to_owned(), error))?;
+    let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+    {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [_, _, fingerprint] = words[..] else {
+            let message = format!(
+                "{}:{}: no line of a baseline; `agentlint baseline` writes it anew",
+                file.display(),
+                number + 1
+            );
+            return Err(Error::Config(message));
+        };
+        known.insert(fingerprint, false);
+    }
+    let before = report.findings.len();
+    report.findings.retain(|finding| match known.get_mut(finding.fingerprint.as_str()) {
+        Some(seen) => {
+            *seen = true;
+            false
+        }
+        None => true,
+    });
+    Ok((before - report.findings.len(), known.values().filter(|seen| !**seen).count()))
+}

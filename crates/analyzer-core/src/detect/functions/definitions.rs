@@ -1,0 +1,117 @@
+//! Definitions that are tools by themselves: by a decorator, by a base class.
+
+use super::{Found, first_sentence};
+use crate::analysis::Step;
+use crate::facts::{Bound, ClassId, FunctionId};
+use crate::knowledge::index::{Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Form};
+use crate::resolve::{At, Ref};
+
+impl Found<'_, '_> {
+    /// `@tool`, `@tool("name")`, `@agent.tool(retries=2)`.
+    pub(super) fn decorators(&mut self) {
+        for file in 0..self.cx.project.files.len() {
+            let facts = self.cx.project.facts(file);
+            for (index, function) in facts.functions.iter().enumerate() {
+                let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
+                let marks: Vec<(Option<String>, Step)> = marks.collect();
+                // Of several, the one that gives a name.
+                let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
+                if let Some((name, by)) = best {
+                    self.add_function(file, FunctionId(index as u32), name, by);
+                }
+            }
+            for class in &facts.classes {
+                for &decorator in &class.decorators {
+                    if let (Some((name, by)), Some(sym)) = (self.decorator(At { file, expr: decorator }), class.name) {
+                        let name = name.unwrap_or_else(|| facts.name(sym).to_owned());
+                        self.add(name, file, class.line, None, by);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The name that a tool's decorator gives, if this is one.
+    pub(super) fn decorator(&self, at: At) -> Option<(Option<String>, Step)> {
+        let facts = self.cx.project.facts(at.file);
+        let (callee, called) = match facts.call(at.expr) {
+            Some(call) => (At { file: at.file, expr: call.callee }, true),
+            None => (at, false),
+        };
+        let mut hits =
+            self.cx.project.hits(callee, &None).into_iter().filter(|(hit, _)| hit.kind == RuleKind::Function);
+        let (hit, reference) = hits.find(|(hit, _)| self.rule(*hit).form == Form::Decorator)?;
+        let name = if called { self.text(at, &self.rule(hit).name) } else { None };
+        let what = match &reference {
+            Ref::External(symbol, _) => format!("decorator `{}`", symbol.display()),
+            _ => "decorator".into(),
+        };
+        Some((name, self.cx.step(at, what)))
+    }
+
+    /// `class Search(BaseTool): name = "search"`.
+    pub(super) fn classes(&mut self) {
+        let cx = self.cx;
+        for file in 0..cx.project.files.len() {
+            let facts = cx.project.facts(file);
+            for (index, class) in facts.classes.iter().enumerate() {
+                let Some((hit, by)) = self.tool_base(file, ClassId(index as u32), 0) else { continue };
+                let attribute = self.rule(hit).name.iter().find_map(|place| match place {
+                    ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
+                    ArgRef::Position(_) => None,
+                });
+                let own = class.name.map(|sym| facts.name(sym).to_owned());
+                let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
+                if let Some(name) = attribute.or(own) {
+                    self.add(name, file, class.line, description, by);
+                }
+            }
+        }
+    }
+
+    /// The rule that makes a class a tool, by its bases and theirs.
+    pub(super) fn tool_base(&self, file: usize, class: ClassId, depth: u32) -> Option<(Hit, Step)> {
+        let bases = self.cx.project.facts(file).classes[class.0 as usize].bases.clone();
+        for expr in bases {
+            let at = At { file, expr };
+            for reference in self.cx.project.refer(at, &None) {
+                match reference {
+                    Ref::External(symbol, _) => {
+                        let hits = self.cx.project.knowledge.lookup(&symbol);
+                        let hit = hits
+                            .into_iter()
+                            .find(|h| h.kind == RuleKind::Function && self.rule(*h).form == Form::Class);
+                        if let Some(hit) = hit {
+                            return Some((hit, self.cx.step(at, format!("subclass of `{}`", symbol.display()))));
+                        }
+                    }
+                    Ref::Class(f, c) if (f, c) != (file, class) && depth < 4 => {
+                        if let Some(found) = self.tool_base(f, c, depth + 1) {
+                            return Some(found);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    fn class_text(&self, file: usize, class: ClassId, name: &str) -> Option<String> {
+        let facts = self.cx.project.facts(file);
+        let scope = facts.classes[class.0 as usize].scope;
+        facts.bindings_named(scope, name).iter().rev().find_map(|binding| match binding.value {
+            Bound::Expr(expr) => {
+                let known = self.cx.project.values(At { file, expr }, &None);
+                known.into_iter().find_map(|known| known.literal())
+            }
+            Bound::Function(id) => {
+                let returns = &facts.functions[id.0 as usize].returns;
+                returns.iter().find_map(|&expr| self.cx.project.text(At { file, expr }, &None))
+            }
+            _ => None,
+        })
+    }
+}

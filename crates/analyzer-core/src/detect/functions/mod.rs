@@ -1,0 +1,124 @@
+//! Function tools: functions that the model may call, in every form that code gives them.
+
+mod definitions;
+mod handed;
+mod registered;
+mod schemas;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::analysis::{Confidence, Step, Tool, ToolKind};
+use crate::facts::{ExprKind, FunctionId, ScopeKind};
+use crate::knowledge::index::Hit;
+use crate::knowledge::schema::{ArgRef, FunctionRule};
+use crate::resolve::{At, Known};
+use crate::sites::Context;
+
+/// One entry per function tool.
+pub fn detect(cx: &Context) -> Vec<Tool> {
+    let mut found = Found {
+        cx,
+        tools: Vec::new(),
+        functions: FxHashSet::default(),
+        keys: FxHashMap::default(),
+        claimed: FxHashSet::default(),
+    };
+    found.lists();
+    found.decorators();
+    found.calls();
+    found.classes();
+    found.schemas();
+    found.named();
+    let mut tools = found.tools;
+    tools.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+    tools.dedup_by(|a, b| a.name == b.name && a.file == b.file && (a.line == b.line));
+    tools
+}
+
+struct Found<'c, 'a> {
+    cx: &'c Context<'a>,
+    tools: Vec<Tool>,
+    /// Functions that are reported already.
+    functions: FxHashSet<(usize, FunctionId)>,
+    /// Calls whose name is their key in a map of tools.
+    keys: FxHashMap<At, String>,
+    /// Literal dicts that are part of a tool's own call.
+    claimed: FxHashSet<At>,
+}
+
+impl Found<'_, '_> {
+    fn rule(&self, hit: Hit) -> &FunctionRule {
+        &self.cx.project.knowledge.entry(hit.entry).function[hit.rule as usize]
+    }
+
+    fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
+        let name = name.trim().to_owned();
+        // A test makes up tools to test with.
+        if name.is_empty() || name.len() > 200 || name.contains('\n') || self.cx.project.is_test(file) {
+            return;
+        }
+        let path = self.cx.project.path(file).to_owned();
+        self.tools.push(Tool {
+            name,
+            kind: ToolKind::Function,
+            file: path.clone(),
+            line,
+            base_url: None,
+            detected_url_pattern: None,
+            default_url: None,
+            service: None,
+            description,
+            source: None,
+            confidence: Confidence::High,
+            call_sites: Vec::new(),
+            evidence: vec![Step { what: "definition".into(), file: path, line }, by],
+        });
+    }
+
+    /// A submitted function, at its `def`.
+    fn add_function(&mut self, file: usize, id: FunctionId, name: Option<String>, by: Step) {
+        if !self.functions.insert((file, id)) {
+            return;
+        }
+        let facts = self.cx.project.facts(file);
+        let function = &facts.functions[id.0 as usize];
+        let own = function.name.map(|sym| facts.name(sym).to_owned());
+        let description = function.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
+        if let Some(name) = name.or(own) {
+            let line = function.line;
+            self.add(name, file, line, description, by);
+        }
+    }
+
+    fn text(&self, call: At, places: &[ArgRef]) -> Option<String> {
+        let (at, frames) = self.cx.project.argument(call, &None, places)?;
+        let text = self.cx.project.values(at, &frames).into_iter().find_map(|known| known.literal_or_default());
+        // A callback in the name's place is no name.
+        text.filter(|_| !matches!(self.cx.project.facts(at.file).kind(at.expr), ExprKind::Function(_)))
+    }
+
+    /// Everything that an argument may say, where it says several things: a name in a loop over tools.
+    fn texts(&self, call: At, places: &[ArgRef]) -> Vec<Known> {
+        let Some((at, frames)) = self.cx.project.argument(call, &None, places) else { return Vec::new() };
+        let known = self.cx.project.all_values(at, &frames);
+        known.into_iter().filter(|known| known.literal_or_default().is_some()).collect()
+    }
+
+    /// The place of a definition, by the literal that names it: the class around an attribute, else the literal's line.
+    fn defined_at(&self, name: At) -> (usize, u32) {
+        let facts = self.cx.project.facts(name.file);
+        let scope = facts.scopes[facts.scope_of(name.expr).0 as usize];
+        let line = match scope.kind {
+            ScopeKind::Class(class) => facts.classes[class.0 as usize].line,
+            _ => self.cx.project.line(name),
+        };
+        (name.file, line)
+    }
+}
+
+/// What the model reads first, in one line.
+fn first_sentence(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or("").trim();
+    let end = line.find(". ").map_or(line.len(), |at| at + 1);
+    line[..end].chars().take(200).collect()
+}

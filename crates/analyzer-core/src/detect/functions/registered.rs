@@ -1,0 +1,134 @@
+//! Calls that make a tool, or register one.
+
+use super::{Found, first_sentence};
+use crate::facts::{ExprKind, FunctionId};
+use crate::knowledge::index::RuleKind;
+use crate::knowledge::schema::{Form, FunctionRule};
+use crate::resolve::{At, Ref};
+
+impl Found<'_, '_> {
+    /// `tool({name, …})`, `FunctionTool.from_defaults(fn=add)`, `server.registerTool("name", …)`.
+    pub(super) fn calls(&mut self) {
+        let cx = self.cx;
+        for site in &cx.sites {
+            let Some(hit) = site.hits(RuleKind::Function).find(|hit| self.rule(*hit).form == Form::Call) else {
+                continue;
+            };
+            // A decorator that is called is counted with its function.
+            let facts = cx.project.facts(site.at.file);
+            if facts.functions.iter().any(|f| f.decorators.contains(&site.at.expr)) {
+                continue;
+            }
+            let rule = self.rule(hit).clone();
+            let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
+            if let Some(call) = facts.call(site.at.expr) {
+                let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
+                self.claimed.extend(args);
+            }
+            if let Some((file, line, name)) = self.class_argument(site.at, &rule) {
+                match self.text(site.at, &rule.name).filter(|given| *given != name) {
+                    Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
+                    None => self.add(name, file, line, None, by),
+                }
+                continue;
+            }
+            // One call for many tools, in a loop or a helper: each is where its name is.
+            let names = self.texts(site.at, &rule.name);
+            if names.len() > 1 || names.len() == 1 && self.is_member_name(site.at, &rule) {
+                for known in names {
+                    let (file, line) = self.defined_at(known.origin);
+                    self.add(known.literal_or_default().unwrap_or_default(), file, line, None, by.clone());
+                }
+                continue;
+            }
+            let given = self.text(site.at, &rule.name);
+            let is_unknown = given.is_none()
+                && cx.project.argument(site.at, &None, &rule.name).is_some_and(|(at, _)| self.may_be_name(at));
+            if is_unknown && !self.keys.contains_key(&site.at) {
+                continue; // A name that nobody knows is no other.
+            }
+            let functions = self.function_arguments(site.at, &rule);
+            if functions.len() > 1 && given.is_none() {
+                for (file, id) in functions {
+                    self.add_function(file, id, None, by.clone());
+                }
+                continue;
+            }
+            let function = functions.first().copied();
+            let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
+            let python = cx.project.files[site.at.file].source.language.is_python();
+            if let (Some((file, id)), true) = (function, python) {
+                let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
+                let facts = cx.project.facts(file);
+                let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
+                // A registration that gives another name is what names the tool.
+                let renamed = given.as_deref().is_some_and(|name| Some(name) != own);
+                if is_named && !renamed && (given.is_none() || self.is_plain_name(site.at, &rule)) {
+                    self.add_function(file, id, given, by);
+                    continue;
+                }
+            }
+            let own = function.and_then(|(file, id)| {
+                let facts = cx.project.facts(file);
+                facts.functions[id.0 as usize].name.map(|sym| facts.name(sym).to_owned())
+            });
+            let own = own.filter(|name| !["execute", "func", "handler", "run", "call", "fn"].contains(&name.as_str()));
+            let name = given
+                .or_else(|| self.keys.get(&site.at).cloned())
+                .or(own)
+                .or_else(|| cx.assigned.get(&site.at).cloned());
+            if let Some((file, id)) = function {
+                self.functions.insert((file, id));
+            }
+            if let Some(name) = name {
+                self.add(name, site.at.file, cx.project.line(site.at), description, by);
+            }
+        }
+    }
+
+    /// A class given as the function: its schema is the tool.
+    fn class_argument(&self, call: At, rule: &FunctionRule) -> Option<(usize, u32, String)> {
+        let (at, frames) = self.cx.project.argument(call, &None, &rule.function)?;
+        self.cx.project.refer(at, &frames).into_iter().find_map(|reference| match reference {
+            Ref::Class(file, id) => {
+                let facts = self.cx.project.facts(file);
+                let class = &facts.classes[id.0 as usize];
+                Some((file, class.line, facts.name(class.name?).to_owned()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The function is given by the name of its `def`, not by a variable that wraps it.
+    fn is_plain_name(&self, call: At, rule: &FunctionRule) -> bool {
+        let Some((at, _)) = self.cx.project.argument(call, &None, &rule.function) else { return false };
+        match *self.cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Name(sym) => self.cx.project.is_defined_function(at, sym),
+            _ => true,
+        }
+    }
+
+    fn function_arguments(&self, call: At, rule: &FunctionRule) -> Vec<(usize, FunctionId)> {
+        let Some((at, frames)) = self.cx.project.argument(call, &None, &rule.function) else { return Vec::new() };
+        let function = |reference| match reference {
+            Ref::Function(file, id) => Some((file, id)),
+            _ => None,
+        };
+        let mut functions: Vec<_> = self.cx.project.all_refs(at, &frames).into_iter().filter_map(function).collect();
+        functions.sort();
+        functions.dedup();
+        functions
+    }
+
+    /// A function or a dict in a name's place is no name.
+    fn may_be_name(&self, at: At) -> bool {
+        let refs = self.cx.project.refer(at, &None);
+        !refs.iter().any(|reference| matches!(reference, Ref::Function(..) | Ref::Expr(..)))
+    }
+
+    /// `server.registerTool(tool.name, …)`, `for (const [name, tool] of …)`: the name is a part of what is registered.
+    fn is_member_name(&self, call: At, rule: &FunctionRule) -> bool {
+        let Some((at, _)) = self.cx.project.argument(call, &None, &rule.name) else { return false };
+        matches!(self.cx.project.facts(at.file).kind(at.expr), ExprKind::Attr(..)) || self.cx.project.is_walked(at)
+    }
+}

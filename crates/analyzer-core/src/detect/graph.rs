@@ -1,0 +1,115 @@
+//! Which submitted file imports which, and the order in which a reader meets them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::entry_point::is_beside;
+use crate::facts::{FileFacts, Import, Item};
+use crate::modules::Modules;
+use crate::sources::{Source, Sources};
+
+/// The imports among the submitted files.
+pub struct Graph {
+    imports: Vec<Vec<usize>>,
+    imported: Vec<usize>,
+}
+
+impl Graph {
+    /// Follows every import.
+    pub fn new(sources: &Sources, facts: &[Arc<FileFacts>], modules: &Modules) -> Graph {
+        let files = sources.files();
+        let mut graph = Graph { imports: vec![Vec::new(); files.len()], imported: vec![0; files.len()] };
+        for (index, (source, facts)) in files.iter().zip(facts).enumerate() {
+            let mut asked = FxHashSet::default();
+            let imports = facts.imports.iter().filter(|import| {
+                let member = source.language.is_python().then_some(&import.item);
+                asked.insert((&*import.module, member.and_then(item), import.type_only))
+            });
+            let mut used = FxHashSet::default();
+            for target in imports.flat_map(|import| targets(source, import, modules)) {
+                if target == index || !used.insert(target) {
+                    continue;
+                }
+                graph.imports[index].push(target);
+                // A test that imports the program does not make it a library.
+                graph.imported[target] += usize::from(!is_beside(&source.path) || is_beside(&files[target].path));
+            }
+        }
+        graph
+    }
+
+    /// The files that a file imports, in the order of its imports.
+    pub fn imports(&self, file: usize) -> &[usize] {
+        &self.imports[file]
+    }
+
+    /// How many files import a file.
+    pub fn imported(&self, file: usize) -> usize {
+        self.imported[file]
+    }
+
+    /// The place of each file in the order in which one reads a program: the file that starts it, each file where it is
+    /// first imported, then the others by path.
+    pub fn reading_order(&self, main: Option<usize>) -> Vec<usize> {
+        let mut order = vec![usize::MAX; self.imports.len()];
+        let mut next = 0;
+        for start in main.into_iter().chain(0..self.imports.len()) {
+            let mut work = vec![start];
+            while let Some(file) = work.pop() {
+                if order[file] != usize::MAX {
+                    continue;
+                }
+                order[file] = next;
+                next += 1;
+                work.extend(self.imports[file].iter().rev());
+            }
+        }
+        order
+    }
+}
+
+fn item(item: &Item) -> Option<&str> {
+    match item {
+        Item::Member(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
+    let (path, module) = (&*source.path, &*import.module);
+    if source.language.is_javascript() {
+        return match import.type_only {
+            true => Vec::new(),
+            false => modules.resolve_js(path, module).into_iter().collect(),
+        };
+    }
+    let submodule = item(&import.item).and_then(|item| modules.resolve_python(path, module, Some(item)));
+    submodule.or_else(|| modules.resolve_python(path, module, None)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang;
+    use crate::manifest::Manifests;
+
+    #[test]
+    fn files_are_read_where_they_are_first_imported() {
+        let files = [
+            ("a.py", ""),
+            ("b.py", "import c"),
+            ("c.py", ""),
+            ("main.py", "import b\nimport d\n"),
+            ("d.py", "import c"),
+        ];
+        let sources = Sources::new(files).unwrap();
+        let facts: Vec<_> = sources.files().iter().map(|file| Arc::new(lang::read(file, None).unwrap())).collect();
+        let modules = Modules::new(&sources, &Manifests::read(&sources));
+        let graph = Graph::new(&sources, &facts, &modules);
+        let order = graph.reading_order(Some(4));
+        let mut paths: Vec<&str> = sources.files().iter().map(|file| &*file.path).collect();
+        paths.sort_by_key(|path| order[sources.files().iter().position(|file| &*file.path == *path).unwrap()]);
+        assert_eq!(paths, ["main.py", "b.py", "c.py", "d.py", "a.py"]);
+    }
+}

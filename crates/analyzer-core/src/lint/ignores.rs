@@ -1,0 +1,159 @@
+//! Comments that ask for silence: `# agentlint: ignore[rule] reason`, on the line or on one of its own above.
+//!
+//! For credentials the comments of other tools count too, which people have already: `gitleaks:allow`,
+//! `pragma: allowlist secret`.
+
+use std::collections::BTreeMap;
+
+use super::rules::find;
+use super::view::{Draft, Place, Seen};
+use super::{Finding, LintOptions, Severity};
+use crate::sources::Language;
+
+const OURS: &str = "agentlint: ignore";
+const OTHERS: [&str; 2] = ["gitleaks:allow", "pragma: allowlist secret"];
+
+struct Ignore {
+    place: Place,
+    /// Lines that it speaks of.
+    line: u32,
+    /// Names or codes; empty for all.
+    rules: Vec<String>,
+    of_others: bool,
+    used: bool,
+}
+
+/// Takes out what comments silence, reports those that silence nothing, and says how many were taken out.
+pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Finding>) -> usize {
+    let mut ignores: BTreeMap<(String, u32), Vec<Ignore>> = BTreeMap::new();
+    for (file, source, _) in seen.files().filter(|(_, source, _)| may_speak(&source.text)) {
+        for ignore in read(seen, file) {
+            ignores.entry((source.path.to_string(), ignore.line)).or_default().push(ignore);
+        }
+    }
+    let before = findings.len();
+    findings.retain(|finding| {
+        let mut silenced = false;
+        for line in finding.line..=finding.end_line.min(finding.line + 20) {
+            for ignore in ignores.get_mut(&(finding.file.clone(), line)).into_iter().flatten() {
+                let speaks = match ignore.of_others {
+                    true => find(finding.rule).is_some_and(|rule| rule.group() == "credentials"),
+                    false => {
+                        ignore.rules.is_empty()
+                            || ignore
+                                .rules
+                                .iter()
+                                .any(|name| name == finding.rule || name.eq_ignore_ascii_case(finding.code))
+                    }
+                };
+                ignore.used |= speaks;
+                silenced |= speaks;
+            }
+        }
+        !silenced
+    });
+    let silenced = before - findings.len();
+    if let Some(rule) = find("unused-ignore").filter(|rule| lint.rules.is_active(rule)) {
+        for ignore in ignores.into_values().flatten().filter(|ignore| !ignore.used && !ignore.of_others) {
+            let unknown = ignore.rules.iter().find(|name| find(name).is_none());
+            // A comment about a rule that is not checked today may be needed tomorrow.
+            let idle = |name: &String| find(name).is_some_and(|rule| !lint.rules.is_active(rule));
+            if unknown.is_none() && ignore.rules.iter().any(idle) {
+                continue;
+            }
+            let message = match unknown {
+                Some(name) => format!("there is no rule `{}` to ignore", name.chars().take(60).collect::<String>()),
+                None => "this comment silences nothing".to_owned(),
+            };
+            let draft = Draft::new(ignore.place, message, "take it out").severity(Severity::Low);
+            findings.push(seen.finding(rule, lint.rules.severity(rule), draft));
+        }
+        findings.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
+    }
+    silenced
+}
+
+fn may_speak(text: &str) -> bool {
+    text.contains(OURS) || OTHERS.iter().any(|other| text.contains(other))
+}
+
+fn read(seen: &Seen, file: usize) -> Vec<Ignore> {
+    let (text, facts) = (seen.text(file), seen.facts(file));
+    let in_code = seen.cx.project.files[file].source.language != Language::Text && facts.code.is_none();
+    let mut ignores = Vec::new();
+    let mut start = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let others = OTHERS.iter().find_map(|other| line.find(other).map(|at| (at, true)));
+        let found = line.find(OURS).map(|at| (at, false)).or(others);
+        if let Some((at, of_others)) = found {
+            // In code only a comment counts, and not a string that quotes one.
+            let place = start + at;
+            let comment = facts.comments.iter().find(|c| (c.start as usize..c.end as usize).contains(&place));
+            let counts = !in_code || facts.over_budget || comment.is_some();
+            let rules = match of_others {
+                true => Some(Vec::new()),
+                false => names(&line[at + OURS.len()..]),
+            };
+            if let (true, Some(rules)) = (counts, rules) {
+                let before = line[..at].trim();
+                let alone = before.is_empty() || before.chars().all(|c| "#/*-;<!".contains(c));
+                let own = index as u32 + 1;
+                let begin = start + line.find(|c: char| !c.is_whitespace()).unwrap_or(0);
+                let from = if alone {
+                    begin
+                } else {
+                    place - (before.len() - before.trim_end_matches(['#', '/', '*', ' ']).len()).min(at)
+                };
+                let end = start + line.trim_end().len();
+                ignores.push(Ignore {
+                    place: Place { file, span: from.min(end)..end },
+                    line: if alone { next_line(text, own) } else { own },
+                    rules,
+                    of_others,
+                    used: false,
+                });
+            }
+        }
+        start += line.len();
+    }
+    ignores
+}
+
+/// `[a, b] reason`; none when the brackets do not close.
+fn names(after: &str) -> Option<Vec<String>> {
+    match after.strip_prefix('[') {
+        Some(rest) => {
+            let (list, _) = rest.split_once(']')?;
+            Some(list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+        }
+        None => Some(Vec::new()),
+    }
+}
+
+/// The next line that is not another comment of ours.
+fn next_line(text: &str, own: u32) -> u32 {
+    let mut line = own + 1;
+    while text
+        .lines()
+        .nth(line as usize - 1)
+        .is_some_and(|next| next.contains(OURS) && next.trim_start().starts_with(['#', '/']))
+    {
+        line += 1;
+    }
+    line
+}
+
+/// The text with a comment above each of these lines that silences the named rules.
+pub fn add_ignores(text: &str, language: Language, at: &BTreeMap<u32, Vec<&str>>, reason: &str) -> String {
+    let sign = if language.is_javascript() { "//" } else { "#" };
+    let mut out = String::with_capacity(text.len() + at.len() * 60);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if let Some(rules) = at.get(&(index as u32 + 1)) {
+            let space = &line[..line.len() - line.trim_start().len()];
+            out.push_str(format!("{space}{sign} {OURS}[{}] {reason}", rules.join(", ")).trim_end());
+            out.push('\n');
+        }
+        out.push_str(line);
+    }
+    out
+}

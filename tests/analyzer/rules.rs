@@ -1,0 +1,217 @@
+//! `crates/analyzer-core/rules/*.md`: each rule's page is its test. It hits on the lines that say so, it misses what only
+//! looks like it, and its repair is clean.
+
+use std::path::Path;
+
+use analyzer_core::lint::{Declared, LintOptions, RULES, RuleSet, lint};
+use analyzer_core::policy::Policy;
+use analyzer_core::{Options, Sources};
+
+/// What a page declares beside its code.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Declarations {
+    tools: Option<std::collections::BTreeSet<String>>,
+    hosts: Option<std::collections::BTreeSet<String>>,
+    models: Option<std::collections::BTreeMap<String, Model>>,
+    policies: Option<Vec<Policy>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Model {
+    monthly_budget_usd: Option<u32>,
+}
+
+struct Section {
+    title: String,
+    files: Vec<(String, String)>,
+}
+
+fn sections(text: &str) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in text.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (Some(_), Some(_)) => {
+                let file = open.take().expect("a block is open");
+                sections.last_mut().expect("code stands below a heading").files.push(file);
+            }
+            (None, Some(info)) => {
+                let mut words = info.split_whitespace();
+                let language = words.next().expect("a block names its language");
+                let path = words.next().map_or_else(|| format!("agent.{language}"), str::to_owned);
+                open = Some((path, String::new()));
+            }
+            (Some((_, code)), None) => *code += &format!("{line}\n"),
+            (None, None) => {
+                if let Some(title) = line.strip_prefix("## ") {
+                    sections.push(Section { title: title.to_owned(), files: Vec::new() });
+                }
+            }
+        }
+    }
+    sections
+}
+
+/// Lines of a section that a rule finds, and those that its markers ask for.
+fn compare(rule: &'static str, section: &Section) -> (Vec<String>, Vec<String>) {
+    let mut declared = Declared { by: "agent.lock".into(), ..Declared::default() };
+    let mut wanted = Vec::new();
+    let mut files = Vec::new();
+    for (path, text) in &section.files {
+        if path == "declared.toml" {
+            let read: Declarations = toml::from_str(text).unwrap_or_else(|error| panic!("{rule}: {error}"));
+            declared.tools = read.tools;
+            declared.hosts = read.hosts;
+            declared.policies = read.policies;
+            let budget = |(name, model): (String, Model)| (name, model.monthly_budget_usd);
+            declared.models = read.models.map(|models| models.into_iter().map(budget).collect());
+            continue;
+        }
+        let mut plain = String::new();
+        for (index, line) in text.lines().enumerate() {
+            let marker = format!("lints: {rule}");
+            let at = line.find(&marker);
+            wanted.extend(at.map(|_| format!("{path}:{}", index + 1)));
+            let mut code = at.map_or(line, |at| line[..at].trim_end());
+            if at.is_some() {
+                code = code.trim_end_matches("//").trim_end_matches('#').trim_end();
+            }
+            plain += &format!("{code}\n");
+        }
+        files.push((path.clone(), plain));
+    }
+    // JSON has no comments; a page about it names the line in its test.
+    if rule == "unpinned-mcp-server" && section.title == "Hit" {
+        wanted.push(".mcp.json:4".into());
+        wanted.sort();
+    }
+    let sources = Sources::new(files).expect("pages hold clean paths");
+    let rules = RuleSet::default().pedantic();
+    let report = lint(&sources, &Options::default(), &LintOptions { rules, declared, ..LintOptions::default() });
+    let mut found: Vec<String> = Vec::new();
+    for finding in report.findings.iter().filter(|finding| finding.rule == rule) {
+        assert!(!finding.message.ends_with('.') && !finding.help.ends_with('.'), "{rule}: {finding:?}");
+        assert!(
+            finding.line >= 1 && (finding.end_line, finding.end_column) > (finding.line, finding.column),
+            "{finding:?}"
+        );
+        found.push(format!("{}:{}", finding.file, finding.line));
+    }
+    found.sort();
+    wanted.sort();
+    (found, wanted)
+}
+
+#[test]
+fn every_rule_has_a_page_that_proves_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/analyzer-core/rules");
+    let mut failures = Vec::new();
+    for rule in RULES {
+        let text = std::fs::read_to_string(folder.join(format!("{}.md", rule.name))).expect("each rule has a page");
+        let sections = sections(&text);
+        let titles: Vec<&str> = sections.iter().map(|section| section.title.as_str()).collect();
+        assert_eq!(titles, ["Hit", "Near miss", "Fix"], "{}", rule.name);
+        for section in &sections {
+            let (found, wanted) = compare(rule.name, section);
+            if found != wanted {
+                failures.push(format!("{}, {}: found {found:?}, wanted {wanted:?}", rule.name, section.title));
+            }
+            assert_eq!(wanted.is_empty(), section.title != "Hit", "{}: {}", rule.name, section.title);
+        }
+    }
+    assert!(RULES.len() >= 25, "{} rules", RULES.len());
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Ways to write a credential down.
+const PLACES: [(&str, &str); 14] = [
+    ("a.py", "API_KEY = \"{}\"\n"),
+    ("a.py", "\"\"\"What it does.\"\"\"\nAPI_KEY = '{}'\n"),
+    ("a.py", "#!/usr/bin/env python3\n# What it does.\n\napi_key: str = \"{}\"\n"),
+    (
+        "a.py",
+        "from __future__ import annotations\n\nimport requests\n\nheaders = {{\"Authorization\": \"Bearer x\", \"X-Api-Key\": \"{}\"}}\n",
+    ),
+    ("a.py", "import os\n\n\nclass Settings:\n    api_key = \"{}\"\n"),
+    ("a.py", "def call(api_key=\"{}\"):\n    return api_key\n"),
+    ("a.py", "from openai import OpenAI\n\nclient = OpenAI(\n    api_key=\"{}\",\n)\n"),
+    ("a.py", "os = 1\napi_key = \"{}\"\n"),
+    ("a.py", "api_key = \"x\" \"{}\"\n"),
+    ("a.py", "if True:\n    import json\n    api_key = f\"{}\"\n"),
+    ("a.js", "const apiKey = \"{}\";\n"),
+    ("a.js", "call({{ apiKey: '{}' }});\n"),
+    ("a.ts", "export const apiKey: string = \"{}\";\n"),
+    ("a.tsx", "export const page = <Client apiKey=\"{}\" />;\nconst token = \"{}\";\n"),
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_repaired_file_parses_and_is_clean(
+        places in proptest::collection::vec(proptest::sample::select(PLACES.to_vec()), 1..4),
+        key in "[0-9a-zA-Z]{32}",
+    ) {
+        let value = format!("sk_live_{key}");
+        let write = |(index, (path, text)): (usize, &(&str, &str))| {
+            let (stem, end) = path.split_once('.').unwrap();
+            (format!("{stem}{index}.{end}"), text.replace("{{", "\u{1}").replace("}}", "\u{2}").replace("{}", &value).replace('\u{1}', "{").replace('\u{2}', "}"))
+        };
+        let files: Vec<(String, String)> = places.iter().enumerate().map(write).collect();
+        let check = |files: &[(String, String)]| {
+            let sources = Sources::new(files.iter().map(|(path, text)| (path.as_str(), text.as_str()))).unwrap();
+            lint(&sources, &Options::default(), &LintOptions::default())
+        };
+        let before = check(&files);
+        let edits: Vec<_> =
+            before.findings.iter().filter_map(|finding| finding.fix.as_ref()).flat_map(|fix| fix.edits.clone()).collect();
+        let fixed: Vec<(String, String)> = files
+            .iter()
+            .map(|(path, text)| (path.clone(), analyzer_core::lint::apply(path, text, edits.iter().cloned())))
+            .collect();
+        let after = check(&fixed);
+        proptest::prop_assert!(!after.analysis.notes.iter().any(|note| note.code == "syntax"), "{:?}", fixed);
+        // What had a repair is gone, and nothing new is there.
+        let left = |report: &analyzer_core::lint::Report| {
+            let secrets = report.findings.iter().filter(|finding| finding.rule == "hardcoded-secret");
+            secrets.map(|finding| (finding.file.clone(), finding.fix.is_some())).collect::<Vec<_>>()
+        };
+        let unrepaired: Vec<_> = left(&before).into_iter().filter(|(_, fix)| !fix).collect();
+        proptest::prop_assert_eq!(left(&after), unrepaired, "{:?}", fixed);
+        // Once more changes nothing.
+        proptest::prop_assert!(!after.findings.iter().any(|finding| finding.rule == "hardcoded-secret" && finding.fix.is_some()));
+    }
+}
+
+#[test]
+fn the_plain_ways_to_write_a_credential_have_a_repair() {
+    let key = "sk_live_4eC39HqLyjWDarjtT1zdp7dcAbCdEfGh";
+    let repaired: Vec<bool> = PLACES
+        .iter()
+        .map(|(path, text)| {
+            let text = text.replace("{{", "\u{1}").replace("}}", "\u{2}").replacen("{}", key, 1).replace("{}", "x");
+            let text = text.replace('\u{1}', "{").replace('\u{2}', "}");
+            let report = lint(&Sources::new([(*path, text)]).unwrap(), &Options::default(), &LintOptions::default());
+            report.findings.iter().any(|finding| finding.rule == "hardcoded-secret" && finding.fix.is_some())
+        })
+        .collect();
+    // Not a default that somebody may count on, where `os` is something else, where the text is put together, and in an
+    // attribute of JSX.
+    let expected = [true, true, true, true, true, false, true, false, false, false, true, true, true, false];
+    assert_eq!(repaired, expected);
+}
+
+#[test]
+fn hostile_files_are_linted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile");
+    let files = test_bench::labels::sources(&folder).expect("readable");
+    let sources = Sources::new(files).expect("within limits");
+    let report = lint(
+        &sources,
+        &Options::default(),
+        &LintOptions { rules: RuleSet::default().pedantic(), ..LintOptions::default() },
+    );
+    assert!(!report.findings.is_empty() && !report.analysis.cancelled);
+}
