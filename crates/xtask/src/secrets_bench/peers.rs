@@ -158,9 +158,8 @@ pub const PEERS: &[Peer] = &[
         program: "secretscan",
         args: &["{in}", "--format", "json", "-o", "{out}"],
         read: |report, say| {
-            let findings = if report.is_array() { report } else { &report["findings"] };
-            for found in list(findings) {
-                say(text(&found["file"]), number(&found["line"]), text(&found["type"]));
+            for found in list(report) {
+                say(text(&found["file_path"]), number(&found["line_number"]), text(&found["rule_id"]));
             }
         },
         prints: false,

@@ -15,7 +15,7 @@ pub struct Cost {
 const TICKS: f64 = 100.0;
 
 /// Processor seconds after which nobody waits any longer.
-const PATIENCE: f64 = 300.0;
+const PATIENCE: f64 = 120.0;
 
 /// Runs a command to its end. What it prints is dropped, or kept in a file; its exit code is nobody's business, since
 /// scanners exit with an error when they find something.
@@ -40,7 +40,7 @@ pub fn run(command: &mut Command) -> Result<Cost, String> {
             clippy::disallowed_methods,
             reason = "what a foreign process takes can only be looked at again and again"
         )]
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
     child.wait().map_err(|error| format!("{line}: {error}"))?;
     Ok(cost)
