@@ -123,6 +123,12 @@ pub fn distribution(module: &str, item: Option<&str>) -> Option<Cow<'static, str
     }
 }
 
+/// Several distributions share the name: `google` is no package behind `google.oauth2`.
+pub fn is_shared_namespace(root: &str) -> bool {
+    let is_below = |line: &str| line.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+    DOTTED.0.lines().any(is_below) || RULES.lines().any(is_below)
+}
+
 /// `azure.mgmt.{}` over `azure.mgmt.compute` fills `azure-mgmt-{}`.
 fn fill(pattern: &str, template: &str, parts: &[&str]) -> Option<String> {
     let first = pattern.split('.').next()?;

@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
-use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
+use crate::knowledge::schema::{ArgRef, Entry, ModelRule, Switch};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
@@ -251,6 +251,8 @@ enum Base {
     Given(Address, Vec<Step>),
     /// A client of another provider that is handed over, at its default address.
     Client(u32, Option<String>, Vec<Step>),
+    /// An argument turns the client into another provider's.
+    Switched(String, Option<String>, Vec<Step>),
     /// Overridden by something unknown.
     Unknown,
 }
@@ -258,9 +260,15 @@ enum Base {
 /// The addresses of a call, each with the expression that gives it.
 fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
+    let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
         let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        switched = switched.or_else(|| self::switched(cx, client.at, &client.frames, &client_rule.switch));
         places.push((client.at, client.frames, client_rule.base.clone()));
+    }
+    if let Some((provider, host)) = switched {
+        let steps = vec![cx.step(site.at, format!("address of `{}`", site.symbol.display()))];
+        return vec![(Base::Switched(provider, host, steps), None)];
     }
     for (at, frames, args) in places {
         let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
@@ -286,6 +294,20 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
     }
     let configured = configured(cx, site).unwrap_or(Base::Default);
     vec![(configured, None)]
+}
+
+/// The provider that arguments turn a client into, and the host it then has.
+fn switched(cx: &Context, at: At, frames: &Frames, switches: &[Switch]) -> Option<(String, Option<String>)> {
+    let holds = |switch: &&Switch| {
+        let Some((at, frames)) = cx.project.argument(at, frames, &switch.arg) else { return false };
+        switch.value.as_ref().is_none_or(|wanted| match *cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Bool(value) => wanted == if value { "true" } else { "false" },
+            _ => cx.project.text(at, &frames).as_ref() == Some(wanted),
+        })
+    };
+    let switch = switches.iter().find(holds)?;
+    let regional = switch.region_host.as_ref().and_then(|template| region(cx, template, at, frames, &switch.region));
+    Some((switch.provider.clone(), regional.or_else(|| switch.host.clone())))
 }
 
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
@@ -422,6 +444,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         Base::Unknown => {
             confidence = confidence.min(Confidence::Medium);
             None
+        }
+        Base::Switched(other, host, steps) => {
+            provider.clone_from(other);
+            let by = Some(site.symbol.display());
+            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
         }
         Base::Client(entry, host, steps) => {
             if knowledge.folder(*entry) == Folder::Provider {
@@ -728,6 +755,13 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
         if rule.plain {
+            continue;
+        }
+        if let Some((_, host)) = switched(cx, site.at, &None, &rule.switch) {
+            let by = site.symbol.display();
+            let steps = vec![cx.step(site.at, format!("address of `{by}`"))];
+            let host = host.filter(|host| url::is_external(host));
+            hosts.extend(host.map(|host| (site.at, Implied { host, by: Some(by), steps })));
             continue;
         }
         let given = cx.project.argument(site.at, &None, &rule.base);

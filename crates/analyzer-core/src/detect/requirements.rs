@@ -136,7 +136,11 @@ fn python<'a>(
     let name = known.as_deref().unwrap_or(&own_name);
     let chosen = declared(name)
         .or_else(|| packages::alternatives(name).iter().find_map(|other| declared(other)))
-        .or_else(|| declared(&own_name).filter(|shim| !packages::covered_by(&shim.name, &[]).any(|real| real == name)))
+        .or_else(|| {
+            declared(&own_name)
+                .filter(|_| known.is_none() || !packages::is_shared_namespace(root))
+                .filter(|shim| !packages::covered_by(&shim.name, &[]).any(|real| real == name))
+        })
         .or_else(|| if known.is_none() { spelt_otherwise(&own_name).find_map(|name| declared(&name)) } else { None });
     if chosen.is_none() && known.is_none() && (packages::is_own_module_name(root) || root.starts_with('_')) {
         return None;

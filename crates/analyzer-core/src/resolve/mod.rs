@@ -335,9 +335,9 @@ impl<'a> Project<'a> {
         refs
     }
 
-    /// What an expression evaluates to, at the expense of an allowance.
+    /// What an expression evaluates to, at the expense of an allowance: all of it, such as each address of a list.
     pub fn values_within(&self, at: At, frames: &Frames, allowance: &mut Allowance) -> Vec<Known> {
-        let mut question = allowance.question();
+        let mut question = Question { many: ALL, ..allowance.question() };
         let known = self.values_in(at, frames, &mut question);
         allowance.pay(question);
         known
