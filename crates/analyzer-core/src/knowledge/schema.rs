@@ -241,6 +241,8 @@ rule!(
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
+        /// Hosts that it reaches besides, such as that of its socket.
+        also: Vec<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
         /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
