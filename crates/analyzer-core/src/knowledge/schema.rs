@@ -417,7 +417,7 @@ pub struct SchemaRule {
     pub name: String,
     /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
-    /// `key=value` pairs that must hold.
+    /// `key=value` pairs that must hold; `key=begin*` for a value that begins so.
     #[serde(default)]
     pub equals: Vec<String>,
 }

@@ -103,7 +103,11 @@ impl Found<'_, '_> {
         let holds = |pair: &String| {
             let (path, wanted) = pair.split_once('=').unwrap_or((pair, ""));
             let found = self.descend(at, frames.clone(), path);
-            found.and_then(|(at, frames)| self.cx.project.text(at, &frames)).is_some_and(|text| text == wanted)
+            let text = found.and_then(|(at, frames)| self.cx.project.text(at, &frames));
+            text.is_some_and(|text| match wanted.strip_suffix('*') {
+                Some(begin) => text.starts_with(begin),
+                None => text == wanted,
+            })
         };
         if !rule.requires.iter().all(is_there) || !rule.equals.iter().all(holds) {
             return Vec::new();
