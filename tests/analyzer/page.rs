@@ -29,6 +29,9 @@ pub fn page(analysis: &Analysis) -> String {
         let place = format!("{}:{}", usage.file, usage.line);
         let head = format!("{} {model}{from} [{role}] {place}{}", usage.provider, sure(usage.confidence));
         line(page, 1, &format!("{head}  in `{}`", usage.variable_name));
+        if !usage.alternatives.is_empty() {
+            line(page, 2, &format!("or {}", usage.alternatives.join(", ")));
+        }
         chain(page, &usage.evidence);
     });
     section(&mut page, "destinations", &analysis.destinations, |page, destination| {

@@ -20,6 +20,9 @@ pub fn said(analysis: &Analysis) -> Vec<Said> {
     for usage in &analysis.model_usages {
         let model = usage.model.as_deref().unwrap_or("?");
         say(format!("model {} {model} {}", usage.provider, word(&usage.role)), Some((&usage.file, usage.line)));
+        for other in &usage.alternatives {
+            say(format!("or {} {other}", usage.provider), Some((&usage.file, usage.line)));
+        }
     }
     for tool in &analysis.tools {
         say(format!("tool {} {}", tool.name, word(&tool.kind)), Some((&tool.file, tool.line)));

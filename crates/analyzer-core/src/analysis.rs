@@ -182,8 +182,11 @@ pub enum Role {
 pub struct ModelUsage {
     /// What it is used for.
     pub role: Role,
-    /// The model, or null when it cannot be known: never a guess.
+    /// The model, or null when it cannot be known: never a guess. Of several, the first that the code gives.
     pub model: Option<String>,
+    /// Other models that the same call may be given, by branch or by caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<String>,
     /// Provider id; `gateway` for the platform's own `LLM_GATEWAY_URL`.
     pub provider: String,
     /// The client variable, or the environment variable that gives the endpoint.

@@ -359,6 +359,11 @@ impl FileFacts {
         &self.names[sym.0 as usize]
     }
 
+    /// All names, by their symbols.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// The symbol of a name, if the file mentions it.
     pub fn symbol(&self, name: &str) -> Option<Sym> {
         self.symbols.get(name).copied()

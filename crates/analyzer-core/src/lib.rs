@@ -17,6 +17,7 @@
 pub mod analysis;
 pub mod detect;
 pub mod facts;
+pub mod imports;
 pub mod knowledge;
 pub mod lang;
 pub mod lint;
@@ -142,7 +143,7 @@ pub(crate) fn look_at<T>(
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
     let cx = Context::new(&project);
-    let graph = Graph::new(sources, &facts, &modules);
+    let graph = Graph::new(sources, &facts, &project.imports);
     analysis.handlers = detect::handlers::detect(&cx);
     let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
@@ -170,15 +171,13 @@ pub(crate) fn look_at<T>(
     analysis.tools = detect::tools::detect(&cx, &services, servers, functions);
     analysis.outbound_destinations = destinations.iter().map(|d| d.host.clone()).collect();
     analysis.destinations = destinations;
-    analysis.model_usages = models.into_iter().map(|found| found.usage).collect();
-    analysis.model_usages.dedup_by(|a, b| {
-        (&a.file, a.line, &a.model, &a.provider, a.role) == (&b.file, b.line, &b.model, &b.provider, b.role)
-    });
+    analysis.model_usages = detect::models::merged(models);
     analysis.model_providers = model_providers(&analysis);
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
-    let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
+    let (requirements, detected, optional) =
+        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;
@@ -282,7 +281,10 @@ fn model_providers(analysis: &Analysis) -> Vec<ModelProvider> {
         .model_usages
         .iter()
         .filter(|usage| usage.role != analysis::Role::Default)
-        .map(|usage| ModelProvider { provider: usage.provider.clone(), model: usage.model.clone() })
+        .flat_map(|usage| {
+            let models = [&usage.model].into_iter().cloned().chain(usage.alternatives.iter().cloned().map(Some));
+            models.map(|model| ModelProvider { provider: usage.provider.clone(), model })
+        })
         .collect();
     pairs.sort();
     pairs.dedup();

@@ -2,17 +2,17 @@
 //!
 //! Detectors share this, never findings: what a call is, is decided here, so that no two of them can claim it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Step};
 use crate::facts::*;
 use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
 use crate::knowledge::schema::{ArgRef, RequestRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{Allowance, At, Frame, Frames, Known, Project, Ref, Value};
+use crate::resolve::{Allowance, At, File, Frame, Frames, Known, Project, Ref, Value};
 
 /// A call of something outside the submitted files.
 pub struct Site {
@@ -67,6 +67,10 @@ pub struct Context<'a> {
     pub outbound: Vec<Outbound>,
     /// Names that calls are assigned to.
     pub assigned: FxHashMap<At, String>,
+    /// Roots of all imports, once somebody asks.
+    roots: OnceLock<FxHashSet<String>>,
+    /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
+    configured: OnceLock<Vec<(At, At)>>,
 }
 
 impl<'a> Context<'a> {
@@ -82,7 +86,14 @@ impl<'a> Context<'a> {
             sites.extend(of_file);
             names.extend(assigned);
         }
-        let mut cx = Context { project, sites, outbound: Vec::new(), assigned: names };
+        let mut cx = Context {
+            project,
+            sites,
+            outbound: Vec::new(),
+            assigned: names,
+            roots: OnceLock::new(),
+            configured: OnceLock::new(),
+        };
         cx.outbound = (0..project.files.len())
             .into_par_iter()
             .flat_map_iter(|file| {
@@ -94,6 +105,29 @@ impl<'a> Context<'a> {
             })
             .collect();
         cx
+    }
+
+    /// Whether some file imports a package whose name begins so.
+    pub fn imports_root(&self, root: &str) -> bool {
+        let of = |file: &'a File| {
+            file.facts.imports.iter().filter_map(|import| import.module.split(['.', '/']).next().map(str::to_owned))
+        };
+        self.roots.get_or_init(|| self.project.files.iter().flat_map(of).collect()).contains(root)
+    }
+
+    /// `openai.api_base = "…"`: what is given an address as a whole, and the address.
+    pub fn configured(&self) -> &[(At, At)] {
+        self.configured.get_or_init(|| {
+            let of = |(file, one): (usize, &'a File)| {
+                let facts = &one.facts;
+                facts.place_assignments.iter().filter_map(move |assignment| {
+                    let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { return None };
+                    let named = matches!(facts.name(member), "api_base" | "base_url" | "baseURL");
+                    named.then_some((At { file, expr: base }, At { file, expr: assignment.value }))
+                })
+            };
+            self.project.files.iter().enumerate().flat_map(of).collect()
+        })
     }
 
     /// The site of a call.
@@ -362,15 +396,15 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
     host_like.then(|| Address { host: text.to_ascii_lowercase(), ..Address::default() })
 }
 
+/// The calls of a file that a rule names, or that are a framework's.
 fn sites_of(project: &Project, file: usize) -> Vec<Site> {
     let facts = project.facts(file);
     let mut sites = Vec::new();
-    let mut allowance = Allowance::new(facts.calls.len());
-    for call in &facts.calls {
-        let callee = At { file, expr: call.callee };
-        let at = At { file, expr: call.expr };
+    for (index, refs) in project.known_callees(file) {
+        let at = At { file, expr: facts.calls[index as usize].expr };
         let mut best: Option<Site> = None;
-        for reference in project.refer_within(callee, &mut allowance) {
+        let classes: Vec<Ref> = refs.iter().filter(|r| matches!(r, Ref::Class(..))).cloned().collect();
+        for reference in refs {
             let Ref::External(symbol, chain) = reference else { continue };
             let symbol = project.as_callee(symbol, file);
             let hits = project.knowledge.lookup(&symbol);
@@ -395,14 +429,16 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
         }
         // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
         if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
-            for symbol in project.constructs(at) {
+            for symbol in project.constructs(at, classes) {
                 let hits = project.knowledge.lookup(&symbol);
                 if !hits.is_empty() {
                     best = Some(Site { at, symbol, chain: Vec::new(), hits });
                 }
             }
         }
-        sites.extend(best);
+        let matters =
+            |site: &Site| !site.hits.is_empty() || !site.chain.is_empty() || project.knowledge.names(&site.symbol);
+        sites.extend(best.filter(matters));
     }
     sites.sort_by_key(|site| site.at);
     sites

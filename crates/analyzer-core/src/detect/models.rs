@@ -1,9 +1,12 @@
 //! Model usages: where a model is chosen, of which provider, for what.
 
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
-use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
+use crate::knowledge::schema::{ArgRef, Entry, ModelRule, Switch};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
@@ -12,6 +15,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
+    /// Its place among the usages of one call, by the order in which the code gives its models.
+    order: usize,
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -43,6 +48,29 @@ fn key(usage: &ModelUsage) -> (&str, u32, Option<&str>, &str, Role) {
     (&usage.file, usage.line, usage.model.as_deref(), &usage.provider, usage.role)
 }
 
+/// One finding per call, provider and role: the first model that is known, the others as its alternatives.
+pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
+    let place =
+        |usage: &ModelUsage| (usage.file.clone(), usage.line, usage.call.clone(), usage.provider.clone(), usage.role);
+    usages.sort_by_key(|found| (place(&found.usage), found.usage.model.is_none(), found.order));
+    let mut merged: Vec<ModelUsage> = Vec::new();
+    for Usage { usage, .. } in usages {
+        match merged.last_mut().filter(|last| place(last) == place(&usage)) {
+            Some(known) => {
+                let others = usage.model.filter(|model| known.model.as_ref() != Some(model));
+                known.alternatives.extend(others.filter(|model| !known.alternatives.contains(model)));
+            }
+            None => merged.push(usage),
+        }
+    }
+    for usage in merged.iter_mut().filter(|usage| !usage.alternatives.is_empty()) {
+        // Which of them it is, is decided when the program runs.
+        usage.confidence = usage.confidence.min(Confidence::Medium);
+    }
+    merged.sort_by(|a, b| key(a).cmp(&key(b)));
+    merged
+}
+
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
 fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     let mut idle: Vec<(&Site, &Entry)> = Vec::new();
@@ -60,26 +88,21 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     if idle.is_empty() {
         return Vec::new();
     }
-    let mut asked: Vec<At> = Vec::new();
-    for site in &cx.sites {
-        let is_usage = site.hits(RuleKind::Model).next().is_some();
-        asked.extend(site.chain.iter().filter(|_| is_usage).map(|(at, _)| *at));
-        // Handed to something else, which may ask for it.
-        for argument in cx.project.call(site.at).map(|call| call.args.clone()).unwrap_or_default() {
-            let at = At { file: site.at.file, expr: argument.value };
-            for reference in cx.project.refer(at, &None) {
-                if let Ref::External(_, calls) = reference {
-                    asked.extend(calls.into_iter().map(|(at, _)| at));
-                }
-            }
-        }
+    let mut asked: FxHashSet<At> = FxHashSet::default();
+    for site in cx.sites.iter().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
+        asked.extend(site.chain.iter().map(|(at, _)| *at));
     }
+    // Handed to something else, which may ask for it.
+    let clients: FxHashSet<At> = idle.iter().map(|(site, _)| site.at).collect();
+    let files = (0..cx.project.files.len()).into_par_iter();
+    asked.par_extend(files.flat_map_iter(|file| handed_on(cx, file, &clients)));
     idle.retain(|(site, _)| !asked.contains(&site.at));
     let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
         let usage = ModelUsage {
             role: Role::Chat,
             model: None,
+            alternatives: Vec::new(),
             provider: entry.id.clone(),
             variable_name: cx.variable(site.at),
             file: cx.project.path(site.at.file).to_owned(),
@@ -89,9 +112,21 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, host: None }
+        Usage { usage, order: 0, host: None }
     };
     idle.into_iter().map(usage).collect()
+}
+
+/// Those of some clients that the calls of a file give to something outside.
+fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
+    let mut inquiry = cx.project.inquiry(file);
+    let arguments = cx.project.calls_outside(file).flat_map(|call| &call.args);
+    let given = arguments.flat_map(|argument| inquiry.refer(argument.value));
+    let calls = given.flat_map(|reference| match reference {
+        Ref::External(_, calls) => calls,
+        _ => Vec::new(),
+    });
+    calls.map(|(at, _)| at).filter(|at| clients.contains(at)).collect()
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
@@ -108,13 +143,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     }
     let imported = |hit: &&Hit| {
         let entry = cx.project.knowledge.entry(hit.entry);
-        cx.project.files.iter().any(|file| {
-            file.facts.imports.iter().any(|import| {
-                let rule = &entry.model[hit.rule as usize];
-                let symbols = rule.python.iter().chain(&rule.js);
-                symbols.into_iter().any(|s| s.split(['.', '#']).next() == import.module.split(['.', '/']).next())
-            })
-        })
+        let rule = &entry.model[hit.rule as usize];
+        let mut symbols = rule.python.iter().chain(&rule.js);
+        symbols.any(|symbol| symbol.split(['.', '#']).next().is_some_and(|root| cx.imports_root(root)))
     };
     let chosen = hits
         .iter()
@@ -134,7 +165,9 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
                 // A model of one branch and an address of another never meet.
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
                 if !apart {
-                    usages.extend(usage(cx, site, hit, &model, base));
+                    let found = usage(cx, site, hit, &model, base);
+                    let order = usages.len();
+                    usages.extend(found.map(|found| Usage { order, ..found }));
                 }
             }
         }
@@ -218,6 +251,8 @@ enum Base {
     Given(Address, Vec<Step>),
     /// A client of another provider that is handed over, at its default address.
     Client(u32, Option<String>, Vec<Step>),
+    /// An argument turns the client into another provider's.
+    Switched(String, Option<String>, Vec<Step>),
     /// Overridden by something unknown.
     Unknown,
 }
@@ -225,9 +260,15 @@ enum Base {
 /// The addresses of a call, each with the expression that gives it.
 fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
+    let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
         let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        switched = switched.or_else(|| self::switched(cx, client.at, &client.frames, &client_rule.switch));
         places.push((client.at, client.frames, client_rule.base.clone()));
+    }
+    if let Some((provider, host)) = switched {
+        let steps = vec![cx.step(site.at, format!("address of `{}`", site.symbol.display()))];
+        return vec![(Base::Switched(provider, host, steps), None)];
     }
     for (at, frames, args) in places {
         let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
@@ -255,28 +296,35 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
     vec![(configured, None)]
 }
 
+/// The provider that arguments turn a client into, and the host it then has.
+fn switched(cx: &Context, at: At, frames: &Frames, switches: &[Switch]) -> Option<(String, Option<String>)> {
+    let holds = |switch: &&Switch| {
+        let Some((at, frames)) = cx.project.argument(at, frames, &switch.arg) else { return false };
+        switch.value.as_ref().is_none_or(|wanted| match *cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Bool(value) => wanted == if value { "true" } else { "false" },
+            _ => cx.project.text(at, &frames).as_ref() == Some(wanted),
+        })
+    };
+    let switch = switches.iter().find(holds)?;
+    let regional = switch.region_host.as_ref().and_then(|template| region(cx, template, at, frames, &switch.region));
+    Some((switch.provider.clone(), regional.or_else(|| switch.host.clone())))
+}
+
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
 fn configured(cx: &Context, site: &Site) -> Option<Base> {
     if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
-    for file in 0..cx.project.files.len() {
-        let facts = cx.project.facts(file);
-        for assignment in &facts.place_assignments {
-            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { continue };
-            if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
-                continue;
-            }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
-            if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
-                continue;
-            }
-            for known in cx.project.values(At { file, expr: assignment.value }, &None) {
-                if let Value::Text(pieces) = &known.value
-                    && let Some(address) = url::parse(pieces)
-                {
-                    return Some(Base::Given(address, known.steps));
-                }
+    let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
+    for &(base, value) in cx.configured() {
+        if !cx.project.refer(base, &None).iter().any(of) {
+            continue;
+        }
+        for known in cx.project.values(value, &None) {
+            if let Value::Text(pieces) = &known.value
+                && let Some(address) = url::parse(pieces)
+            {
+                return Some(Base::Given(address, known.steps));
             }
         }
     }
@@ -397,6 +445,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             confidence = confidence.min(Confidence::Medium);
             None
         }
+        Base::Switched(other, host, steps) => {
+            provider.clone_from(other);
+            let by = Some(site.symbol.display());
+            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
+        }
         Base::Client(entry, host, steps) => {
             if knowledge.folder(*entry) == Folder::Provider {
                 provider.clone_from(&knowledge.entry(*entry).id);
@@ -437,6 +490,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let usage = ModelUsage {
         role,
         model: name,
+        alternatives: Vec::new(),
         provider,
         variable_name: variable,
         file: cx.project.path(site.at.file).to_owned(),
@@ -446,7 +500,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -588,6 +642,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let usage = ModelUsage {
         role,
         model,
+        alternatives: Vec::new(),
         provider: entry.id.clone(),
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
@@ -597,7 +652,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, host })
+    Some(Usage { usage, order: 0, host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.
@@ -700,6 +755,13 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
         if rule.plain {
+            continue;
+        }
+        if let Some((_, host)) = switched(cx, site.at, &None, &rule.switch) {
+            let by = site.symbol.display();
+            let steps = vec![cx.step(site.at, format!("address of `{by}`"))];
+            let host = host.filter(|host| url::is_external(host));
+            hosts.extend(host.map(|host| (site.at, Implied { host, by: Some(by), steps })));
             continue;
         }
         let given = cx.project.argument(site.at, &None, &rule.base);

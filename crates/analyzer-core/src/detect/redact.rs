@@ -20,7 +20,7 @@ pub(crate) fn redact(analysis: &mut Analysis, found: &Found, formats: &Formats) 
         clean_steps(&mut tool.evidence);
     }
     for usage in &mut analysis.model_usages {
-        usage.model.iter_mut().for_each(clean);
+        usage.model.iter_mut().chain(&mut usage.alternatives).for_each(clean);
         clean_steps(&mut usage.evidence);
     }
     analysis.model_providers.iter_mut().filter_map(|pair| pair.model.as_mut()).for_each(clean);

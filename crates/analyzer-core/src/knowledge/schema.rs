@@ -164,6 +164,8 @@ rule!(
         region_host: Option<String>,
         /// Where the region stands.
         region: Vec<ArgRef>,
+        /// What arguments of this very call turn it into (constructors that are client and usage in one).
+        switch: Vec<Switch>,
     }
 );
 
@@ -184,8 +186,28 @@ rule!(
         plain: bool,
         /// Only if an argument at position 0 has one of these values (`boto3.client("bedrock-runtime")`).
         only: Vec<String>,
+        /// What its arguments turn it into.
+        switch: Vec<Switch>,
     }
 );
+
+/// An argument that turns a client into another provider's: `genai.Client(vertexai=True)`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switch {
+    /// Where it stands.
+    pub arg: Vec<ArgRef>,
+    /// Only with this value; with any that is given when absent.
+    pub value: Option<String>,
+    /// The other provider's id.
+    pub provider: String,
+    /// Its host then.
+    pub host: Option<String>,
+    /// Template of a regional host.
+    pub region_host: Option<String>,
+    /// Where the region stands.
+    pub region: Vec<ArgRef>,
+}
 
 rule!(
     /// A call that sends a request to an address that the code gives.
@@ -224,6 +246,8 @@ rule!(
         only_arg: Vec<ArgRef>,
         /// Not if one of these arguments is given.
         unless: Vec<ArgRef>,
+        /// The tool is named after the host where the code writes one down.
+        by_host: bool,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
@@ -297,6 +321,8 @@ rule!(
         text: Vec<ArgRef>,
         /// Smaller comes first when several prompts are found; 5 when absent.
         rank: Option<u8>,
+        /// Where other agents stand that this one hands over to: of equal prompts, that of the one with most is first.
+        agents: Vec<ArgRef>,
     }
 );
 

@@ -83,7 +83,7 @@ pub fn unbounded(seen: &Seen, out: &mut Vec<Draft>) {
         // A request object that was made elsewhere is looked at there.
         let made = seen.cx.project.refer(url_at, &frames);
         let is_object = |reference: &Ref| match reference {
-            Ref::External(symbol, chain) => symbol.module() != "?" && !chain.is_empty(),
+            Ref::External(symbol, chain) => !symbol.is_unknown() && !chain.is_empty(),
             reference => matches!(reference, Ref::Instance(..)),
         };
         if made.iter().any(is_object) {

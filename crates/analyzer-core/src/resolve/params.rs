@@ -99,8 +99,10 @@ impl Project<'_> {
             }
         }
         let mut arguments = Vec::new();
+        q.open = true;
         let callers = self.callers(file, id);
-        let mut omitted = callers.is_empty();
+        // What is registered by a decorator is called by others too.
+        let mut omitted = callers.is_empty() || !function.decorators.is_empty();
         for &call in callers.iter().take(q.many * 2) {
             match self.given(call, &None, file, id, index, q) {
                 Some(argument) => arguments.push(argument),
@@ -108,7 +110,8 @@ impl Project<'_> {
             }
         }
         if omitted {
-            arguments.extend(default);
+            // What the author takes when nobody says otherwise goes first.
+            arguments.splice(0..0, default);
         }
         arguments
     }

@@ -9,9 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
-use crate::knowledge::index::Hit;
-use crate::knowledge::schema::{ArgRef, FunctionRule};
-use crate::resolve::{At, Known};
+use crate::knowledge::index::{Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
+use crate::resolve::{At, Known, Ref};
 use crate::sites::Context;
 
 /// One entry per function tool.
@@ -22,6 +22,7 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
         functions: FxHashSet::default(),
         keys: FxHashMap::default(),
         claimed: FxHashSet::default(),
+        dispatch: None,
     };
     found.lists();
     found.decorators();
@@ -44,11 +45,45 @@ struct Found<'c, 'a> {
     keys: FxHashMap<At, String>,
     /// Literal dicts that are part of a tool's own call.
     claimed: FxHashSet<At>,
+    /// What the program's tables hold by name, made when somebody asks.
+    dispatch: Option<FxHashMap<String, Vec<At>>>,
 }
 
 impl Found<'_, '_> {
     fn rule(&self, hit: Hit) -> &FunctionRule {
         &self.cx.project.knowledge.entry(hit.entry).function[hit.rule as usize]
+    }
+
+    /// The rule behind a callee: by what it stands for, else by its last member where the base is not known and the
+    /// project imports the framework: `@mcp.tool()` of a parameter that nobody annotated.
+    fn rule_of(&self, callee: At, form: Form) -> Option<(Hit, Ref)> {
+        let project = self.cx.project;
+        let hits = project.hits(callee, &None).into_iter();
+        let known = hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == form);
+        known.or_else(|| {
+            project.refer(callee, &None).into_iter().find_map(|reference| {
+                let Ref::External(symbol, _) = &reference else { return None };
+                let symbol = project.as_callee(symbol.clone(), callee.file);
+                let hits = project.knowledge.by_member(&symbol, RuleKind::Function);
+                let hit = hits.into_iter().find(|hit| self.rule(*hit).form == form && self.is_imported(hit.entry))?;
+                Some((hit, reference))
+            })
+        })
+    }
+
+    /// Some file imports a package of an entry.
+    fn is_imported(&self, entry: u32) -> bool {
+        let entry = self.cx.project.knowledge.entry(entry);
+        self.cx.project.files.iter().any(|file| {
+            let (packages, separator) = match file.source.language.is_python() {
+                true => (&entry.python_packages, '.'),
+                false => (&entry.npm_packages, '/'),
+            };
+            let is_of = |module: &str, package: &str| {
+                module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+            };
+            file.facts.imports.iter().any(|import| packages.iter().any(|package| is_of(&import.module, package)))
+        })
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {

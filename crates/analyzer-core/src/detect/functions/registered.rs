@@ -2,18 +2,17 @@
 
 use super::{Found, first_sentence};
 use crate::facts::{ExprKind, FunctionId};
-use crate::knowledge::index::RuleKind;
+use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{Form, FunctionRule};
 use crate::resolve::{At, Ref};
+use crate::sites::Site;
 
 impl Found<'_, '_> {
     /// `tool({name, …})`, `FunctionTool.from_defaults(fn=add)`, `server.registerTool("name", …)`.
     pub(super) fn calls(&mut self) {
         let cx = self.cx;
         for site in &cx.sites {
-            let Some(hit) = site.hits(RuleKind::Function).find(|hit| self.rule(*hit).form == Form::Call) else {
-                continue;
-            };
+            let Some(hit) = self.registers(site) else { continue };
             // A decorator that is called is counted with its function.
             let facts = cx.project.facts(site.at.file);
             if facts.functions.iter().any(|f| f.decorators.contains(&site.at.expr)) {
@@ -84,6 +83,18 @@ impl Found<'_, '_> {
                 self.add(name, site.at.file, cx.project.line(site.at), description, by);
             }
         }
+    }
+
+    /// The rule by which a call makes a tool. `server.registerTool("x", …)` of a parameter that nobody annotated is
+    /// known by its member, where it is given a name.
+    fn registers(&self, site: &Site) -> Option<Hit> {
+        let is_call = |hit: &Hit| self.rule(*hit).form == Form::Call;
+        let known = site.hits(RuleKind::Function).find(is_call);
+        known.or_else(|| {
+            let told = self.cx.project.knowledge.by_member(&site.symbol, RuleKind::Function);
+            let mut told = told.into_iter().filter(is_call).filter(|_| site.hits.is_empty());
+            told.find(|hit| self.is_imported(hit.entry) && self.text(site.at, &self.rule(*hit).name).is_some())
+        })
     }
 
     /// A class given as the function: its schema is the tool.

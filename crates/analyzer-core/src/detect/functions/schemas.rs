@@ -1,11 +1,11 @@
 //! Tools that are declared by their shape: dicts, and calls by keyword, that say a name and what it takes.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Found;
 use crate::facts::{Call, ExprId, ExprKind, FileFacts, FunctionId};
 use crate::knowledge::schema::{ArgRef, SchemaRule};
-use crate::resolve::{At, Frames, Known, Value};
+use crate::resolve::{At, Frames, Known, Project, Ref, Value};
 
 /// A tool that a shape declares.
 struct Declared {
@@ -76,7 +76,8 @@ impl Found<'_, '_> {
         }
         let line = cx.project.line(tool.at);
         let by = cx.step(tool.at, "schema");
-        match self.decorated_by(tool.at).or_else(|| self.function_named(file, &tool.name)) {
+        let function = self.decorated_by(tool.at).or_else(|| self.function_named(file, &tool.name));
+        match function.or_else(|| self.dispatched(&tool.name)) {
             Some((file, function)) => self.add_function(file, function, Some(tool.name), by),
             None => self.add(tool.name, file, line, None, by),
         }
@@ -143,19 +144,48 @@ impl Found<'_, '_> {
         Some((name.file, FunctionId(at as u32)))
     }
 
-    /// The submitted function that a schema describes: of the same name, in the same file before others.
-    fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
-        let files = [file].into_iter().chain((0..self.cx.project.files.len()).filter(|&f| f != file));
-        files.into_iter().find_map(|file| {
-            let facts = self.cx.project.facts(file);
-            if !self.cx.project.files[file].source.language.is_python() {
-                return None;
-            }
-            let sym = facts.symbol(name)?;
-            let at = facts.functions.iter().position(|f| f.name == Some(sym) && f.expr.is_none())?;
-            Some((file, FunctionId(at as u32)))
+    /// The function that a table of the program calls by a name: `HANDLERS = {"count_stock": stock}`.
+    fn dispatched(&mut self, name: &str) -> Option<(usize, FunctionId)> {
+        let project = self.cx.project;
+        let table = self.dispatch.get_or_insert_with(|| dispatch(project));
+        let values = table.get(name)?;
+        values.iter().find_map(|&value| {
+            project.refer(value, &None).into_iter().find_map(|reference| match reference {
+                Ref::Function(file, id) => Some((file, id)),
+                _ => None,
+            })
         })
     }
+
+    /// The function of the same file that a schema describes by its name. One of another file may be anything.
+    fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
+        let facts = self.cx.project.facts(file);
+        if !self.cx.project.files[file].source.language.is_python() {
+            return None;
+        }
+        let sym = facts.symbol(name)?;
+        let at = facts.functions.iter().position(|f| f.name == Some(sym) && f.expr.is_none())?;
+        Some((file, FunctionId(at as u32)))
+    }
+}
+
+/// Named values of Python's literal dicts, by their keys.
+fn dispatch(project: &Project) -> FxHashMap<String, Vec<At>> {
+    let mut table: FxHashMap<String, Vec<At>> = FxHashMap::default();
+    for (file, of_file) in project.files.iter().enumerate().filter(|(_, file)| file.source.language.is_python()) {
+        let facts = &of_file.facts;
+        for expr in &facts.exprs {
+            let ExprKind::Dict(pairs) = &expr.kind else { continue };
+            for &(key, value) in pairs {
+                if let (Some(key), ExprKind::Name(_) | ExprKind::Attr(..)) =
+                    (key.and_then(|key| facts.text(key)), facts.kind(value))
+                {
+                    table.entry(key.to_owned()).or_default().push(At { file, expr: value });
+                }
+            }
+        }
+    }
+    table
 }
 
 fn first_part(rule: &SchemaRule) -> &str {
