@@ -190,6 +190,7 @@ fn look_at<T>(
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
     analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
+    detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
     let made = then.zip(redacted).map(|(then, redacted)| {
         let looked = lint::view::Looked {

@@ -463,7 +463,7 @@ fn applied(project: &Project, site: &Site) -> Option<Site> {
 fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
     let facts = project.facts(file);
     let mut names = FxHashMap::default();
-    for ((_, sym), bindings) in &facts.bindings {
+    for ((_, sym), bindings) in facts.bindings.iter() {
         for binding in bindings {
             if let Bound::Expr(expr) = binding.value
                 && matches!(facts.kind(expr), ExprKind::Call(_))

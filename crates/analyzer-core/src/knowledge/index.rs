@@ -81,6 +81,8 @@ pub enum RuleKind {
     Load,
     /// [`FieldRule`].
     Field,
+    /// [`ConstantRule`].
+    Constant,
 }
 
 impl RuleKind {
@@ -187,7 +189,7 @@ impl Knowledge {
             )*};
         }
         symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
-            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field);
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field, constant => Constant);
         self.entries.push((folder, entry));
     }
 

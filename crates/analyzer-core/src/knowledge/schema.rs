@@ -76,6 +76,9 @@ pub struct Entry {
     /// Calls that read a data file.
     #[serde(default)]
     pub load: Vec<LoadRule>,
+    /// Values that stand for a model.
+    #[serde(default)]
+    pub constant: Vec<ConstantRule>,
     /// Attributes that a decorator or base class gives to a class.
     #[serde(default)]
     pub field: Vec<FieldRule>,
@@ -375,6 +378,14 @@ rule!(
     LoadRule {
         /// Where the path stands, or the call that opens it.
         path: Vec<ArgRef>,
+    }
+);
+
+rule!(
+    /// A value of a library that stands for a model: `gemini20Flash` of Genkit's plug-in.
+    ConstantRule {
+        /// The model.
+        model: String,
     }
 );
 

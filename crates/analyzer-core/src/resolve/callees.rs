@@ -18,7 +18,7 @@ impl FileFacts {
     fn aliases<'f>(&'f self, names: &FxHashSet<&str>) -> Vec<&'f str> {
         let wanted: Vec<bool> = self.names().map(|name| names.contains(name)).collect();
         let mut found = Vec::new();
-        for ((scope, sym), bindings) in &self.bindings {
+        for ((scope, sym), bindings) in self.bindings.iter() {
             let is_field = || matches!(self.scopes[scope.0 as usize].kind, ScopeKind::Class(_));
             let alias = |binding: &Binding| !matches!(binding.value, Bound::Function(_));
             if wanted[sym.0 as usize] && is_field() && bindings.iter().any(alias) {
