@@ -241,6 +241,8 @@ rule!(
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
+        /// Hosts that it reaches besides, such as that of its socket.
+        also: Vec<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
         /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
@@ -417,7 +419,7 @@ pub struct SchemaRule {
     pub name: String,
     /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
-    /// `key=value` pairs that must hold.
+    /// `key=value` pairs that must hold; `key=begin*` for a value that begins so.
     #[serde(default)]
     pub equals: Vec<String>,
 }

@@ -156,7 +156,7 @@ pub fn is_local(host: &str) -> bool {
 /// Names that are kept for documentation and open nothing (RFC 2606).
 fn is_reserved(host: &str) -> bool {
     let end = host.rsplit('.').next().unwrap_or("");
-    let two = host.rsplitn(3, '.').nth(1).unwrap_or("");
+    let two = host.rsplit('.').nth(1).unwrap_or("");
     matches!(end, "example" | "test" | "invalid") || two == "example" && matches!(end, "com" | "org" | "net")
 }
 
