@@ -17,6 +17,7 @@
 pub mod analysis;
 pub mod detect;
 pub mod facts;
+pub mod imports;
 pub mod knowledge;
 pub mod lang;
 pub mod lint;
@@ -26,6 +27,7 @@ mod packages;
 pub mod packs;
 pub mod policy;
 pub mod resolve;
+pub mod session;
 pub mod sites;
 pub mod sources;
 pub mod work;
@@ -46,6 +48,7 @@ use modules::Modules;
 use packs::Applied;
 pub use packs::Pack;
 use resolve::{File, Project};
+pub use session::Session;
 use sites::Context;
 pub use sources::{Language, Limits, Sources, SourcesError};
 
@@ -94,7 +97,7 @@ impl Options {
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
-    look_at(sources, options, None::<fn(&lint::view::Looked)>).0
+    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), None::<fn(&lint::view::Looked)>).0
 }
 
 /// The same, and what somebody makes of everything that is known then; nothing when the analysis was cancelled.
@@ -103,12 +106,14 @@ pub(crate) fn look<T>(
     options: &Options,
     then: impl FnOnce(&lint::view::Looked) -> T,
 ) -> (Analysis, Option<T>) {
-    look_at(sources, options, Some(then))
+    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), Some(then))
 }
 
-fn look_at<T>(
+/// All steps of an analysis. `read` gives the facts of each file, in the order of the sources.
+pub(crate) fn look_at<T>(
     sources: &Sources,
     options: &Options,
+    read: impl FnOnce(&Sources) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled>,
     then: Option<impl FnOnce(&lint::view::Looked) -> T>,
 ) -> (Analysis, Option<T>) {
     let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
@@ -123,8 +128,7 @@ fn look_at<T>(
     let submitted = sources.files().len();
     let sources = hidden.as_ref().unwrap_or(sources);
     let visible = visible.as_ref().unwrap_or(sources);
-    let cancel = options.cancel.as_deref();
-    let Ok(facts) = read(sources, cancel) else {
+    let Ok(facts) = read(sources) else {
         analysis.cancelled = true;
         return (analysis, None);
     };
@@ -138,8 +142,8 @@ fn look_at<T>(
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
-    let cx = Context::new(&project);
-    let graph = Graph::new(sources, &facts, &modules);
+    let cx = if then.is_some() { Context::with_all_calls(&project) } else { Context::new(&project) };
+    let graph = Graph::new(sources, &facts, &project.imports);
     analysis.handlers = detect::handlers::detect(&cx);
     let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
@@ -172,7 +176,8 @@ fn look_at<T>(
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
-    let (requirements, detected, optional) = detect::requirements::detect(sources, &facts, &modules, &manifests);
+    let (requirements, detected, optional) =
+        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;

@@ -9,30 +9,35 @@ use serde::Deserialize;
 
 use crate::facts::{Call, ExprKind, FileFacts, Function, Import};
 
-/// A sorted table: key, tab, value, one a line.
-struct Table(&'static str);
+/// A sorted table: key, tab, value, one a line; and where its lines begin, once somebody asks.
+struct Table(&'static str, LazyLock<Vec<u32>>);
 
-const TOP: Table = Table(include_str!("../knowledge/packages/python-import-map.tsv"));
-const DOTTED: Table = Table(include_str!("../knowledge/packages/python-import-map-dotted.tsv"));
+macro_rules! table {
+    ($file:literal) => {
+        Table(include_str!($file), LazyLock::new(|| lines_of(include_str!($file))))
+    };
+}
+
+static TOP: Table = table!("../knowledge/packages/python-import-map.tsv");
+static DOTTED: Table = table!("../knowledge/packages/python-import-map-dotted.tsv");
 const RULES: &str = include_str!("../knowledge/packages/python-import-rules.tsv");
 
 impl Table {
-    /// Binary search over the text itself: no start-up cost, whatever the size of the table.
+    /// Binary search over the text itself: hardly a start-up cost, whatever the size of the table.
     fn get(&self, key: &str) -> Option<&'static str> {
-        let (mut low, mut high) = (0, self.0.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let start = self.0.as_bytes()[low..middle].iter().rposition(|&b| b == b'\n').map_or(low, |at| low + at + 1);
-            let end = self.0.as_bytes()[start..].iter().position(|&b| b == b'\n').map_or(self.0.len(), |at| start + at);
-            let (found, value) = self.0[start..end].split_once('\t')?;
-            match found.as_bytes().cmp(key.as_bytes()) {
-                std::cmp::Ordering::Equal => return Some(value),
-                std::cmp::Ordering::Less => low = end + 1,
-                std::cmp::Ordering::Greater => high = start,
-            }
-        }
-        None
+        let line = |start: u32| {
+            let line = &self.0[start as usize..];
+            line.split_once('\t').unwrap_or((line, ""))
+        };
+        let at = self.1.binary_search_by(|&start| line(start).0.cmp(key)).ok()?;
+        line(self.1[at]).1.lines().next()
     }
+}
+
+/// Where the lines of a table begin.
+fn lines_of(table: &str) -> Vec<u32> {
+    let after = table.match_indices('\n').map(|(at, _)| at as u32 + 1);
+    std::iter::once(0).chain(after).filter(|&start| (start as usize) < table.len()).collect()
 }
 
 /// The file was put there by a package manager: it is no part of what somebody wrote and submitted.
@@ -118,8 +123,18 @@ pub fn distribution(module: &str, item: Option<&str>) -> Option<Cow<'static, str
     }
 }
 
+/// Several distributions share the name: `google` is no package behind `google.oauth2`.
+pub fn is_shared_namespace(root: &str) -> bool {
+    let is_below = |line: &str| line.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+    DOTTED.0.lines().any(is_below) || RULES.lines().any(is_below)
+}
+
 /// `azure.mgmt.{}` over `azure.mgmt.compute` fills `azure-mgmt-{}`.
 fn fill(pattern: &str, template: &str, parts: &[&str]) -> Option<String> {
+    let first = pattern.split('.').next()?;
+    if !matches!(first, "*" | "{}") && Some(&first) != parts.first() {
+        return None;
+    }
     let mut name = template.to_owned();
     let mut given = parts.iter();
     for expected in pattern.split('.') {

@@ -2,17 +2,17 @@
 //!
 //! Detectors share this, never findings: what a call is, is decided here, so that no two of them can claim it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Step};
 use crate::facts::*;
 use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
 use crate::knowledge::schema::{ArgRef, RequestRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{Allowance, At, Frame, Frames, Known, Project, Ref, Value};
+use crate::resolve::{Allowance, At, Callee, File, Frame, Frames, Known, Project, Ref, Value};
 
 /// A call of something outside the submitted files.
 pub struct Site {
@@ -67,14 +67,27 @@ pub struct Context<'a> {
     pub outbound: Vec<Outbound>,
     /// Names that calls are assigned to.
     pub assigned: FxHashMap<At, String>,
+    /// Roots of all imports, once somebody asks.
+    roots: OnceLock<FxHashSet<String>>,
+    /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
+    configured: OnceLock<Vec<(At, At)>>,
 }
 
 impl<'a> Context<'a> {
-    /// Classifies every call.
+    /// Classifies every call that a rule or a framework names, or that is made of such a call's result.
     pub fn new(project: &'a Project<'a>) -> Context<'a> {
+        Context::with(project, false)
+    }
+
+    /// The same with all calls of something outside, for who has rules of his own.
+    pub fn with_all_calls(project: &'a Project<'a>) -> Context<'a> {
+        Context::with(project, true)
+    }
+
+    fn with(project: &'a Project<'a>, all: bool) -> Context<'a> {
         let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> = (0..project.files.len())
             .into_par_iter()
-            .map(|file| (sites_of(project, file), assigned(project, file)))
+            .map(|file| (sites_of(project, file, all), assigned(project, file)))
             .collect();
         let mut sites = Vec::new();
         let mut names = FxHashMap::default();
@@ -82,7 +95,14 @@ impl<'a> Context<'a> {
             sites.extend(of_file);
             names.extend(assigned);
         }
-        let mut cx = Context { project, sites, outbound: Vec::new(), assigned: names };
+        let mut cx = Context {
+            project,
+            sites,
+            outbound: Vec::new(),
+            assigned: names,
+            roots: OnceLock::new(),
+            configured: OnceLock::new(),
+        };
         cx.outbound = (0..project.files.len())
             .into_par_iter()
             .flat_map_iter(|file| {
@@ -94,6 +114,29 @@ impl<'a> Context<'a> {
             })
             .collect();
         cx
+    }
+
+    /// Whether some file imports a package whose name begins so.
+    pub fn imports_root(&self, root: &str) -> bool {
+        let of = |file: &'a File| {
+            file.facts.imports.iter().filter_map(|import| import.module.split(['.', '/']).next().map(str::to_owned))
+        };
+        self.roots.get_or_init(|| self.project.files.iter().flat_map(of).collect()).contains(root)
+    }
+
+    /// `openai.api_base = "…"`: what is given an address as a whole, and the address.
+    pub fn configured(&self) -> &[(At, At)] {
+        self.configured.get_or_init(|| {
+            let of = |(file, one): (usize, &'a File)| {
+                let facts = &one.facts;
+                facts.place_assignments.iter().filter_map(move |assignment| {
+                    let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { return None };
+                    let named = matches!(facts.name(member), "api_base" | "base_url" | "baseURL");
+                    named.then_some((At { file, expr: base }, At { file, expr: assignment.value }))
+                })
+            };
+            self.project.files.iter().enumerate().flat_map(of).collect()
+        })
     }
 
     /// The site of a call.
@@ -362,15 +405,15 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
     host_like.then(|| Address { host: text.to_ascii_lowercase(), ..Address::default() })
 }
 
-fn sites_of(project: &Project, file: usize) -> Vec<Site> {
+/// The calls of a file that a rule names, or that are a framework's.
+fn sites_of(project: &Project, file: usize, all: bool) -> Vec<Site> {
     let facts = project.facts(file);
     let mut sites = Vec::new();
-    let mut allowance = Allowance::new(facts.calls.len());
-    for call in &facts.calls {
-        let callee = At { file, expr: call.callee };
-        let at = At { file, expr: call.expr };
+    for Callee { call, refs, classes: member_of } in project.known_callees(file, all) {
+        let at = At { file, expr: facts.calls[call as usize].expr };
         let mut best: Option<Site> = None;
-        for reference in project.refer_within(callee, &mut allowance) {
+        let classes: Vec<Ref> = refs.iter().filter(|r| matches!(r, Ref::Class(..))).cloned().collect();
+        for reference in refs {
             let Ref::External(symbol, chain) = reference else { continue };
             let symbol = project.as_callee(symbol, file);
             let hits = project.knowledge.lookup(&symbol);
@@ -395,14 +438,17 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
         }
         // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
         if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
-            for symbol in project.constructs(at) {
+            for symbol in project.constructs(at, classes, member_of) {
                 let hits = project.knowledge.lookup(&symbol);
                 if !hits.is_empty() {
                     best = Some(Site { at, symbol, chain: Vec::new(), hits });
                 }
             }
         }
-        sites.extend(best);
+        let matters = |site: &Site| {
+            all || !site.hits.is_empty() || !site.chain.is_empty() || project.knowledge.names(&site.symbol)
+        };
+        sites.extend(best.filter(matters));
     }
     sites.sort_by_key(|site| site.at);
     sites
@@ -427,7 +473,7 @@ fn applied(project: &Project, site: &Site) -> Option<Site> {
 fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
     let facts = project.facts(file);
     let mut names = FxHashMap::default();
-    for ((_, sym), bindings) in &facts.bindings {
+    for ((_, sym), bindings) in facts.bindings.iter() {
         for binding in bindings {
             if let Bound::Expr(expr) = binding.value
                 && matches!(facts.kind(expr), ExprKind::Call(_))

@@ -184,6 +184,7 @@ static ENTRY: LazyLock<Entry> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imports::Imports;
     use crate::lang;
     use crate::modules::Modules;
 
@@ -193,7 +194,8 @@ mod tests {
         let facts: Vec<_> = sources.files().iter().map(read).collect();
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
-        detect(&sources, &facts, &Graph::new(&sources, &facts, &modules), &manifests, handlers)
+        let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
+        detect(&sources, &facts, &Graph::new(&sources, &facts, &imports), &manifests, handlers)
     }
 
     const GUARD: &str = "if __name__ == '__main__':\n    run()\n";

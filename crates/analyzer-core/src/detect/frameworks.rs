@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::analysis::Framework;
 use crate::facts::ExprId;
-use crate::knowledge::index::{Folder, Symbol};
+use crate::knowledge::index::Symbol;
 use crate::resolve::{At, Ref};
 use crate::sites::Context;
 
@@ -12,22 +12,12 @@ use crate::sites::Context;
 pub fn detect(cx: &Context) -> Vec<Framework> {
     let mut found: BTreeMap<String, Framework> = BTreeMap::new();
     let mut add = |symbol: &Symbol, at: At| {
-        for (folder, entry) in cx.project.knowledge.entries() {
-            let packages = if symbol.is_python() { &entry.python_packages } else { &entry.npm_packages };
-            let separator = if symbol.is_python() { '.' } else { '/' };
-            let uses = |package: &String| {
-                symbol
-                    .module()
-                    .strip_prefix(package.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
-            };
-            if folder == Folder::Framework && packages.iter().any(uses) {
-                let (file, line) = (cx.project.path(at.file).to_owned(), cx.project.line(at));
-                let new = Framework { name: entry.id.clone(), file, line };
-                let slot = found.entry(entry.id.clone()).or_insert_with(|| new.clone());
-                if (&new.file, new.line) < (&slot.file, slot.line) {
-                    *slot = new;
-                }
+        for entry in cx.project.knowledge.frameworks_of(symbol) {
+            let (file, line) = (cx.project.path(at.file).to_owned(), cx.project.line(at));
+            let new = Framework { name: entry.id.clone(), file, line };
+            let slot = found.entry(entry.id.clone()).or_insert_with(|| new.clone());
+            if (&new.file, new.line) < (&slot.file, slot.line) {
+                *slot = new;
             }
         }
     };

@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use super::entry_point::is_beside;
 use crate::facts::{FileFacts, Import, Item};
-use crate::modules::Modules;
+use crate::imports::Imports;
 use crate::sources::{Source, Sources};
 
 /// The imports among the submitted files.
@@ -17,17 +17,17 @@ pub struct Graph {
 
 impl Graph {
     /// Follows every import.
-    pub fn new(sources: &Sources, facts: &[Arc<FileFacts>], modules: &Modules) -> Graph {
+    pub fn new(sources: &Sources, facts: &[Arc<FileFacts>], known: &Imports) -> Graph {
         let files = sources.files();
         let mut graph = Graph { imports: vec![Vec::new(); files.len()], imported: vec![0; files.len()] };
         for (index, (source, facts)) in files.iter().zip(facts).enumerate() {
             let mut asked = FxHashSet::default();
-            let imports = facts.imports.iter().filter(|import| {
+            let imports = facts.imports.iter().enumerate().filter(|(_, import)| {
                 let member = source.language.is_python().then_some(&import.item);
                 asked.insert((&*import.module, member.and_then(item), import.type_only))
             });
             let mut used = FxHashSet::default();
-            for target in imports.flat_map(|import| targets(source, import, modules)) {
+            for target in imports.filter_map(|(at, import)| target(source, import, (index, at), known)) {
                 if target == index || !used.insert(target) {
                     continue;
                 }
@@ -76,16 +76,12 @@ fn item(item: &Item) -> Option<&str> {
     }
 }
 
-fn targets(source: &Source, import: &Import, modules: &Modules) -> Vec<usize> {
-    let (path, module) = (&*source.path, &*import.module);
-    if source.language.is_javascript() {
-        return match import.type_only {
-            true => Vec::new(),
-            false => modules.resolve_js(path, module).into_iter().collect(),
-        };
+fn target(source: &Source, import: &Import, (file, index): (usize, usize), known: &Imports) -> Option<usize> {
+    match source.language.is_javascript() {
+        true if import.type_only => None,
+        true => known.module(file, index),
+        false => known.member(file, index).or_else(|| known.module(file, index)),
     }
-    let submodule = item(&import.item).and_then(|item| modules.resolve_python(path, module, Some(item)));
-    submodule.or_else(|| modules.resolve_python(path, module, None)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -93,6 +89,7 @@ mod tests {
     use super::*;
     use crate::lang;
     use crate::manifest::Manifests;
+    use crate::modules::Modules;
 
     #[test]
     fn files_are_read_where_they_are_first_imported() {
@@ -106,7 +103,8 @@ mod tests {
         let sources = Sources::new(files).unwrap();
         let facts: Vec<_> = sources.files().iter().map(|file| Arc::new(lang::read(file, None).unwrap())).collect();
         let modules = Modules::new(&sources, &Manifests::read(&sources));
-        let graph = Graph::new(&sources, &facts, &modules);
+        let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
+        let graph = Graph::new(&sources, &facts, &imports);
         let order = graph.reading_order(Some(4));
         let mut paths: Vec<&str> = sources.files().iter().map(|file| &*file.path).collect();
         paths.sort_by_key(|path| order[sources.files().iter().position(|file| &*file.path == *path).unwrap()]);

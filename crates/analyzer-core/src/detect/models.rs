@@ -1,11 +1,14 @@
 //! Model usages: where a model is chosen, of which provider, for what.
 
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
-use crate::knowledge::schema::{ArgRef, Entry, ModelRule};
+use crate::knowledge::schema::{ArgRef, Entry, ModelRule, Switch};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A usage, and the host it implies.
@@ -85,20 +88,14 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     if idle.is_empty() {
         return Vec::new();
     }
-    let mut asked: Vec<At> = Vec::new();
-    for site in &cx.sites {
-        let is_usage = site.hits(RuleKind::Model).next().is_some();
-        asked.extend(site.chain.iter().filter(|_| is_usage).map(|(at, _)| *at));
-        // Handed to something else, which may ask for it.
-        for argument in cx.project.call(site.at).map(|call| call.args.clone()).unwrap_or_default() {
-            let at = At { file: site.at.file, expr: argument.value };
-            for reference in cx.project.refer(at, &None) {
-                if let Ref::External(_, calls) = reference {
-                    asked.extend(calls.into_iter().map(|(at, _)| at));
-                }
-            }
-        }
+    let mut asked: FxHashSet<At> = FxHashSet::default();
+    for site in cx.sites.iter().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
+        asked.extend(site.chain.iter().map(|(at, _)| *at));
     }
+    // Handed to something else, which may ask for it.
+    let clients: FxHashSet<At> = idle.iter().map(|(site, _)| site.at).collect();
+    let files = (0..cx.project.files.len()).into_par_iter();
+    asked.par_extend(files.flat_map_iter(|file| handed_on(cx, file, &clients)));
     idle.retain(|(site, _)| !asked.contains(&site.at));
     let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
@@ -120,6 +117,18 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     idle.into_iter().map(usage).collect()
 }
 
+/// Those of some clients that the calls of a file give to something outside.
+fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
+    let mut inquiry = cx.project.inquiry(file);
+    let arguments = cx.project.calls_outside(file).flat_map(|call| &call.args);
+    let given = arguments.flat_map(|argument| inquiry.refer(argument.value));
+    let calls = given.flat_map(|reference| match reference {
+        Ref::External(_, calls) => calls,
+        _ => Vec::new(),
+    });
+    calls.map(|(at, _)| at).filter(|at| clients.contains(at)).collect()
+}
+
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
 /// the project imports.
 fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
@@ -134,13 +143,9 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
     }
     let imported = |hit: &&Hit| {
         let entry = cx.project.knowledge.entry(hit.entry);
-        cx.project.files.iter().any(|file| {
-            file.facts.imports.iter().any(|import| {
-                let rule = &entry.model[hit.rule as usize];
-                let symbols = rule.python.iter().chain(&rule.js);
-                symbols.into_iter().any(|s| s.split(['.', '#']).next() == import.module.split(['.', '/']).next())
-            })
-        })
+        let rule = &entry.model[hit.rule as usize];
+        let mut symbols = rule.python.iter().chain(&rule.js);
+        symbols.any(|symbol| symbol.split(['.', '#']).next().is_some_and(|root| cx.imports_root(root)))
     };
     let chosen = hits
         .iter()
@@ -195,6 +200,7 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     let known = cx.project.values(at, &frames);
     let mut models = Vec::new();
     for known in known {
+        let known = constant(cx, rule, at, known);
         models.push(match &known.value {
             // `Agent(model=openai("gpt-4o"))` is counted where the object is made; what an unknown call gives is a model
             // that nobody knows.
@@ -218,6 +224,17 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     }
     models.truncate(6);
     models
+}
+
+/// A library's value that stands for a model is that model, with its provider where the call takes any.
+fn constant(cx: &Context, rule: &ModelRule, at: At, known: Known) -> Known {
+    let Value::Object(Ref::External(symbol, _)) = &known.value else { return known };
+    let Some((entry, index)) = cx.project.rules(symbol, RuleKind::Constant).next() else { return known };
+    let model = &entry.constant[index as usize].model;
+    let text = if rule.router { format!("{}/{model}", entry.id) } else { model.clone() };
+    let mut steps = known.steps.clone();
+    steps.push(cx.step(at, format!("`{}`", symbol.display())));
+    Known { value: Value::Text(vec![Piece::Lit(text)]), steps, ..known }
 }
 
 /// Whether an object is a model or a client made elsewhere.
@@ -246,6 +263,8 @@ enum Base {
     Given(Address, Vec<Step>),
     /// A client of another provider that is handed over, at its default address.
     Client(u32, Option<String>, Vec<Step>),
+    /// An argument turns the client into another provider's.
+    Switched(String, Option<String>, Vec<Step>),
     /// Overridden by something unknown.
     Unknown,
 }
@@ -253,9 +272,15 @@ enum Base {
 /// The addresses of a call, each with the expression that gives it.
 fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
+    let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
         let client_rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
+        switched = switched.or_else(|| self::switched(cx, client.at, &client.frames, &client_rule.switch));
         places.push((client.at, client.frames, client_rule.base.clone()));
+    }
+    if let Some((provider, host)) = switched {
+        let steps = vec![cx.step(site.at, format!("address of `{}`", site.symbol.display()))];
+        return vec![(Base::Switched(provider, host, steps), None)];
     }
     for (at, frames, args) in places {
         let Some((value, frames)) = cx.project.argument(at, &frames, &args) else { continue };
@@ -283,28 +308,35 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
     vec![(configured, None)]
 }
 
+/// The provider that arguments turn a client into, and the host it then has.
+fn switched(cx: &Context, at: At, frames: &Frames, switches: &[Switch]) -> Option<(String, Option<String>)> {
+    let holds = |switch: &&Switch| {
+        let Some((at, frames)) = cx.project.argument(at, frames, &switch.arg) else { return false };
+        switch.value.as_ref().is_none_or(|wanted| match *cx.project.facts(at.file).kind(at.expr) {
+            ExprKind::Bool(value) => wanted == if value { "true" } else { "false" },
+            _ => cx.project.text(at, &frames).as_ref() == Some(wanted),
+        })
+    };
+    let switch = switches.iter().find(holds)?;
+    let regional = switch.region_host.as_ref().and_then(|template| region(cx, template, at, frames, &switch.region));
+    Some((switch.provider.clone(), regional.or_else(|| switch.host.clone())))
+}
+
 /// `openai.api_base = "…"`: the address that the code gives a library as a whole.
 fn configured(cx: &Context, site: &Site) -> Option<Base> {
     if site.symbol.module().is_empty() || !site.chain.is_empty() {
         return None;
     }
-    for file in 0..cx.project.files.len() {
-        let facts = cx.project.facts(file);
-        for assignment in &facts.place_assignments {
-            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { continue };
-            if !matches!(facts.name(member), "api_base" | "base_url" | "baseURL") {
-                continue;
-            }
-            let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
-            if !cx.project.refer(At { file, expr: base }, &None).iter().any(of) {
-                continue;
-            }
-            for known in cx.project.values(At { file, expr: assignment.value }, &None) {
-                if let Value::Text(pieces) = &known.value
-                    && let Some(address) = url::parse(pieces)
-                {
-                    return Some(Base::Given(address, known.steps));
-                }
+    let of = |r: &Ref| matches!(r, Ref::External(symbol, _) if symbol.is_module() && symbol.module() == site.symbol.module());
+    for &(base, value) in cx.configured() {
+        if !cx.project.refer(base, &None).iter().any(of) {
+            continue;
+        }
+        for known in cx.project.values(value, &None) {
+            if let Value::Text(pieces) = &known.value
+                && let Some(address) = url::parse(pieces)
+            {
+                return Some(Base::Given(address, known.steps));
             }
         }
     }
@@ -424,6 +456,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         Base::Unknown => {
             confidence = confidence.min(Confidence::Medium);
             None
+        }
+        Base::Switched(other, host, steps) => {
+            provider.clone_from(other);
+            let by = Some(site.symbol.display());
+            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
         }
         Base::Client(entry, host, steps) => {
             if knowledge.folder(*entry) == Folder::Provider {
@@ -730,6 +767,13 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
         if rule.plain {
+            continue;
+        }
+        if let Some((_, host)) = switched(cx, site.at, &None, &rule.switch) {
+            let by = site.symbol.display();
+            let steps = vec![cx.step(site.at, format!("address of `{by}`"))];
+            let host = host.filter(|host| url::is_external(host));
+            hosts.extend(host.map(|host| (site.at, Implied { host, by: Some(by), steps })));
             continue;
         }
         let given = cx.project.argument(site.at, &None, &rule.base);

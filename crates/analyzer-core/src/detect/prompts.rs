@@ -1,14 +1,19 @@
 //! System prompts: the literal text that reaches the system role.
 
+use std::cmp::Reverse;
+
 use crate::analysis::{Prompt, Step};
 use crate::facts::{Bound, ExprId, ExprKind, MODULE};
 use crate::knowledge::index::RuleKind;
+use crate::knowledge::schema::ArgRef;
 use crate::resolve::{At, Frames, Known, Ref};
-use crate::sites::Context;
+use crate::sites::{Context, Site};
 
 /// A prompt, and how likely it is the main one: smaller first.
 struct Candidate {
     rank: u8,
+    /// How many other agents its agent hands over to.
+    hands_over: usize,
     /// Where it is handed over.
     at: At,
     prompt: Prompt,
@@ -22,7 +27,10 @@ pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
             let rule = &cx.project.knowledge.entry(hit.entry).prompt[hit.rule as usize];
             if let Some((at, frames)) = cx.project.argument(site.at, &None, &rule.text) {
                 let by = site.symbol.display();
+                let before = candidates.len();
                 add(cx, at, &frames, &by, rule.rank.unwrap_or(5), &mut candidates);
+                let others = hands_over(cx, site, &rule.agents);
+                candidates[before..].iter_mut().for_each(|candidate| candidate.hands_over = others);
             }
         }
     }
@@ -31,7 +39,9 @@ pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
         messages(cx, file, &mut candidates);
         conventional(cx, file, &mut candidates);
     }
-    candidates.sort_by_key(|candidate| (candidate.rank, reading[candidate.at.file], candidate.at.expr));
+    candidates.sort_by_key(|candidate| {
+        (candidate.rank, Reverse(candidate.hands_over), reading[candidate.at.file], candidate.at.expr)
+    });
     let mut prompts: Vec<Prompt> = Vec::new();
     for candidate in candidates {
         if !prompts.iter().any(|known| known.text == candidate.prompt.text) {
@@ -40,6 +50,19 @@ pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
     }
     prompts.truncate(64);
     prompts
+}
+
+/// How many agents stand among the arguments of an agent.
+fn hands_over(cx: &Context, site: &Site, places: &[ArgRef]) -> usize {
+    let is_agent = |at: &At| cx.site(*at).is_some_and(|site| site.hits(RuleKind::Prompt).next().is_some());
+    let given = places.iter().filter_map(|place| cx.project.argument(site.at, &None, std::slice::from_ref(place)));
+    let items = given.flat_map(|(at, frames)| cx.project.elements(at, &frames));
+    let agents = items.filter(|(at, frames)| {
+        cx.project.refer(*at, frames).iter().any(|reference| {
+            matches!(reference, Ref::External(_, calls) if calls.iter().any(|(call, _)| *call != site.at && is_agent(call)))
+        })
+    });
+    agents.count()
 }
 
 fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<Candidate>) {
@@ -80,6 +103,7 @@ fn add(cx: &Context, at: At, frames: &Frames, by: &str, rank: u8, out: &mut Vec<
         });
         out.push(Candidate {
             rank,
+            hands_over: 0,
             at,
             prompt: Prompt {
                 text,
@@ -158,7 +182,7 @@ fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
 /// `SYSTEM_PROMPT = "…"`: a constant whose name says what it is, when nothing better was found.
 fn conventional(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
     let facts = cx.project.facts(file);
-    for ((scope, sym), bindings) in &facts.bindings {
+    for ((scope, sym), bindings) in facts.bindings.iter() {
         let name = facts.name(*sym).to_ascii_lowercase().replace('_', "");
         let says = ["systemprompt", "systemmessage", "systeminstruction", "systeminstructions", "agentinstructions"];
         if !says.iter().any(|s| name.ends_with(s)) {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashSet;
 
 use crate::analysis::{Requirement, Requirements};
 use crate::facts::{FileFacts, Import, Item};
+use crate::imports::Imports;
 use crate::manifest::{Declared, Manifests};
 use crate::modules::{Modules, npm_name};
 use crate::packages::{self, normalize};
@@ -17,14 +18,17 @@ use crate::sources::{Source, Sources};
 pub fn detect(
     sources: &Sources,
     facts: &[Arc<FileFacts>],
-    modules: &Modules,
+    known: &Imports,
     manifests: &Manifests,
 ) -> (Requirements, Vec<String>, Vec<String>) {
     let mut found = Found::default();
-    for (source, facts) in sources.files().iter().zip(facts) {
-        let package = |import: &Import| match source.language {
-            language if language.is_python() => python(source, import, modules, manifests),
-            language if language.is_javascript() => javascript(source, import, modules, manifests),
+    for (file, (source, facts)) in sources.files().iter().zip(facts).enumerate() {
+        let package = |index: usize, import: &Import| match source.language {
+            language if language.is_python() => {
+                let local = || known.is_local_python(file, index);
+                python(source, import, local, manifests)
+            }
+            language if language.is_javascript() => javascript(source, import, known.modules, manifests),
             _ => None,
         };
         // A build script is a manifest: what it imports, it builds with.
@@ -33,7 +37,7 @@ pub fn detect(
         }
         // One package is often imported for many members; what decides is asked once a file.
         let mut asked = FxHashSet::default();
-        let imports = facts.imports.iter().filter(|import| {
+        let imports = facts.imports.iter().enumerate().filter(|(_, import)| {
             let item = match &import.item {
                 Item::Member(item) if source.language.is_python() => Some(&**item),
                 _ => None,
@@ -42,7 +46,7 @@ pub fn detect(
             let erased = import.type_only && source.language.is_javascript();
             !erased && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
         });
-        for (import, package) in imports.filter_map(|import| Some((import, package(import)?))) {
+        for (import, package) in imports.filter_map(|(index, import)| Some((import, package(index, import)?))) {
             found.add(source, import, package);
         }
     }
@@ -111,16 +115,17 @@ impl Found {
 }
 
 /// The distribution behind an import: what a manifest declares first, then what the tables say, then the name itself.
-fn python<'a>(source: &Source, import: &Import, modules: &Modules, manifests: &'a Manifests) -> Option<Package<'a>> {
+fn python<'a>(
+    source: &Source,
+    import: &Import,
+    local: impl Fn() -> bool,
+    manifests: &'a Manifests,
+) -> Option<Package<'a>> {
     let module = &*import.module;
     let root = module.split('.').next().unwrap_or(module);
     let item = match &import.item {
         Item::Member(item) => Some(&**item),
         _ => None,
-    };
-    let local = || match item {
-        Some(item) => modules.is_local_python_member(&source.path, module, item),
-        None => modules.is_local_python(&source.path, module),
     };
     if root.is_empty() || packages::is_python_stdlib(root) || local() {
         return None;
@@ -131,7 +136,11 @@ fn python<'a>(source: &Source, import: &Import, modules: &Modules, manifests: &'
     let name = known.as_deref().unwrap_or(&own_name);
     let chosen = declared(name)
         .or_else(|| packages::alternatives(name).iter().find_map(|other| declared(other)))
-        .or_else(|| declared(&own_name).filter(|shim| !packages::covered_by(&shim.name, &[]).any(|real| real == name)))
+        .or_else(|| {
+            declared(&own_name)
+                .filter(|_| known.is_none() || !packages::is_shared_namespace(root))
+                .filter(|shim| !packages::covered_by(&shim.name, &[]).any(|real| real == name))
+        })
         .or_else(|| if known.is_none() { spelt_otherwise(&own_name).find_map(|name| declared(&name)) } else { None });
     if chosen.is_none() && known.is_none() && (packages::is_own_module_name(root) || root.starts_with('_')) {
         return None;
@@ -276,7 +285,8 @@ mod tests {
         let facts: Vec<_> = sources.files().iter().map(read).collect();
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
-        detect(&sources, &facts, &modules, &manifests)
+        let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
+        detect(&sources, &facts, &imports, &manifests)
     }
 
     fn detected(files: &[(&str, &str)]) -> Vec<String> {

@@ -72,6 +72,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 true => named(cx, site.at, rule, &template),
             };
             let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
+            let names = named_by_host(cx, site.at, rule).map_or(names, |name| vec![name]);
             for name in names {
                 let call = site.symbol.display();
                 services.push(Service {
@@ -98,14 +99,12 @@ pub fn services(cx: &Context) -> Vec<Service> {
 
 /// A rule may hold only for some values of an argument: `createTransport({ service: "gmail" })`.
 fn applies(cx: &Context, at: At, rule: &ServiceRule) -> bool {
-    let value = || {
-        let (at, frames) = cx.project.argument(at, &None, &rule.only_arg)?;
-        cx.project.text(at, &frames)
+    let argument = |places: &[ArgRef]| cx.project.argument(at, &None, places);
+    let only = || {
+        let value = argument(&rule.only_arg).and_then(|(at, frames)| cx.project.text(at, &frames));
+        value.is_some_and(|value| rule.only.iter().any(|one| one.eq_ignore_ascii_case(&value)))
     };
-    let ruled_out = cx.project.argument(at, &None, &rule.unless).is_some();
-    !ruled_out
-        && (rule.only.is_empty()
-            || value().is_some_and(|value| rule.only.iter().any(|one| one.eq_ignore_ascii_case(&value))))
+    argument(&rule.unless).is_none() && (rule.only.is_empty() || only())
 }
 
 /// An argument of the call is a client of the same service that was made elsewhere: `PineconeStore(index)` of
@@ -221,6 +220,13 @@ fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String
     texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
 }
 
+/// `gmail-smtp` of `SMTP("smtp.gmail.com")`, where the rule says so and the code writes the host down.
+fn named_by_host(cx: &Context, at: At, rule: &ServiceRule) -> Option<String> {
+    let (at, frames) = cx.project.argument(at, &None, &rule.base).filter(|_| rule.by_host)?;
+    let host = cx.project.values(at, &frames).iter().find_map(Known::literal)?;
+    url::is_external(&host).then(|| name_of_host(&host))
+}
+
 fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[String]) -> (Vec<String>, bool) {
     if let Some((value, frames)) = cx.project.argument(at, frames, &rule.base) {
         let mut hosts = Vec::new();
@@ -246,7 +252,8 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
     }
     let host = rule.host.as_ref().or_else(|| of_entry.first());
     let host = host.map(|host| host.split('/').next().unwrap_or(host).to_owned());
-    (host.filter(|host| url::is_external(host)).into_iter().collect(), true)
+    let host = host.filter(|host| url::is_external(host));
+    (host.into_iter().chain(rule.also.iter().cloned()).collect(), true)
 }
 
 /// The address is a variable that may be unset: the library then takes its own.
@@ -359,7 +366,11 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
         None => (ToolKind::Http, known_name.unwrap_or_else(|| name_of_host(address.bare_host()))),
     };
     // Where the library that connects is a service's own, that is the tool.
-    if cx.site(outbound.at).is_some_and(|site| site.hits(RuleKind::Service).next().is_some()) {
+    let is_service = |site: &Site| {
+        let entry = |hit: Hit| cx.project.knowledge.entry(hit.entry);
+        site.hits(RuleKind::Service).any(|hit| applies(cx, site.at, &entry(hit).service[hit.rule as usize]))
+    };
+    if cx.site(outbound.at).is_some_and(is_service) {
         return;
     }
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {

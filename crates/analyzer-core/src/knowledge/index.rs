@@ -81,6 +81,8 @@ pub enum RuleKind {
     Load,
     /// [`FieldRule`].
     Field,
+    /// [`ConstantRule`].
+    Constant,
 }
 
 impl RuleKind {
@@ -103,6 +105,8 @@ struct HostRule {
 struct Symbols {
     by_last: FxHashMap<String, Vec<Pattern>>,
     any_last: Vec<Pattern>,
+    /// Packages of frameworks by the first part of their name, and whose they are.
+    frameworks: FxHashMap<String, Vec<(String, u32)>>,
 }
 
 #[derive(Debug, Clone)]
@@ -164,6 +168,16 @@ impl Knowledge {
             self.models.extend(entry.models.iter().map(|model| (model.clone(), index)));
             self.by_id.insert(entry.id.clone(), index);
         }
+        if folder == Folder::Framework {
+            for (symbols, packages, separator) in
+                [(&mut self.python, &entry.python_packages, '.'), (&mut self.javascript, &entry.npm_packages, '/')]
+            {
+                for package in packages {
+                    let root = package.split(separator).next().unwrap_or_default().to_owned();
+                    symbols.frameworks.entry(root).or_default().push((package.clone(), index));
+                }
+            }
+        }
         self.schemas.extend(entry.schema.iter().cloned().map(|schema| (index, schema)));
         macro_rules! symbols {
             ($($field:ident => $kind:ident),*) => {$(
@@ -175,7 +189,7 @@ impl Knowledge {
             )*};
         }
         symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
-            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field);
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field, constant => Constant);
         self.entries.push((folder, entry));
     }
 
@@ -229,6 +243,34 @@ impl Knowledge {
         hits
     }
 
+    /// Whether a rule names this symbol or could by its last member, or a framework is its module's.
+    pub fn names(&self, symbol: &Symbol) -> bool {
+        self.frameworks_of(symbol).next().is_some()
+            || !self.lookup(symbol).is_empty()
+            || !self.by_member(symbol, RuleKind::Function).is_empty()
+    }
+
+    /// The frameworks that a symbol's module belongs to.
+    pub fn frameworks_of<'k>(&'k self, symbol: &'k Symbol) -> impl Iterator<Item = &'k Entry> {
+        let separator = if symbol.is_python() { '.' } else { '/' };
+        let root = symbol.module().split(separator).next().unwrap_or_default();
+        let of = move |layer: &'k Knowledge| {
+            let packages = if symbol.is_python() { &layer.python.frameworks } else { &layer.javascript.frameworks };
+            packages.get(root).into_iter().flatten()
+        };
+        let named = move |(package, _): &&'k (String, u32)| {
+            let rest = symbol.module().strip_prefix(package.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+        };
+        self.layers().flat_map(of).filter(named).map(|(_, entry)| self.entry(*entry))
+    }
+
+    /// Whether a symbol that ends with this name could be one that a rule names.
+    pub fn may_end_with(&self, python: bool, name: &str) -> bool {
+        let of = |layer: &Knowledge| if python { layer.python.ends(name) } else { layer.javascript.ends(name) };
+        name.starts_with("from") || name == "create" || self.layers().any(of)
+    }
+
     fn lookup_here(&self, symbol: &Symbol) -> Vec<Hit> {
         let symbols = if symbol.is_python() { &self.python } else { &self.javascript };
         let hits = symbols.lookup(symbol);
@@ -239,6 +281,22 @@ impl Knowledge {
             return symbols.lookup(&class);
         }
         symbol.without_fluent_calls().map_or(hits, |plain| symbols.lookup(&plain))
+    }
+
+    /// Rules of one kind that are told by a single member of something constructed: `FastMCP().tool` by `tool`. It says
+    /// little, so the caller must know more.
+    pub fn by_member(&self, symbol: &Symbol, kind: RuleKind) -> Vec<Hit> {
+        let Some(member) = symbol.last().filter(|_| symbol.is_unknown()) else { return Vec::new() };
+        let of = |layer: &Knowledge| {
+            let symbols = if symbol.is_python() { &layer.python } else { &layer.javascript };
+            let named = symbols.by_last.get(member).into_iter().flatten();
+            let told = named.filter(|p| p.hit.kind == kind && p.symbol.is_member_of_made(member));
+            told.map(|p| Hit { by_suffix: true, ..p.hit }).collect::<Vec<Hit>>()
+        };
+        let mut hits: Vec<Hit> = self.layers().flat_map(of).collect();
+        hits.sort_by_key(|hit| (hit.entry, hit.rule));
+        hits.dedup();
+        hits
     }
 
     /// The entries whose host this is, the one with the longest path first. `host` may carry a port.
@@ -311,6 +369,10 @@ impl Symbols {
             Some("*") => self.any_last.push(pattern),
             Some(last) => self.by_last.entry(last.to_owned()).or_default().push(pattern),
         }
+    }
+
+    fn ends(&self, name: &str) -> bool {
+        self.by_last.contains_key(name)
     }
 
     fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {

@@ -76,6 +76,9 @@ pub struct Entry {
     /// Calls that read a data file.
     #[serde(default)]
     pub load: Vec<LoadRule>,
+    /// Values that stand for a model.
+    #[serde(default)]
+    pub constant: Vec<ConstantRule>,
     /// Attributes that a decorator or base class gives to a class.
     #[serde(default)]
     pub field: Vec<FieldRule>,
@@ -164,6 +167,8 @@ rule!(
         region_host: Option<String>,
         /// Where the region stands.
         region: Vec<ArgRef>,
+        /// What arguments of this very call turn it into (constructors that are client and usage in one).
+        switch: Vec<Switch>,
     }
 );
 
@@ -184,8 +189,28 @@ rule!(
         plain: bool,
         /// Only if an argument at position 0 has one of these values (`boto3.client("bedrock-runtime")`).
         only: Vec<String>,
+        /// What its arguments turn it into.
+        switch: Vec<Switch>,
     }
 );
+
+/// An argument that turns a client into another provider's: `genai.Client(vertexai=True)`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switch {
+    /// Where it stands.
+    pub arg: Vec<ArgRef>,
+    /// Only with this value; with any that is given when absent.
+    pub value: Option<String>,
+    /// The other provider's id.
+    pub provider: String,
+    /// Its host then.
+    pub host: Option<String>,
+    /// Template of a regional host.
+    pub region_host: Option<String>,
+    /// Where the region stands.
+    pub region: Vec<ArgRef>,
+}
 
 rule!(
     /// A call that sends a request to an address that the code gives.
@@ -216,6 +241,8 @@ rule!(
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
+        /// Hosts that it reaches besides, such as that of its socket.
+        also: Vec<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
         /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
@@ -224,6 +251,8 @@ rule!(
         only_arg: Vec<ArgRef>,
         /// Not if one of these arguments is given.
         unless: Vec<ArgRef>,
+        /// The tool is named after the host where the code writes one down.
+        by_host: bool,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
@@ -297,6 +326,8 @@ rule!(
         text: Vec<ArgRef>,
         /// Smaller comes first when several prompts are found; 5 when absent.
         rank: Option<u8>,
+        /// Where other agents stand that this one hands over to: of equal prompts, that of the one with most is first.
+        agents: Vec<ArgRef>,
     }
 );
 
@@ -351,6 +382,14 @@ rule!(
 );
 
 rule!(
+    /// A value of a library that stands for a model: `gemini20Flash` of Genkit's plug-in.
+    ConstantRule {
+        /// The model.
+        model: String,
+    }
+);
+
+rule!(
     /// A decorator or base class that gives its class an attribute which holds a data file.
     FieldRule {
         /// Name of the attribute.
@@ -378,7 +417,7 @@ pub struct SchemaRule {
     pub name: String,
     /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
-    /// `key=value` pairs that must hold.
+    /// `key=value` pairs that must hold; `key=begin*` for a value that begins so.
     #[serde(default)]
     pub equals: Vec<String>,
 }

@@ -184,6 +184,11 @@ impl Symbol {
             && symbol.tail[skip..].iter().map(plain).eq(self.tail.iter().map(plain))
     }
 
+    /// One member of what a constructor makes: `FastMCP().tool`.
+    pub(super) fn is_member_of_made(&self, member: &str) -> bool {
+        matches!(&self.tail[..], [made, own] if made.ends_with("()") && own == member)
+    }
+
     /// Two members or more behind a constructor are telling enough: `chat.completions.create`.
     pub(super) fn has_suffix(&self, symbol: &Symbol) -> bool {
         let (n, own) = (symbol.tail.len(), self.tail.len());

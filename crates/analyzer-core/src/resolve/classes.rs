@@ -51,7 +51,7 @@ impl Project<'_> {
         let only_annotated = bindings.iter().all(|b| matches!(b.value, Bound::Annotation(_)));
         // A field that the constructor was given by name: dataclasses, pydantic, keyword arguments.
         if made.is_some() && (bindings.is_empty() || only_annotated || self.constructor(file, class).is_none()) {
-            let given = self.given_fields(file, class, name, made_by.as_ref(), q.many);
+            let given = self.given_fields(file, class, name, made_by.as_ref(), q);
             let refs: Vec<Ref> = given.into_iter().flat_map(|(at, frames)| self.refer_in(at, &frames, q)).collect();
             if refs.iter().any(|r| !matches!(r, Ref::Unknown) && !self.is_null(r)) {
                 return self.prefer_known(refs);
@@ -101,7 +101,7 @@ impl Project<'_> {
         class: ClassId,
         name: &str,
         made: Option<&(At, Frames)>,
-        many: usize,
+        q: &mut Question,
     ) -> Vec<(At, Frames)> {
         let given = |call: At, frames: &Frames| {
             let facts = self.facts(call.file);
@@ -109,9 +109,12 @@ impl Project<'_> {
             let arg = the_call.args.iter().find(|arg| arg.name.is_some_and(|sym| facts.name(sym) == name))?;
             Some((At { file: call.file, expr: arg.value }, frames.clone()))
         };
+        q.open |= made.is_none();
         match made {
             Some((call, frames)) => given(*call, frames).into_iter().collect(),
-            None => self.constructions(file, class).iter().take(many).filter_map(|&call| given(call, &None)).collect(),
+            None => {
+                self.constructions(file, class).iter().take(q.many).filter_map(|&call| given(call, &None)).collect()
+            }
         }
     }
 
@@ -143,6 +146,19 @@ impl Project<'_> {
             refs.push(Ref::Unknown);
         }
         refs
+    }
+
+    /// Whether a callee is the constructor of the base class: `super().__init__`, `super`.
+    pub(super) fn is_base_constructor(&self, callee: At) -> bool {
+        let facts = self.facts(callee.file);
+        match *facts.kind(callee.expr) {
+            ExprKind::Name(sym) => facts.name(sym) == "super" && !self.is_python(callee.file),
+            ExprKind::Attr(base, sym) => {
+                let call = facts.call(base).filter(|_| facts.name(sym) == "__init__");
+                call.is_some_and(|call| self.is_super(At { file: callee.file, expr: call.callee }))
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn is_super(&self, callee: At) -> bool {
@@ -178,10 +194,10 @@ impl Project<'_> {
 
     /// The outside class that a call constructs by way of submitted ones: `MyModel(…)` of `class MyModel(ChatOpenAI)`,
     /// `super().__init__(…)`, `super(…)`.
-    pub fn constructs(&self, call: At) -> Vec<Symbol> {
+    /// What is called, and of which classes it is a member, is known already.
+    pub fn constructs(&self, call: At, callees: Vec<Ref>, member_of: Vec<Ref>) -> Vec<Symbol> {
         let q = &mut Question::new();
         let Some(the_call) = self.call(call) else { return Vec::new() };
-        let callee = At { file: call.file, expr: the_call.callee };
         let facts = self.facts(call.file);
         let mut work = match *facts.kind(the_call.callee) {
             ExprKind::Name(sym) if facts.name(sym) == "super" && !self.is_python(call.file) => {
@@ -196,14 +212,13 @@ impl Project<'_> {
                 }
                 _ => return Vec::new(),
             },
-            _ => self.refer_in(callee, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect(),
+            _ => callees,
         };
         // `MyTool.from_defaults(…)` of `class MyTool(FunctionTool)`, whether or not it has a `from_defaults` of its own.
         let mut method = None;
-        if let (true, ExprKind::Attr(base, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
+        if let (true, ExprKind::Attr(_, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
             method = Some(facts.name(*name));
-            let base = At { file: call.file, expr: *base };
-            work = self.refer_in(base, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect();
+            work = member_of;
         }
         let mut symbols = Vec::new();
         let mut steps = 0;

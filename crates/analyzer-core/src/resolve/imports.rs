@@ -19,50 +19,25 @@ impl Project<'_> {
         refs
     }
 
-    /// The file of an import's module.
-    pub(super) fn imported_module(&self, file: usize, index: usize) -> Option<usize> {
-        *self.imports[file][index].module.get_or_init(|| {
-            let (path, module) = (self.path(file), &self.facts(file).imports[index].module);
-            match self.is_python(file) {
-                true => self.modules.resolve_python(path, module, None),
-                false => self.modules.resolve_js(path, module),
-            }
-        })
-    }
-
-    /// The file of the module that `from module import name` names.
-    pub(super) fn imported_member(&self, file: usize, index: usize, name: &str) -> Option<usize> {
-        let module = &self.facts(file).imports[index].module;
-        let asked = &self.imports[file][index].member;
-        *asked.get_or_init(|| self.modules.resolve_python(self.path(file), module, Some(name)))
-    }
-
-    /// Whether `from module import name` asks for something of the project.
-    pub(super) fn is_local_member(&self, file: usize, index: usize, name: &str) -> bool {
-        let module = &self.facts(file).imports[index].module;
-        let asked = &self.imports[file][index].local;
-        *asked.get_or_init(|| self.modules.is_local_python_member(self.path(file), module, name))
-    }
-
     pub(super) fn python_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
         let index = index as usize;
         match &import.item {
             Item::Member(name) => {
-                if let Some(module) = self.imported_module(file, index)
+                if let Some(module) = self.imports.module(file, index)
                     && let Some(refs) = self.module_member(module, name, q)
                 {
                     return refs;
                 }
-                if let Some(module) = self.imported_member(file, index, name) {
+                if let Some(module) = self.imports.member(file, index) {
                     return vec![Ref::Module(module)];
                 }
-                if import.module.starts_with('.') || self.is_local_member(file, index, name) {
+                if import.module.starts_with('.') || self.imports.is_local_python(file, index) {
                     return vec![Ref::Unknown];
                 }
                 let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
                 vec![Ref::External(Symbol::python(&parts), Vec::new())]
             }
-            Item::Module => match self.imported_module(file, index) {
+            Item::Module => match self.imports.module(file, index) {
                 Some(module) => vec![Ref::Module(module)],
                 None => {
                     vec![Ref::External(Symbol::module_of(true, &*import.module), Vec::new())]
@@ -70,7 +45,7 @@ impl Project<'_> {
             },
             Item::Root => {
                 let root = import.module.split('.').next().unwrap_or(&import.module);
-                if self.imported_module(file, index).is_some() {
+                if self.imports.module(file, index).is_some() {
                     return vec![Ref::Package(file, root.to_owned())];
                 }
                 vec![Ref::External(Symbol::module_of(true, root), Vec::new())]
@@ -80,7 +55,7 @@ impl Project<'_> {
     }
 
     pub(super) fn javascript_import(&self, file: usize, index: u32, import: &Import, q: &mut Question) -> Vec<Ref> {
-        if let Some(module) = self.imported_module(file, index as usize) {
+        if let Some(module) = self.imports.module(file, index as usize) {
             return match &import.item {
                 Item::Member(name) => self.exported(module, name, q).unwrap_or_else(|| vec![Ref::Unknown]),
                 _ => vec![Ref::Module(module)],
@@ -108,10 +83,11 @@ impl Project<'_> {
         // What was asked in vain, or is being asked, has no other answer now.
         let asked = (file, name.to_owned());
         if !q.stars.insert(asked.clone()) {
+            q.cut = true;
             return None;
         }
         for (index, _) in stars {
-            if let Some(module) = self.imported_module(file, index)
+            if let Some(module) = self.imports.module(file, index)
                 && module != file
                 && q.step()
             {
@@ -135,8 +111,8 @@ impl Project<'_> {
         let bindings = facts.bindings_named(MODULE, name);
         if bindings.is_empty() {
             return self.star_imported(file, name, q).or_else(|| {
-                let own =
-                    is_package(self.path(file)).then(|| self.modules.resolve_python(self.path(file), ".", Some(name)));
+                let own = is_package(self.path(file))
+                    .then(|| self.imports.modules.resolve_python(self.path(file), ".", Some(name)));
                 own.flatten().filter(|&m| m != file).map(|m| vec![Ref::Module(m)])
             });
         }
@@ -154,7 +130,7 @@ impl Project<'_> {
             names.extend(facts.exports.iter().map(|(name, _)| name.to_string()));
             for (index, import) in facts.imports.iter().enumerate().take(1_024) {
                 if import.item == Item::Star
-                    && let Some(module) = self.imported_module(at, index)
+                    && let Some(module) = self.imports.module(at, index)
                     && seen.len() < 64
                     && !seen.contains(&module)
                 {
@@ -209,9 +185,12 @@ impl Project<'_> {
         if !found {
             let asked = (file, name.to_owned());
             let mut stars = facts.imports.iter().enumerate().filter(|(_, import)| import.item == Item::Star).take(64);
-            if stars.clone().next().is_some() && q.stars.insert(asked.clone()) {
+            let has_stars = stars.clone().next().is_some();
+            let is_new = has_stars && q.stars.insert(asked.clone());
+            q.cut |= has_stars && !is_new;
+            if is_new {
                 let more = stars.find_map(|(index, _)| {
-                    let module = self.imported_module(file, index).filter(|module| *module != file)?;
+                    let module = self.imports.module(file, index).filter(|module| *module != file)?;
                     self.exported(module, name, q)
                 });
                 if let Some(more) = more {

@@ -4,9 +4,12 @@
 //! and so is "one of these": branches and several callers give alternatives. Every question has a budget of steps, so
 //! that no program, however entangled, costs more than a constant.
 
+mod callees;
 mod classes;
 mod files;
 mod imports;
+mod inquiry;
+mod kept;
 mod names;
 mod params;
 mod text;
@@ -18,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::facts::*;
+use crate::imports::Imports;
 use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
@@ -26,6 +30,9 @@ use crate::packages::is_test;
 use crate::sources::Source;
 use crate::work;
 
+pub use callees::{Callee, Callees};
+pub use inquiry::Inquiry;
+use kept::Kept;
 pub use values::{Known, Piece, Value};
 
 /// Steps one question may take.
@@ -108,6 +115,14 @@ pub struct Question {
     /// What was found so far, once the question is tangled; nothing yet for what is being asked.
     refs: FxHashMap<At, Option<Vec<Ref>>>,
     values: FxHashMap<At, Option<Vec<Known>>>,
+    /// The answer depends on who calls or constructs something.
+    open: bool,
+    /// A limit was met, or something that is being asked already.
+    cut: bool,
+    /// The deepest step so far.
+    deepest: u32,
+    /// Answers of earlier questions.
+    kept: Kept,
 }
 
 /// What the questions of one phase about one file may cost together. Ordinary code needs a small part of it; where calls
@@ -115,6 +130,7 @@ pub struct Question {
 pub struct Allowance {
     left: u64,
     given: u32,
+    kept: Kept,
 }
 
 impl Allowance {
@@ -123,17 +139,18 @@ impl Allowance {
 
     /// For a file with so many calls.
     pub fn new(calls: usize) -> Self {
-        Allowance { left: 200_000 + 100 * calls as u64, given: 0 }
+        Allowance { left: 200_000 + 100 * calls as u64, given: 0, kept: Kept::default() }
     }
 
     /// A question with what it may cost.
     fn question(&mut self) -> Question {
         self.given = u32::try_from(self.left).unwrap_or(FUEL).clamp(Self::LEAST, FUEL);
-        Question::with(self.given)
+        Question { kept: std::mem::take(&mut self.kept), ..Question::with(self.given) }
     }
 
-    fn pay(&mut self, question: &Question) {
+    fn pay(&mut self, question: Question) {
         self.left = self.left.saturating_sub(u64::from(self.given - question.fuel));
+        self.kept = question.kept;
     }
 
     /// Nothing is left but the least.
@@ -162,17 +179,23 @@ impl Question {
             stars: FxHashSet::default(),
             refs: FxHashMap::default(),
             values: FxHashMap::default(),
+            open: false,
+            cut: false,
+            deepest: 0,
+            kept: Kept::default(),
         }
     }
 
     /// Goes one level deeper, unless the budget is spent.
     fn step(&mut self) -> bool {
         if self.fuel == 0 || self.depth >= DEPTH {
+            self.cut = true;
             return false;
         }
         work::done(1);
         self.fuel -= 1;
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         true
     }
 
@@ -203,16 +226,14 @@ pub struct Project<'a> {
     pub files: Vec<File<'a>>,
     /// What is known.
     pub knowledge: &'a Knowledge,
-    /// Which module is which file.
-    pub modules: &'a Modules,
+    /// What imports mean.
+    pub imports: Imports<'a>,
     /// Submitted calls of submitted functions.
     callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
     /// Submitted constructions of submitted classes.
     constructions: FxHashMap<(usize, ClassId), Vec<At>>,
     /// Submitted classes by the submitted class they extend.
     subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
-    /// What each import of each file means: asked many times, looked up once.
-    imports: Vec<Vec<Asked>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// The files that test the program.
@@ -221,38 +242,31 @@ pub struct Project<'a> {
     variables: FxHashMap<String, At>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
-}
-
-/// An import, as far as it was looked up.
-#[derive(Debug, Default)]
-struct Asked {
-    /// The file of its module.
-    module: OnceLock<Option<usize>>,
-    /// The file of the module that its member is.
-    member: OnceLock<Option<usize>>,
-    /// It asks for something of the project, submitted or not.
-    local: OnceLock<bool>,
+    /// What the calls of each file call.
+    callees: Vec<Callees>,
+    /// Members that stand for something of another name.
+    aliases: FxHashSet<String>,
 }
 
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
         use rayon::prelude::*;
-        let asked = |file: &File| file.facts.imports.iter().map(|_| Asked::default()).collect();
-        let imports = files.iter().map(asked).collect();
+        let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
         let tests = files.iter().map(|file| is_test(&file.source.path, &file.facts)).collect();
         let mut project = Project {
             files,
             knowledge,
-            modules,
+            imports,
             callers: FxHashMap::default(),
             constructions: FxHashMap::default(),
             subclasses: FxHashMap::default(),
-            imports,
             growing,
             options,
+            callees: Vec::new(),
+            aliases: FxHashSet::default(),
             tests,
             variables: FxHashMap::default(),
         };
@@ -265,26 +279,20 @@ impl<'a> Project<'a> {
         let program = |&file: &usize| !project.is_test(file);
         let all = 0..project.files.len();
         let set: Vec<(String, At)> =
-            all.into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
-        let found: Vec<Vec<(Ref, At)>> = (0..project.files.len())
-            .into_par_iter()
-            .filter(program)
-            .map(|file| {
-                let facts = &project.files[file].facts;
-                let mut allowance = Allowance::new(facts.calls.len());
-                let own = |call: &Call| {
-                    let callee = At { file, expr: call.callee };
-                    let call = At { file, expr: call.expr };
-                    let refs = project.refer_within(callee, &mut allowance).into_iter();
-                    refs.filter(|r| matches!(r, Ref::Function(..) | Ref::Class(..))).map(move |r| (r, call))
-                };
-                facts.calls.iter().flat_map(own).collect()
-            })
-            .collect();
+            all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
+        let found: Vec<(Callees, Vec<(Ref, At)>)> = all.into_par_iter().map(|file| project.first_look(file)).collect();
         for (name, at) in set {
             project.variables.entry(name).or_insert(at);
         }
-        for (target, call) in found.into_iter().flatten() {
+        let mut submitted = Vec::new();
+        for (file, (callees, found)) in found.into_iter().enumerate() {
+            project.callees.push(callees);
+            if !project.is_test(file) {
+                submitted.extend(found);
+            }
+        }
+        project.aliases = project.find_aliases();
+        for (target, call) in submitted {
             match target {
                 Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
                 Ref::Class(file, class) => {
@@ -323,15 +331,15 @@ impl<'a> Project<'a> {
     pub fn refer_within(&self, at: At, allowance: &mut Allowance) -> Vec<Ref> {
         let mut question = allowance.question();
         let refs = self.refer_in(at, &None, &mut question);
-        allowance.pay(&question);
+        allowance.pay(question);
         refs
     }
 
-    /// What an expression evaluates to, at the expense of an allowance.
+    /// What an expression evaluates to, at the expense of an allowance: all of it, such as each address of a list.
     pub fn values_within(&self, at: At, frames: &Frames, allowance: &mut Allowance) -> Vec<Known> {
-        let mut question = allowance.question();
+        let mut question = Question { many: ALL, ..allowance.question() };
         let known = self.values_in(at, frames, &mut question);
-        allowance.pay(&question);
+        allowance.pay(question);
         known
     }
 

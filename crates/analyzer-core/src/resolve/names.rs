@@ -18,6 +18,11 @@ impl Project<'_> {
     }
 
     pub(super) fn refer_in(&self, at: At, frames: &Frames, q: &mut Question) -> Vec<Ref> {
+        if frames.is_none()
+            && let Some(refs) = q.recall(at)
+        {
+            return refs;
+        }
         if !q.step() {
             return vec![Ref::Unknown];
         }
@@ -25,6 +30,7 @@ impl Project<'_> {
         if tangled {
             match q.refs.entry(at) {
                 Entry::Occupied(refs) => {
+                    q.cut |= refs.get().is_none();
                     let refs = refs.get().clone().unwrap_or_else(|| vec![Ref::Unknown]);
                     q.back();
                     return refs;
@@ -32,9 +38,13 @@ impl Project<'_> {
                 Entry::Vacant(place) => drop(place.insert(None)),
             }
         }
+        let before = (!tangled && frames.is_none()).then(|| q.begin());
         let mut refs = self.refer_kind(at, frames, q);
-        q.back();
         refs.truncate(q.many);
+        if let Some(before) = before {
+            q.end(at, before, &refs);
+        }
+        q.back();
         if tangled {
             q.refs.insert(at, Some(refs.clone()));
         }
@@ -287,7 +297,7 @@ impl Project<'_> {
                 .unwrap_or_else(|| if name == "default" { vec![Ref::Module(file)] } else { vec![Ref::Unknown] }),
             Ref::Package(file, path) => {
                 let path = format!("{path}.{name}");
-                match self.modules.resolve_python(self.path(file), &path, None) {
+                match self.imports.modules.resolve_python(self.path(file), &path, None) {
                     Some(module) => vec![Ref::Module(module)],
                     None => vec![Ref::Package(file, path)],
                 }
@@ -459,6 +469,8 @@ pub(super) fn select(
             break;
         }
     }
+    // Of branches, the first that the code writes goes first, and what holds without any of them before that.
+    out.reverse();
     out
 }
 

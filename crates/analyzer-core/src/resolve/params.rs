@@ -99,6 +99,7 @@ impl Project<'_> {
             }
         }
         let mut arguments = Vec::new();
+        q.open = true;
         let callers = self.callers(file, id);
         // What is registered by a decorator is called by others too.
         let mut omitted = callers.is_empty() || !function.decorators.is_empty();

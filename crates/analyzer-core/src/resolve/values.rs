@@ -313,11 +313,7 @@ impl Project<'_> {
     pub(super) fn imported_values(&self, file: usize, index: u32, q: &mut Question) -> Option<Vec<Known>> {
         let import = &self.facts(file).imports[index as usize];
         let Item::Member(name) = &import.item else { return None };
-        let module = if self.is_python(file) {
-            self.modules.resolve_python(self.path(file), &import.module, None)?
-        } else {
-            self.modules.resolve_js(self.path(file), &import.module)?
-        };
+        let module = self.imports.module(file, index as usize)?;
         self.module_values(module, name, q)
     }
 
@@ -532,7 +528,7 @@ impl Project<'_> {
         let constructor = self.constructor(file, class);
         let mut out = Vec::new();
         if constructor.is_none() || bindings.is_empty() {
-            for (at, frames) in self.given_fields(file, class, key, made, q.many) {
+            for (at, frames) in self.given_fields(file, class, key, made, q) {
                 out.extend(self.values_in(at, &frames, q));
             }
         }
@@ -755,6 +751,7 @@ impl Project<'_> {
     /// A variable of the environment, with its fallback: what the look-up says, else what the program itself sets.
     fn variable(&self, at: At, name: String, fallback: Option<(String, Vec<Step>)>, q: &mut Question) -> Known {
         let fallback = fallback.or_else(|| {
+            q.open = true;
             let set = *self.variables.get(&name)?;
             let known = self.values_in(set, &None, q);
             known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))

@@ -40,9 +40,7 @@ impl Found<'_, '_> {
             Some(call) => (At { file: at.file, expr: call.callee }, true),
             None => (at, false),
         };
-        let mut hits =
-            self.cx.project.hits(callee, &None).into_iter().filter(|(hit, _)| hit.kind == RuleKind::Function);
-        let (hit, reference) = hits.find(|(hit, _)| self.rule(*hit).form == Form::Decorator)?;
+        let (hit, reference) = self.rule_of(callee, Form::Decorator)?;
         let name = if called { self.text(at, &self.rule(hit).name) } else { None };
         let what = match &reference {
             Ref::External(symbol, _) => format!("decorator `{}`", symbol.display()),

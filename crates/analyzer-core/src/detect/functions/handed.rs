@@ -138,7 +138,7 @@ impl Found<'_, '_> {
                 }
             }
             let mut kept: Vec<(ExprId, &str)> = Vec::new();
-            for ((_, sym), bindings) in &facts.bindings {
+            for ((_, sym), bindings) in facts.bindings.iter() {
                 let name = facts.name(*sym);
                 if is_one(|names| &names.variables, name) {
                     kept.extend(bindings.iter().filter_map(|binding| match binding.value {
@@ -163,10 +163,15 @@ impl Found<'_, '_> {
     /// A list of nothing but functions, or of functions and tools that are known as such.
     fn listed(&mut self, at: At, by: &Step) {
         let mut functions = Vec::new();
+        let mut named = Vec::new();
         for (item, frames) in self.cx.project.elements(at, &None) {
             let mut is_tool = false;
             for reference in self.cx.project.refer(item, &frames) {
                 match reference {
+                    Ref::Expr(at, _) if self.own_tool(at).is_some() => {
+                        is_tool = true;
+                        named.extend(self.own_tool(at));
+                    }
                     Ref::Function(file, id) => {
                         is_tool = true;
                         functions.push((file, id));
@@ -182,6 +187,25 @@ impl Found<'_, '_> {
         for (file, id) in functions {
             self.add_new(file, id, None, by);
         }
+        for (name, at) in named {
+            if !self.tools.iter().any(|tool| tool.name == name) {
+                self.add(name, at.file, self.cx.project.line(at), None, by.clone());
+            }
+        }
+    }
+
+    /// `{"name": "search", "description": …, "run": f}`: the name, and where it stands.
+    fn own_tool(&self, at: At) -> Option<(String, At)> {
+        let project = self.cx.project;
+        let ExprKind::Dict(pairs) = project.facts(at.file).kind(at.expr) else { return None };
+        let is_function = |value: ExprId| {
+            let refs = project.refer(At { file: at.file, expr: value }, &None);
+            refs.iter().any(|reference| matches!(reference, Ref::Function(..)))
+        };
+        let (name, _) = project.element(&(at, None), "name")?;
+        project.element(&(at, None), "description")?;
+        let has_function = pairs.iter().any(|&(_, value)| is_function(value));
+        Some((project.text(name, &None).filter(|_| has_function)?, name))
     }
 
     /// A map from names to functions.

@@ -9,9 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
-use crate::knowledge::index::Hit;
-use crate::knowledge::schema::{ArgRef, FunctionRule};
-use crate::resolve::{At, Known};
+use crate::knowledge::index::{Hit, RuleKind};
+use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
+use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::Context;
 
 /// One entry per function tool.
@@ -22,6 +22,7 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
         functions: FxHashSet::default(),
         keys: FxHashMap::default(),
         claimed: FxHashSet::default(),
+        dispatch: None,
     };
     found.lists();
     found.decorators();
@@ -44,11 +45,45 @@ struct Found<'c, 'a> {
     keys: FxHashMap<At, String>,
     /// Literal dicts that are part of a tool's own call.
     claimed: FxHashSet<At>,
+    /// What the program's tables hold by name, made when somebody asks.
+    dispatch: Option<FxHashMap<String, Vec<At>>>,
 }
 
 impl Found<'_, '_> {
     fn rule(&self, hit: Hit) -> &FunctionRule {
         &self.cx.project.knowledge.entry(hit.entry).function[hit.rule as usize]
+    }
+
+    /// The rule behind a callee: by what it stands for, else by its last member where the base is not known and the
+    /// project imports the framework: `@mcp.tool()` of a parameter that nobody annotated.
+    fn rule_of(&self, callee: At, form: Form) -> Option<(Hit, Ref)> {
+        let project = self.cx.project;
+        let hits = project.hits(callee, &None).into_iter();
+        let known = hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == form);
+        known.or_else(|| {
+            project.refer(callee, &None).into_iter().find_map(|reference| {
+                let Ref::External(symbol, _) = &reference else { return None };
+                let symbol = project.as_callee(symbol.clone(), callee.file);
+                let hits = project.knowledge.by_member(&symbol, RuleKind::Function);
+                let hit = hits.into_iter().find(|hit| self.rule(*hit).form == form && self.is_imported(hit.entry))?;
+                Some((hit, reference))
+            })
+        })
+    }
+
+    /// Some file imports a package of an entry.
+    fn is_imported(&self, entry: u32) -> bool {
+        let entry = self.cx.project.knowledge.entry(entry);
+        self.cx.project.files.iter().any(|file| {
+            let (packages, separator) = match file.source.language.is_python() {
+                true => (&entry.python_packages, '.'),
+                false => (&entry.npm_packages, '/'),
+            };
+            let is_of = |module: &str, package: &str| {
+                module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
+            };
+            file.facts.imports.iter().any(|import| packages.iter().any(|package| is_of(&import.module, package)))
+        })
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
@@ -97,11 +132,46 @@ impl Found<'_, '_> {
         text.filter(|_| !matches!(self.cx.project.facts(at.file).kind(at.expr), ExprKind::Function(_)))
     }
 
-    /// Everything that an argument may say, where it says several things: a name in a loop over tools.
+    /// Everything that an argument may say, where it says several things: a name in a loop over tools, the names of the
+    /// objects that a helper is given.
     fn texts(&self, call: At, places: &[ArgRef]) -> Vec<Known> {
-        let Some((at, frames)) = self.cx.project.argument(call, &None, places) else { return Vec::new() };
-        let known = self.cx.project.all_values(at, &frames);
-        known.into_iter().filter(|known| known.literal_or_default().is_some()).collect()
+        let project = self.cx.project;
+        let mut given: Vec<(At, Frames)> = Vec::new();
+        if let (Some(at), Some(ArgRef::Name(name))) = (self.handed_object(call), places.first()) {
+            for reference in project.all_refs(at, &None) {
+                if let Ref::Expr(at, frames) = reference {
+                    given.extend(project.element(&(at, frames), name));
+                }
+            }
+        }
+        if given.is_empty() {
+            given.extend(project.argument(call, &None, places));
+        }
+        let known = given.into_iter().flat_map(|(at, frames)| project.all_values(at, &frames));
+        known.filter(|known| known.literal_or_default().is_some()).collect()
+    }
+
+    /// The only argument of a call, where it is an object that stands elsewhere: `server.addTool(tool)`.
+    fn handed_object(&self, call: At) -> Option<At> {
+        let facts = self.cx.project.facts(call.file);
+        match &facts.call(call.expr)?.args[..] {
+            [arg] if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
+                Some(At { file: call.file, expr: arg.value })
+            }
+            _ => None,
+        }
+    }
+
+    /// The place of a definition by its name: that of the literal, whatever was put around it.
+    fn named_at(&self, known: &Known) -> (usize, u32) {
+        let project = self.cx.project;
+        let is_built = matches!(project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Concat(_));
+        let first = known.steps.first().filter(|_| is_built);
+        let file = first.and_then(|step| project.files.iter().position(|file| *file.source.path == *step.file));
+        match (file, first) {
+            (Some(file), Some(step)) => (file, step.line),
+            _ => self.defined_at(known.origin),
+        }
     }
 
     /// The place of a definition, by the literal that names it: the class around an attribute, else the literal's line.

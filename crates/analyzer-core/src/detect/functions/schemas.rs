@@ -1,11 +1,11 @@
 //! Tools that are declared by their shape: dicts, and calls by keyword, that say a name and what it takes.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Found;
 use crate::facts::{Call, ExprId, ExprKind, FileFacts, FunctionId};
 use crate::knowledge::schema::{ArgRef, SchemaRule};
-use crate::resolve::{At, Frames, Known, Value};
+use crate::resolve::{At, Frames, Known, Project, Ref, Value};
 
 /// A tool that a shape declares.
 struct Declared {
@@ -13,7 +13,9 @@ struct Declared {
     /// Where the shape names it.
     at: At,
     /// The name comes from elsewhere, one of several: its definition is there.
-    elsewhere: Option<At>,
+    elsewhere: Option<(usize, u32)>,
+    /// The name is that of a function: `f.__name__`.
+    function: Option<(usize, FunctionId)>,
 }
 
 impl Found<'_, '_> {
@@ -64,8 +66,12 @@ impl Found<'_, '_> {
 
     fn declare(&mut self, file: usize, tool: Declared) {
         let cx = self.cx;
-        if let Some(definition) = tool.elsewhere {
-            let (file, line) = self.defined_at(definition);
+        if let Some((file, function)) = tool.function {
+            let by = cx.step(tool.at, "schema");
+            self.add_function(file, function, Some(tool.name), by);
+            return;
+        }
+        if let Some((file, line)) = tool.elsewhere {
             let by = cx.step(tool.at, "schema");
             self.add(tool.name, file, line, None, by);
             return;
@@ -76,7 +82,8 @@ impl Found<'_, '_> {
         }
         let line = cx.project.line(tool.at);
         let by = cx.step(tool.at, "schema");
-        match self.decorated_by(tool.at).or_else(|| self.function_named(file, &tool.name)) {
+        let function = self.decorated_by(tool.at).or_else(|| self.function_named(file, &tool.name));
+        match function.or_else(|| self.dispatched(&tool.name)) {
             Some((file, function)) => self.add_function(file, function, Some(tool.name), by),
             None => self.add(tool.name, file, line, None, by),
         }
@@ -96,23 +103,49 @@ impl Found<'_, '_> {
         let holds = |pair: &String| {
             let (path, wanted) = pair.split_once('=').unwrap_or((pair, ""));
             let found = self.descend(at, frames.clone(), path);
-            found.and_then(|(at, frames)| self.cx.project.text(at, &frames)).is_some_and(|text| text == wanted)
+            let text = found.and_then(|(at, frames)| self.cx.project.text(at, &frames));
+            text.is_some_and(|text| match wanted.strip_suffix('*') {
+                Some(begin) => text.starts_with(begin),
+                None => text == wanted,
+            })
         };
         if !rule.requires.iter().all(is_there) || !rule.equals.iter().all(holds) {
             return Vec::new();
         }
+        if let Some(base) = self.named_after(name_at) {
+            return self.functions_named(base, &name_frames, name_at);
+        }
         let known = self.cx.project.all_values(name_at, &name_frames);
-        let named = |known: &Known| match &known.value {
-            Value::Text(_) => Some((known.literal_or_default()?, known.origin)),
-            _ => None,
-        };
-        let named: Vec<(String, At)> = known.iter().filter_map(named).collect();
+        let named = |known: &&Known| matches!(known.value, Value::Text(_)) && known.literal_or_default().is_some();
+        let named: Vec<&Known> = known.iter().filter(named).collect();
         let one = named.len() == 1;
-        let declared = |(name, origin): (String, At)| {
-            let elsewhere = (!one || self.is_member(name_at)).then_some(origin).filter(|origin| *origin != name_at);
-            Declared { name, at: name_at, elsewhere }
+        let declared = |known: &Known| {
+            let is_elsewhere = (!one || self.is_member(name_at)) && known.origin != name_at;
+            let elsewhere = is_elsewhere.then(|| self.named_at(known));
+            let name = known.literal_or_default().unwrap_or_default();
+            Declared { name, at: name_at, elsewhere, function: None }
         };
         named.into_iter().map(declared).collect()
+    }
+
+    /// The function whose name is taken: `f` of `f.__name__`.
+    fn named_after(&self, name: At) -> Option<At> {
+        let facts = self.cx.project.facts(name.file);
+        match *facts.kind(name.expr) {
+            ExprKind::Attr(base, sym) if facts.name(sym) == "__name__" => Some(At { file: name.file, expr: base }),
+            _ => None,
+        }
+    }
+
+    /// A tool for each function that an expression may stand for.
+    fn functions_named(&self, at: At, frames: &Frames, name_at: At) -> Vec<Declared> {
+        let declared = |reference| {
+            let Ref::Function(file, id) = reference else { return None };
+            let facts = self.cx.project.facts(file);
+            let name = facts.name(facts.functions[id.0 as usize].name?).to_owned();
+            Some(Declared { name, at: name_at, elsewhere: None, function: Some((file, id)) })
+        };
+        self.cx.project.all_refs(at, frames).into_iter().filter_map(declared).collect()
     }
 
     /// `self.name`, `tool.name`: the name of something that is defined elsewhere.
@@ -143,19 +176,48 @@ impl Found<'_, '_> {
         Some((name.file, FunctionId(at as u32)))
     }
 
-    /// The submitted function that a schema describes: of the same name, in the same file before others.
-    fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
-        let files = [file].into_iter().chain((0..self.cx.project.files.len()).filter(|&f| f != file));
-        files.into_iter().find_map(|file| {
-            let facts = self.cx.project.facts(file);
-            if !self.cx.project.files[file].source.language.is_python() {
-                return None;
-            }
-            let sym = facts.symbol(name)?;
-            let at = facts.functions.iter().position(|f| f.name == Some(sym) && f.expr.is_none())?;
-            Some((file, FunctionId(at as u32)))
+    /// The function that a table of the program calls by a name: `HANDLERS = {"count_stock": stock}`.
+    fn dispatched(&mut self, name: &str) -> Option<(usize, FunctionId)> {
+        let project = self.cx.project;
+        let table = self.dispatch.get_or_insert_with(|| dispatch(project));
+        let values = table.get(name)?;
+        values.iter().find_map(|&value| {
+            project.refer(value, &None).into_iter().find_map(|reference| match reference {
+                Ref::Function(file, id) => Some((file, id)),
+                _ => None,
+            })
         })
     }
+
+    /// The function of the same file that a schema describes by its name. One of another file may be anything.
+    fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
+        let facts = self.cx.project.facts(file);
+        if !self.cx.project.files[file].source.language.is_python() {
+            return None;
+        }
+        let sym = facts.symbol(name)?;
+        let at = facts.functions.iter().position(|f| f.name == Some(sym) && f.expr.is_none())?;
+        Some((file, FunctionId(at as u32)))
+    }
+}
+
+/// Named values of Python's literal dicts, by their keys.
+fn dispatch(project: &Project) -> FxHashMap<String, Vec<At>> {
+    let mut table: FxHashMap<String, Vec<At>> = FxHashMap::default();
+    for (file, of_file) in project.files.iter().enumerate().filter(|(_, file)| file.source.language.is_python()) {
+        let facts = &of_file.facts;
+        for expr in &facts.exprs {
+            let ExprKind::Dict(pairs) = &expr.kind else { continue };
+            for &(key, value) in pairs {
+                if let (Some(key), ExprKind::Name(_) | ExprKind::Attr(..)) =
+                    (key.and_then(|key| facts.text(key)), facts.kind(value))
+                {
+                    table.entry(key.to_owned()).or_default().push(At { file, expr: value });
+                }
+            }
+        }
+    }
+    table
 }
 
 fn first_part(rule: &SchemaRule) -> &str {

@@ -184,9 +184,7 @@ impl<'f> Context<'f> {
         for assignment in &facts.place_assignments {
             set(assignment.value, Parent::Place(assignment.target));
         }
-        let mut names: Vec<_> = facts.bindings.iter().collect();
-        names.sort_unstable_by_key(|((scope, sym), _)| (*scope, *sym));
-        for ((scope, sym), bindings) in names {
+        for ((scope, sym), bindings) in facts.bindings.iter() {
             for binding in bindings {
                 if let Bound::Expr(value) = binding.value {
                     set(value, Parent::Bound(*scope, *sym));
