@@ -241,9 +241,10 @@ impl Knowledge {
         hits
     }
 
-    /// Whether a rule names this symbol, or a framework is its module's.
+    /// Whether a rule names this symbol, if only by its last member, or a framework is its module's.
     pub fn names(&self, symbol: &Symbol) -> bool {
-        self.frameworks_of(symbol).next().is_some() || !self.lookup(symbol).is_empty()
+        let by_member = || symbol.is_unknown() && !self.by_member(symbol, RuleKind::Function).is_empty();
+        self.frameworks_of(symbol).next().is_some() || !self.lookup(symbol).is_empty() || by_member()
     }
 
     /// The frameworks that a symbol's module belongs to.
