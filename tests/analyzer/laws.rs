@@ -55,3 +55,45 @@ proptest! {
         prop_assert!(!analysis.cancelled);
     }
 }
+
+/// Files that an editor may have open, and what may be typed into them.
+const EDITS: [(&str, &str); 10] = [
+    ("agent.py", "import helpers\nhelpers.call('https://api.stripe.com/v1/charges')\n"),
+    ("agent.py", "import helpers\nhelpers.call('https://api.github.com/user'\n"),
+    ("agent.py", ""),
+    ("helpers.py", "import requests\ndef call(url):\n    return requests.get(url)\n"),
+    ("helpers.py", "import httpx\ndef call(url):\n    return httpx.post(url)\n"),
+    ("requirements.txt", "requests\n"),
+    ("prompt.txt", "You are a clerk.\n"),
+    (
+        "app.ts",
+        "import OpenAI from 'openai'\nnew OpenAI().chat.completions.create({ model: 'gpt-4o', messages: [] })\n",
+    ),
+    (".agentlint/pack.toml", "exclude = ['helpers.py']\n"),
+    ("agent.py", "API_KEY = 'sk_live_4eC39HqLyjWDarjtT1zdp7dcAbCdEfGh'\n"),
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_edits_end_where_the_same_files_begin(
+        steps in proptest::collection::vec((0..EDITS.len(), proptest::bool::weighted(0.2)), 1..8),
+    ) {
+        let mut session = analyzer_core::Session::new(Options::default());
+        let lint = analyzer_core::lint::LintOptions::default();
+        for (edit, remove) in steps {
+            let (path, text) = EDITS[edit];
+            match remove {
+                true => session.remove(path),
+                false => session.set(path, text),
+            }
+            let sources = session.sources().unwrap();
+            let now = session.lint(&lint).unwrap();
+            let anew = analyzer_core::lint::lint(&sources, &Options::default(), &lint);
+            let bytes = |analysis| serde_json::to_string(analysis).unwrap();
+            proptest::prop_assert_eq!(bytes(&now.analysis), bytes(&anew.analysis));
+            proptest::prop_assert_eq!(now.findings, anew.findings);
+        }
+    }
+}

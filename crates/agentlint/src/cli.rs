@@ -77,6 +77,10 @@ pub enum Command {
     Baseline(Baseline),
     /// Write a starter agentlint.toml; with --ci a hook and a workflow too.
     Init(Init),
+    /// Language server on standard input and output.
+    Lsp,
+    /// MCP server for coding assistants on standard input and output.
+    Mcp,
     /// Print shell completions.
     Completions {
         /// The shell.

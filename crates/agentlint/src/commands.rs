@@ -210,14 +210,24 @@ pub fn explain(args: &cli::Explain) -> Result<Done, Error> {
         }
         return Ok(Done::text(out));
     };
-    let Some(rule) = find(name) else {
-        let near = nearest(name, RULES.iter().map(|rule| rule.name));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(Error::Usage(format!("there is no rule `{name}`{near} (`agentlint explain` lists them)")));
-    };
     if args.json {
+        let rule = rule(name)?;
         return Ok(Done::text(serde_json::to_string_pretty(&as_json(rule)).expect("a rule is JSON") + "\n"));
     }
+    explained(name).map(Done::text)
+}
+
+fn rule(name: &str) -> Result<&'static analyzer_core::lint::Rule, Error> {
+    find(name).ok_or_else(|| {
+        let near = nearest(name, RULES.iter().map(|rule| rule.name));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        Error::Usage(format!("there is no rule `{name}`{near} (`agentlint explain` lists them)"))
+    })
+}
+
+/// The page of a rule, as it is shown.
+pub fn explained(name: &str) -> Result<String, Error> {
+    let rule = rule(name)?;
     // Markers of the tests are no part of the example.
     let marker = format!("lints: {}", rule.name);
     let text: String = rule
@@ -234,7 +244,7 @@ pub fn explain(args: &cli::Explain) -> Result<Done, Error> {
         "\n## Silence\n\n`# agentlint: ignore[{}] <reason>` on the line or above it, or `ignore = [\"{}\"]` in agentlint.toml.\n",
         rule.name, rule.name
     );
-    Ok(Done::text(head + &text + &foot))
+    Ok(head + &text + &foot)
 }
 
 const STARTER: &str = "# https://json-schema.org: `agentlint schema config` prints what may stand here.

@@ -8,6 +8,8 @@ mod discover;
 mod error;
 mod git;
 mod lock;
+mod lsp;
+mod mcp;
 mod output;
 mod project;
 mod report;
@@ -85,6 +87,8 @@ fn run(cli: Cli, surroundings: Surroundings) -> Result<Done, Error> {
         Command::Explain(args) => commands::explain(&args),
         Command::Baseline(args) => check::baseline(&args, global),
         Command::Init(args) => commands::init(&args),
+        Command::Lsp => lsp::run(global),
+        Command::Mcp => mcp::run(),
         Command::Completions { shell } => Ok(commands::completions(shell)),
         Command::Schema { of } => Ok(commands::schema(of)),
         Command::Man => commands::man(),

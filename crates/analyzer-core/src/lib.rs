@@ -27,6 +27,7 @@ mod packages;
 pub mod packs;
 pub mod policy;
 pub mod resolve;
+pub mod session;
 pub mod sites;
 pub mod sources;
 pub mod work;
@@ -47,6 +48,7 @@ use modules::Modules;
 use packs::Applied;
 pub use packs::Pack;
 use resolve::{File, Project};
+pub use session::Session;
 use sites::Context;
 pub use sources::{Language, Limits, Sources, SourcesError};
 
@@ -95,7 +97,7 @@ impl Options {
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
-    look_at(sources, options, None::<fn(&lint::view::Looked)>).0
+    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), None::<fn(&lint::view::Looked)>).0
 }
 
 /// The same, and what somebody makes of everything that is known then; nothing when the analysis was cancelled.
@@ -104,12 +106,14 @@ pub(crate) fn look<T>(
     options: &Options,
     then: impl FnOnce(&lint::view::Looked) -> T,
 ) -> (Analysis, Option<T>) {
-    look_at(sources, options, Some(then))
+    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), Some(then))
 }
 
-fn look_at<T>(
+/// All steps of an analysis. `read` gives the facts of each file, in the order of the sources.
+pub(crate) fn look_at<T>(
     sources: &Sources,
     options: &Options,
+    read: impl FnOnce(&Sources) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled>,
     then: Option<impl FnOnce(&lint::view::Looked) -> T>,
 ) -> (Analysis, Option<T>) {
     let (own, refused) = if options.project_pack { Pack::of_project(sources) } else { Default::default() };
@@ -124,8 +128,7 @@ fn look_at<T>(
     let submitted = sources.files().len();
     let sources = hidden.as_ref().unwrap_or(sources);
     let visible = visible.as_ref().unwrap_or(sources);
-    let cancel = options.cancel.as_deref();
-    let Ok(facts) = read(sources, cancel) else {
+    let Ok(facts) = read(sources) else {
         analysis.cancelled = true;
         return (analysis, None);
     };
@@ -190,6 +193,7 @@ fn look_at<T>(
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
     analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
+    detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
     let made = then.zip(redacted).map(|(then, redacted)| {
         let looked = lint::view::Looked {

@@ -132,21 +132,28 @@ pub struct Report {
 
 /// What is wrong with the agent in these files.
 pub fn lint(sources: &Sources, options: &Options, lint: &LintOptions) -> Report {
-    let (analysis, found) = crate::look(sources, options, |seen| {
-        let seen = Seen::new(seen, lint);
-        let mut findings = Vec::new();
-        for rule in RULES.iter().filter(|rule| lint.rules.is_active(rule)) {
-            let mut found = Vec::new();
-            (rule.check)(&seen, &mut found);
-            let severity = lint.rules.severity(rule);
-            findings.extend(found.into_iter().map(|draft| seen.finding(rule, severity, draft)));
-        }
-        findings.sort_by(|a, b| place(a).cmp(&place(b)));
-        findings.dedup_by(|a, b| place(a) == place(b));
-        let silenced = if lint.no_ignores { 0 } else { ignores::silence(&seen, lint, &mut findings) };
-        fingerprint::number(&mut findings);
-        (findings, silenced, seen.into_excerpts())
-    });
+    report(crate::look(sources, options, |looked| check(looked, lint)))
+}
+
+/// What the rules say of what was seen.
+pub(crate) fn check(looked: &view::Looked, lint: &LintOptions) -> (Vec<Finding>, usize, Excerpts) {
+    let seen = Seen::new(looked, lint);
+    let mut findings = Vec::new();
+    for rule in RULES.iter().filter(|rule| lint.rules.is_active(rule)) {
+        let mut found = Vec::new();
+        (rule.check)(&seen, &mut found);
+        let severity = lint.rules.severity(rule);
+        findings.extend(found.into_iter().map(|draft| seen.finding(rule, severity, draft)));
+    }
+    findings.sort_by(|a, b| place(a).cmp(&place(b)));
+    findings.dedup_by(|a, b| place(a) == place(b));
+    let silenced = if lint.no_ignores { 0 } else { ignores::silence(&seen, lint, &mut findings) };
+    fingerprint::number(&mut findings);
+    (findings, silenced, seen.into_excerpts())
+}
+
+/// Both together.
+pub(crate) fn report((analysis, found): (Analysis, Option<(Vec<Finding>, usize, Excerpts)>)) -> Report {
     let (findings, silenced, excerpts) = found.unwrap_or_default();
     Report { analysis, findings, silenced, excerpts }
 }

@@ -1,0 +1,78 @@
+//! A session: files that change, and what the analyzer says of them now. What a file says is read once for each text of
+//! it, so that an edit costs reading one file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::facts::FileFacts;
+use crate::lint::{LintOptions, Report};
+use crate::sources::{Source, Sources, SourcesError};
+use crate::{Analysis, Options, lang, lint, look_at};
+
+/// Files of an editor or a watched folder. After any edits the answer is the one that the same files get anew.
+pub struct Session {
+    options: Options,
+    files: BTreeMap<String, Arc<str>>,
+    /// What each file says, and the text that says it.
+    read: BTreeMap<Arc<str>, (Source, Arc<FileFacts>)>,
+}
+
+impl Session {
+    /// Without files.
+    pub fn new(options: Options) -> Session {
+        Session { options, files: BTreeMap::new(), read: BTreeMap::new() }
+    }
+
+    /// Adds a file or gives it another text.
+    pub fn set(&mut self, path: &str, text: impl Into<Arc<str>>) {
+        self.files.insert(path.to_owned(), text.into());
+    }
+
+    /// Takes a file away.
+    pub fn remove(&mut self, path: &str) {
+        self.files.remove(path);
+    }
+
+    /// The text of a file.
+    pub fn text(&self, path: &str) -> Option<&Arc<str>> {
+        self.files.get(path)
+    }
+
+    /// The files as they are now.
+    pub fn sources(&self) -> Result<Sources, SourcesError> {
+        Sources::new(self.files.iter().map(|(path, text)| (path.as_str(), text.clone())))
+    }
+
+    /// What the agent touches now.
+    pub fn analysis(&mut self) -> Result<Analysis, SourcesError> {
+        let (sources, options) = (self.sources()?, self.options.clone());
+        let none = None::<fn(&lint::view::Looked)>;
+        Ok(look_at(&sources, &options, |sources| self.facts(sources), none).0)
+    }
+
+    /// What is wrong with it now.
+    pub fn lint(&mut self, lint: &LintOptions) -> Result<Report, SourcesError> {
+        let (sources, options) = (self.sources()?, self.options.clone());
+        let check = |looked: &lint::view::Looked| lint::check(looked, lint);
+        Ok(lint::report(look_at(&sources, &options, |sources| self.facts(sources), Some(check))))
+    }
+
+    /// Reads what was not read yet, and forgets what is gone.
+    fn facts(&mut self, sources: &Sources) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
+        let cancel = self.options.cancel.as_deref();
+        let known = &self.read;
+        let facts: Vec<Arc<FileFacts>> = sources
+            .files()
+            .par_iter()
+            .map(|file| match known.get(&file.path).filter(|(read, _)| read == file) {
+                Some((_, facts)) => Ok(facts.clone()),
+                None => lang::read(file, cancel).map(Arc::new),
+            })
+            .collect::<Result<_, _>>()?;
+        let entries = sources.files().iter().zip(&facts);
+        self.read = entries.map(|(file, facts)| (file.path.clone(), (file.clone(), facts.clone()))).collect();
+        Ok(facts)
+    }
+}
