@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench analyze`; the real corpus takes part when `cargo xtask corpus` has fetched it. With `hostile`
 //! as argument: every hostile shape at its full size, the slowest first. With `budget`: how near real files come to
-//! the parser's budget.
+//! the parser's budget. With `threads`: processor time against wall-clock time on two threads, and peak memory.
 
 #![expect(clippy::print_stdout, reason = "a bench speaks to whoever started it")]
 
@@ -41,6 +41,9 @@ fn main() {
     };
     if wanted("budget") {
         return corpora().for_each(|(name, files)| budget(name, &files));
+    }
+    if wanted("threads") {
+        return corpora().for_each(|(name, files)| threads(name, files));
     }
     if !wanted("latency") {
         for (name, files) in corpora() {
@@ -160,6 +163,29 @@ fn round(sources: &Sources, known: &Knowledge) -> Vec<(&'static str, u64)> {
         ("sites", sites),
         ("whole analysis", whole),
     ]
+}
+
+/// The whole analysis on two threads: how busy both are, and the most memory that the process ever held.
+fn threads(name: &str, files: Vec<(String, String)>) {
+    let limits = analyzer_core::Limits { files: usize::MAX, bytes: usize::MAX, ..Default::default() };
+    let sources = Sources::with_limits(files, &limits).expect("clean paths");
+    let bytes: usize = sources.files().iter().map(|file| file.text.len()).sum();
+    let two = rayon::ThreadPoolBuilder::new().num_threads(2).stack_size(16 << 20).build().expect("threads");
+    #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
+    let start = (std::time::Instant::now(), two.broadcast(|_| now()));
+    let answer = two.install(|| analyze(&sources, &Options::default()));
+    let (wall, ends) = (start.0.elapsed().as_secs_f64(), two.broadcast(|_| now()));
+    let busy: u64 = ends.iter().zip(&start.1).map(|(end, start)| end - start).sum();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+    println!(
+        "{name}: {:.1} MB, {wall:.2} s on the clock, {:.2} of two processors, {:.0} MB at most, {} tools",
+        bytes as f64 / 1e6,
+        busy as f64 / 1e9 / wall,
+        peak.unwrap_or(0.0) / 1e3,
+        answer.tools.len()
+    );
 }
 
 /// Every hostile shape at full size: time, work, and how the work grew.

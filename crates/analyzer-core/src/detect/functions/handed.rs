@@ -117,8 +117,8 @@ impl Found<'_, '_> {
         let project = self.cx.project;
         let names: Vec<&ToolNames> = project.knowledge.entries().map(|(_, entry)| &entry.tool_names).collect();
         let is_one = |list: fn(&ToolNames) -> &Vec<String>, name: &str| {
-            let plain = name.replace('_', "").to_ascii_lowercase();
-            names.iter().any(|names| list(names).contains(&plain))
+            let plain = || name.bytes().filter(|&byte| byte != b'_').map(|byte| byte.to_ascii_lowercase());
+            names.iter().any(|names| list(names).iter().any(|known| plain().eq(known.bytes())))
         };
         for file in 0..project.files.len() {
             let facts = project.facts(file);
