@@ -13,7 +13,7 @@ const FLOORS: [(&str, f64); 7] = [
     ("tools", 0.96),
     ("model_usages", 0.96),
     ("destinations", 0.97),
-    ("secrets", 0.85),
+    ("secrets", 0.95),
     ("requirements", 0.99),
     ("entry_point", 0.99),
     ("system_prompt", 0.97),

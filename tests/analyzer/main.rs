@@ -9,5 +9,6 @@ mod page;
 mod policies;
 mod readme;
 mod rules;
+mod secrets;
 mod snippets;
 mod words;

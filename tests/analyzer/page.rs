@@ -55,6 +55,10 @@ pub fn page(analysis: &Analysis) -> String {
             ),
         );
         line(page, 2, &format!("{} ({})", secret.description, secret.reasons.join(", ")));
+        for opens in &secret.opens {
+            let kind = serde_json::to_string(&opens.kind).expect("a word");
+            line(page, 2, &format!("opens {} {} {}:{}", kind.trim_matches('"'), opens.name, opens.file, opens.line));
+        }
     });
     section(&mut page, "requirements", &analysis.requirements.packages, |page, package| {
         let optional = if package.optional { " (optional)" } else { "" };

@@ -11,3 +11,4 @@ mod limits;
 mod network;
 mod operations;
 mod sdk;
+mod secrets;

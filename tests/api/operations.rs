@@ -55,8 +55,20 @@ async fn a_request_keeps_the_id_it_came_with_and_gets_one_otherwise() {
     assert_eq!(app.send(request).await.header("x-request-id"), "req-2");
 }
 
+/// Everything that is logged, as a test can read it.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// At the finest level, as JSON.
+    pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt().with_writer(self.clone()).with_max_level(tracing::Level::TRACE).json().finish()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -80,8 +92,7 @@ impl MakeWriter<'_> for Log {
 #[tokio::test]
 async fn the_log_has_a_line_per_request_and_nothing_of_its_content() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE).json();
-    let guard = tracing::subscriber::set_default(subscriber.finish());
+    let guard = tracing::subscriber::set_default(log.subscriber());
     let app = App::with(
         |_| {},
         Arc::new(|sources, _| match sources.files()[0].text.contains("panic") {
@@ -102,7 +113,7 @@ async fn the_log_has_a_line_per_request_and_nothing_of_its_content() {
     app.get("/analysis/hush").await;
     app.get("/hush").await;
     drop(guard);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert_eq!(log.matches(r#""message":"request""#).count(), 7, "{log}");
     assert_eq!(log.matches(r#""message":"internal error""#).count(), 1, "{log}");
     assert!(log.contains(r#""request.id":"req-1""#) && log.contains(r#""route":"/analysis/{id}""#), "{log}");

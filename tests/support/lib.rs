@@ -4,3 +4,4 @@ pub mod corpus;
 pub mod hostile;
 pub mod labels;
 pub mod score;
+pub mod secrets;

@@ -265,10 +265,44 @@ pub struct Secret {
     /// The environment variable that should carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggested_env: Option<String>,
+    /// The code reads that variable already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub env_read: bool,
+    /// Hosts that it is sent to, as far as its place says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Findings of this analysis that it is the credential of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opens: Vec<Opens>,
     /// How sure.
     pub confidence: Confidence,
     /// Stable reason codes: `format`, `checksum`, `name`, `entropy`, `header`, `dsn`, …
     pub reasons: Vec<String>,
+}
+
+/// What a secret opens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Opens {
+    /// Which kind of finding.
+    pub kind: OpensKind,
+    /// The model, the tool or the host.
+    pub name: String,
+    /// File of that finding.
+    pub file: String,
+    /// Its line.
+    pub line: u32,
+}
+
+/// The kinds of finding that have credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpensKind {
+    /// One of `model_usages`.
+    ModelUsage,
+    /// One of `tools`.
+    Tool,
+    /// One of `destinations`.
+    Destination,
 }
 
 /// Evidence for the requirements.

@@ -4,9 +4,12 @@
 //! linear time and no stack. A number is also a position: of two expressions of one file, the smaller was complete
 //! first, which is how "the last assignment before this use" is answered.
 
-use rustc_hash::FxHashMap;
+mod bindings;
+mod names;
 
 use crate::work;
+pub use bindings::Bindings;
+use names::Names;
 
 /// An expression of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -330,7 +333,7 @@ pub struct FileFacts {
     /// All blocks.
     pub blocks: Vec<Block>,
     /// Bindings of a name in a scope, in order.
-    pub bindings: FxHashMap<(ScopeId, Sym), Vec<Binding>>,
+    pub bindings: Bindings,
     /// Assignments to attributes and items.
     pub place_assignments: Vec<PlaceAssignment>,
     /// JavaScript's exported names and what they stand for.
@@ -349,35 +352,28 @@ pub struct FileFacts {
     pub has_errors: bool,
     /// The parser gave up within its budget; only strings and imports were read, line by line.
     pub over_budget: bool,
-    names: Vec<Box<str>>,
-    symbols: FxHashMap<Box<str>, Sym>,
+    names: Names,
 }
 
 impl FileFacts {
     /// The text of a name.
     pub fn name(&self, sym: Sym) -> &str {
-        &self.names[sym.0 as usize]
+        self.names.get(sym)
     }
 
     /// All names, by their symbols.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
+        self.names.iter()
     }
 
     /// The symbol of a name, if the file mentions it.
     pub fn symbol(&self, name: &str) -> Option<Sym> {
-        self.symbols.get(name).copied()
+        self.names.find(name)
     }
 
     /// The symbol of a name, made if it is new.
     pub fn intern(&mut self, name: &str) -> Sym {
-        if let Some(&sym) = self.symbols.get(name) {
-            return sym;
-        }
-        let sym = Sym(self.names.len() as u32);
-        self.names.push(name.into());
-        self.symbols.insert(name.into(), sym);
-        sym
+        self.names.intern(name)
     }
 
     /// An expression.
@@ -426,7 +422,7 @@ impl FileFacts {
 
     /// Bindings of a name in one scope, in order.
     pub fn bindings_in(&self, scope: ScopeId, sym: Sym) -> &[Binding] {
-        self.bindings.get(&(scope, sym)).map_or(&[], Vec::as_slice)
+        self.bindings.get(scope, sym)
     }
 
     /// Bindings of a name in one scope, by its text.
@@ -434,13 +430,16 @@ impl FileFacts {
         self.symbol(name).map_or(&[], |sym| self.bindings_in(scope, sym))
     }
 
-    /// Puts the bindings of names that have many in the order of their positions, so that nobody need look at all of
-    /// them again and again. Of those made at one position, the first goes last.
-    pub(crate) fn order_bindings(&mut self) {
-        for bindings in self.bindings.values_mut().filter(|bindings| bindings.len() > MANY_BINDINGS) {
-            bindings.reverse();
-            bindings.sort_by_key(|binding| binding.at);
-        }
+    /// Gives back the memory that was reserved for more.
+    pub(crate) fn shrink(&mut self) {
+        exact(&mut self.exprs);
+        exact(&mut self.calls);
+        exact(&mut self.functions);
+        exact(&mut self.blocks);
+        exact(&mut self.scopes);
+        exact(&mut self.imports);
+        exact(&mut self.comments);
+        self.names.shrink();
     }
 
     /// Whether `outer` is `inner` or contains it.
@@ -473,5 +472,14 @@ impl FileFacts {
             .take(64)
         };
         arms(one).any(|(group, arm)| arms(other).any(|(g, a)| g == group && a != arm))
+    }
+}
+
+/// Moves what a vector holds to memory of just that size; shrinking in place leaves the allocator's block as it is.
+fn exact<T>(items: &mut Vec<T>) {
+    if items.capacity() > items.len() {
+        let mut moved = Vec::with_capacity(items.len());
+        moved.append(items);
+        *items = moved;
     }
 }

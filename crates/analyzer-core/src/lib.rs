@@ -142,7 +142,7 @@ pub(crate) fn look_at<T>(
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let project = Project::new(files, &packs.knowledge, &modules);
-    let cx = Context::new(&project);
+    let cx = if then.is_some() { Context::with_all_calls(&project) } else { Context::new(&project) };
     let graph = Graph::new(sources, &facts, &project.imports);
     analysis.handlers = detect::handlers::detect(&cx);
     let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
@@ -193,6 +193,7 @@ pub(crate) fn look_at<T>(
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
     analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
+    detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
     let made = then.zip(redacted).map(|(then, redacted)| {
         let looked = lint::view::Looked {

@@ -1,7 +1,9 @@
 //! Modules: which submitted file an import means, if it means one.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::manifest::{Manifests, OwnPackage, PathAlias, folder_of, join, sources_of};
@@ -75,7 +77,7 @@ impl Modules {
                 }
             }
         }
-        modules.named_folders = SOURCE_FOLDERS.into_iter().filter(|folder| is_imported(sources, folder)).collect();
+        modules.named_folders = imported_folders(sources);
         let shallow = |folder: &&str| folder.matches('/').count() < 16;
         let folders: FxHashSet<&str> = sources.files().iter().map(|source| folder_of(&source.path)).collect();
         modules.roots =
@@ -429,16 +431,23 @@ fn below(folder: &str, name: &str) -> String {
     }
 }
 
-/// Python code imports a folder by its name: `from app.agents import …`.
-fn is_imported(sources: &Sources, folder: &str) -> bool {
-    let begins = [format!("from {folder}."), format!("import {folder}."), format!("from {folder} import ")];
-    let imports = |text: &str| {
-        begins.iter().any(|begin| {
-            text.match_indices(begin.as_str())
-                .any(|(at, _)| text[..at].trim_end_matches([' ', '\t']).ends_with('\n') || at == 0)
-        })
-    };
-    sources.files().iter().any(|file| file.language.is_python() && imports(&file.text))
+/// The source folders that Python code imports by their names: `from app.agents import …`.
+fn imported_folders(sources: &Sources) -> FxHashSet<&'static str> {
+    static BEGINS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let begins =
+            |folder| [format!("from {folder}."), format!("import {folder}."), format!("from {folder} import ")];
+        AhoCorasick::new(SOURCE_FOLDERS.into_iter().flat_map(begins)).expect("a dozen short texts")
+    });
+    let mut found = FxHashSet::default();
+    for file in sources.files().iter().filter(|file| file.language.is_python()) {
+        for begin in BEGINS.find_iter(&*file.text) {
+            let before = file.text[..begin.start()].trim_end_matches([' ', '\t']);
+            if begin.start() == 0 || before.ends_with('\n') {
+                found.insert(SOURCE_FOLDERS[begin.pattern().as_usize() / 3]);
+            }
+        }
+    }
+    found
 }
 
 fn has_word(text: &str, word: &str) -> bool {

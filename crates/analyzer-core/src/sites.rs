@@ -12,7 +12,7 @@ use crate::facts::*;
 use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
 use crate::knowledge::schema::{ArgRef, RequestRule};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{Allowance, At, File, Frame, Frames, Known, Project, Ref, Value};
+use crate::resolve::{Allowance, At, Callee, File, Frame, Frames, Known, Project, Ref, Value};
 
 /// A call of something outside the submitted files.
 pub struct Site {
@@ -74,11 +74,20 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Classifies every call.
+    /// Classifies every call that a rule or a framework names, or that is made of such a call's result.
     pub fn new(project: &'a Project<'a>) -> Context<'a> {
+        Context::with(project, false)
+    }
+
+    /// The same with all calls of something outside, for who has rules of his own.
+    pub fn with_all_calls(project: &'a Project<'a>) -> Context<'a> {
+        Context::with(project, true)
+    }
+
+    fn with(project: &'a Project<'a>, all: bool) -> Context<'a> {
         let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> = (0..project.files.len())
             .into_par_iter()
-            .map(|file| (sites_of(project, file), assigned(project, file)))
+            .map(|file| (sites_of(project, file, all), assigned(project, file)))
             .collect();
         let mut sites = Vec::new();
         let mut names = FxHashMap::default();
@@ -397,11 +406,11 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
 }
 
 /// The calls of a file that a rule names, or that are a framework's.
-fn sites_of(project: &Project, file: usize) -> Vec<Site> {
+fn sites_of(project: &Project, file: usize, all: bool) -> Vec<Site> {
     let facts = project.facts(file);
     let mut sites = Vec::new();
-    for (index, refs) in project.known_callees(file) {
-        let at = At { file, expr: facts.calls[index as usize].expr };
+    for Callee { call, refs, classes: member_of } in project.known_callees(file, all) {
+        let at = At { file, expr: facts.calls[call as usize].expr };
         let mut best: Option<Site> = None;
         let classes: Vec<Ref> = refs.iter().filter(|r| matches!(r, Ref::Class(..))).cloned().collect();
         for reference in refs {
@@ -429,15 +438,16 @@ fn sites_of(project: &Project, file: usize) -> Vec<Site> {
         }
         // `MyModel(…)` of `class MyModel(ChatOpenAI)` counts as what it extends.
         if best.as_ref().is_none_or(|site| site.hits.is_empty()) {
-            for symbol in project.constructs(at, classes) {
+            for symbol in project.constructs(at, classes, member_of) {
                 let hits = project.knowledge.lookup(&symbol);
                 if !hits.is_empty() {
                     best = Some(Site { at, symbol, chain: Vec::new(), hits });
                 }
             }
         }
-        let matters =
-            |site: &Site| !site.hits.is_empty() || !site.chain.is_empty() || project.knowledge.names(&site.symbol);
+        let matters = |site: &Site| {
+            all || !site.hits.is_empty() || !site.chain.is_empty() || project.knowledge.names(&site.symbol)
+        };
         sites.extend(best.filter(matters));
     }
     sites.sort_by_key(|site| site.at);
@@ -463,7 +473,7 @@ fn applied(project: &Project, site: &Site) -> Option<Site> {
 fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
     let facts = project.facts(file);
     let mut names = FxHashMap::default();
-    for ((_, sym), bindings) in &facts.bindings {
+    for ((_, sym), bindings) in facts.bindings.iter() {
         for binding in bindings {
             if let Bound::Expr(expr) = binding.value
                 && matches!(facts.kind(expr), ExprKind::Call(_))

@@ -3,6 +3,7 @@
 mod corpus;
 mod run;
 mod score;
+mod secrets_bench;
 mod show;
 mod test;
 
@@ -25,6 +26,8 @@ enum Chore {
     Corpus(corpus::Flags),
     /// Compare the analyzer with labels made by reading.
     Score(score::Flags),
+    /// Compare our secrets with those of other scanners.
+    SecretsBench(secrets_bench::Flags),
     /// Print the analysis of a file or folder.
     Show(show::Flags),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Chore::Test(flags) => test::run(&flags),
         Chore::Corpus(flags) => corpus::run(&flags),
         Chore::Score(flags) => score::run(&flags),
+        Chore::SecretsBench(flags) => secrets_bench::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };
     match done {

@@ -8,7 +8,7 @@ use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, ModelRule, Switch};
 use crate::resolve::url::{self, Address};
-use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A usage, and the host it implies.
@@ -200,6 +200,7 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     let known = cx.project.values(at, &frames);
     let mut models = Vec::new();
     for known in known {
+        let known = constant(cx, rule, at, known);
         models.push(match &known.value {
             // `Agent(model=openai("gpt-4o"))` is counted where the object is made; what an unknown call gives is a model
             // that nobody knows.
@@ -223,6 +224,17 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     }
     models.truncate(6);
     models
+}
+
+/// A library's value that stands for a model is that model, with its provider where the call takes any.
+fn constant(cx: &Context, rule: &ModelRule, at: At, known: Known) -> Known {
+    let Value::Object(Ref::External(symbol, _)) = &known.value else { return known };
+    let Some((entry, index)) = cx.project.rules(symbol, RuleKind::Constant).next() else { return known };
+    let model = &entry.constant[index as usize].model;
+    let text = if rule.router { format!("{}/{model}", entry.id) } else { model.clone() };
+    let mut steps = known.steps.clone();
+    steps.push(cx.step(at, format!("`{}`", symbol.display())));
+    Known { value: Value::Text(vec![Piece::Lit(text)]), steps, ..known }
 }
 
 /// Whether an object is a model or a client made elsewhere.

@@ -182,7 +182,7 @@ fn messages(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
 /// `SYSTEM_PROMPT = "…"`: a constant whose name says what it is, when nothing better was found.
 fn conventional(cx: &Context, file: usize, out: &mut Vec<Candidate>) {
     let facts = cx.project.facts(file);
-    for ((scope, sym), bindings) in &facts.bindings {
+    for ((scope, sym), bindings) in facts.bindings.iter() {
         let name = facts.name(*sym).to_ascii_lowercase().replace('_', "");
         let says = ["systemprompt", "systemmessage", "systeminstruction", "systeminstructions", "agentinstructions"];
         if !says.iter().any(|s| name.ends_with(s)) {

@@ -252,7 +252,8 @@ fn hosts(cx: &Context, at: At, frames: &Frames, rule: &ServiceRule, of_entry: &[
     }
     let host = rule.host.as_ref().or_else(|| of_entry.first());
     let host = host.map(|host| host.split('/').next().unwrap_or(host).to_owned());
-    (host.filter(|host| url::is_external(host)).into_iter().collect(), true)
+    let host = host.filter(|host| url::is_external(host));
+    (host.into_iter().chain(rule.also.iter().cloned()).collect(), true)
 }
 
 /// The address is a variable that may be unset: the library then takes its own.

@@ -81,6 +81,8 @@ pub enum RuleKind {
     Load,
     /// [`FieldRule`].
     Field,
+    /// [`ConstantRule`].
+    Constant,
 }
 
 impl RuleKind {
@@ -187,7 +189,7 @@ impl Knowledge {
             )*};
         }
         symbols!(model => Model, client => Client, request => Request, service => Service, function => Function,
-            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field);
+            mcp => Mcp, prompt => Prompt, handler => Handler, env_read => EnvRead, passthrough => Passthrough, apply => Apply, load => Load, field => Field, constant => Constant);
         self.entries.push((folder, entry));
     }
 
@@ -241,9 +243,11 @@ impl Knowledge {
         hits
     }
 
-    /// Whether a rule names this symbol, or a framework is its module's.
+    /// Whether a rule names this symbol or could by its last member, or a framework is its module's.
     pub fn names(&self, symbol: &Symbol) -> bool {
-        self.frameworks_of(symbol).next().is_some() || !self.lookup(symbol).is_empty()
+        self.frameworks_of(symbol).next().is_some()
+            || !self.lookup(symbol).is_empty()
+            || !self.by_member(symbol, RuleKind::Function).is_empty()
     }
 
     /// The frameworks that a symbol's module belongs to.
@@ -254,9 +258,8 @@ impl Knowledge {
             let packages = if symbol.is_python() { &layer.python.frameworks } else { &layer.javascript.frameworks };
             packages.get(root).into_iter().flatten()
         };
-        let named = move |(package, entry): &&'k (String, u32)| {
+        let named = move |(package, _): &&'k (String, u32)| {
             let rest = symbol.module().strip_prefix(package.as_str());
-            let _ = entry;
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
         };
         self.layers().flat_map(of).filter(named).map(|(_, entry)| self.entry(*entry))

@@ -76,6 +76,9 @@ pub struct Entry {
     /// Calls that read a data file.
     #[serde(default)]
     pub load: Vec<LoadRule>,
+    /// Values that stand for a model.
+    #[serde(default)]
+    pub constant: Vec<ConstantRule>,
     /// Attributes that a decorator or base class gives to a class.
     #[serde(default)]
     pub field: Vec<FieldRule>,
@@ -238,6 +241,8 @@ rule!(
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
+        /// Hosts that it reaches besides, such as that of its socket.
+        also: Vec<String>,
         /// It names no host (local stores, unknown accounts).
         local: bool,
         /// Only if the argument at `only_arg` has one of these values, in any case of its letters.
@@ -377,6 +382,14 @@ rule!(
 );
 
 rule!(
+    /// A value of a library that stands for a model: `gemini20Flash` of Genkit's plug-in.
+    ConstantRule {
+        /// The model.
+        model: String,
+    }
+);
+
+rule!(
     /// A decorator or base class that gives its class an attribute which holds a data file.
     FieldRule {
         /// Name of the attribute.
@@ -404,7 +417,7 @@ pub struct SchemaRule {
     pub name: String,
     /// Paths that must be there too; `|` between those of which one is enough.
     pub requires: Vec<String>,
-    /// `key=value` pairs that must hold.
+    /// `key=value` pairs that must hold; `key=begin*` for a value that begins so.
     #[serde(default)]
     pub equals: Vec<String>,
 }

@@ -12,14 +12,24 @@ pub struct Builder<'t> {
     /// Where the next bindings count as made, when that is not here: a loop's variable is bound before its body.
     pub position: Option<ExprId>,
     groups: u32,
+    bindings: Vec<((ScopeId, Sym), Binding)>,
 }
 
 impl<'t> Builder<'t> {
     pub fn new(text: &'t str) -> Self {
+        // Code has an expression for each 16 bytes or so.
         let mut facts = FileFacts::default();
+        facts.exprs.reserve(text.len() / 16);
         facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
         facts.blocks.push(Block { parent: None, scope: MODULE, arm: (0, 0) });
-        Builder { text, facts, block: BlockId(0), position: None, groups: 0 }
+        Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new() }
+    }
+
+    /// The facts, complete.
+    pub fn finish(mut self) -> FileFacts {
+        self.facts.bindings = Bindings::new(self.bindings);
+        self.facts.shrink();
+        self.facts
     }
 
     pub fn slice(&self, span: Span) -> &'t str {
@@ -161,7 +171,7 @@ impl<'t> Builder<'t> {
     pub fn bind_in(&mut self, scope: ScopeId, sym: Sym, value: Bound, line: u32) {
         let at = self.position.unwrap_or_else(|| self.here());
         let binding = Binding { value, block: self.block, at, line };
-        self.facts.bindings.entry((scope, sym)).or_default().push(binding);
+        self.bindings.push(((scope, sym), binding));
     }
 
     pub fn bind(&mut self, sym: Sym, value: Bound, line: u32) {

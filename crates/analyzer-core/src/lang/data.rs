@@ -27,7 +27,7 @@ fn prose(text: &str) -> FileFacts {
     let span = Span { start: 0, end: text.len() as u32, line: 1 };
     let whole = b.expr(ExprKind::Text(text.into()), span);
     b.facts.exports.push(("default".into(), Exported::Expr(whole)));
-    b.facts
+    b.finish()
 }
 
 /// A list or mapping that is being read.
@@ -97,7 +97,7 @@ fn structure(text: &str) -> FileFacts {
     if let Some(root) = root {
         b.facts.exports.push(("default".into(), Exported::Expr(root)));
     }
-    b.facts
+    b.finish()
 }
 
 #[cfg(test)]

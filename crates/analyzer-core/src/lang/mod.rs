@@ -69,16 +69,15 @@ fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Res
         Grammar::Python => {
             let mut visitor = python::Python::new(text);
             tree::walk(&tree, &mut visitor);
-            visitor.b.facts
+            visitor.b.finish()
         }
         _ => {
             let mut visitor = javascript::JavaScript::new(text, table(grammar));
             tree::walk(&tree, &mut visitor);
-            visitor.b.facts
+            visitor.b.finish()
         }
     };
     facts.has_errors = tree.root_node().has_error();
-    facts.order_bindings();
     Ok(facts)
 }
 

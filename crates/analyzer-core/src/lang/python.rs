@@ -493,15 +493,14 @@ impl Visitor for Python<'_> {
             }
             Op::Call => {
                 let callee = by_field(items, fields.function)?;
-                let args = items
-                    .iter()
-                    .filter(|item| item.field != fields.function)
-                    .filter_map(|item| match item.value {
-                        Val::Expr(value) => Some(Arg { name: None, value }),
-                        Val::Arg(name, value) => Some(Arg { name, value }),
-                        _ => None,
-                    })
-                    .collect();
+                let given = items.iter().filter(|item| item.field != fields.function);
+                let given = given.filter_map(|item| match item.value {
+                    Val::Expr(value) => Some(Arg { name: None, value }),
+                    Val::Arg(name, value) => Some(Arg { name, value }),
+                    _ => None,
+                });
+                let mut args = Vec::with_capacity(items.len() - 1);
+                args.extend(given);
                 let (callee, spread) = self.unspread(callee);
                 let call = self.b.call(callee, args, false, span);
                 self.respread(call, spread, span)

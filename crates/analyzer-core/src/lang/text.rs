@@ -20,7 +20,7 @@ pub fn read_lines(text: &str, language: Language) -> FileFacts {
         strings(&mut b, line, start, number, language.is_python());
         start += line.len();
     }
-    b.facts
+    b.finish()
 }
 
 fn python_import(b: &mut Builder, line: &str, number: u32) {

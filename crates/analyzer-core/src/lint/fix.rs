@@ -115,8 +115,7 @@ fn stands_alone(facts: &FileFacts, literal: ExprId) -> bool {
     });
     let is_statement = facts.docstrings.iter().any(same);
     let is_argument = facts.calls.iter().any(|call| call.args.iter().any(|arg| same(&arg.value)));
-    let is_bound =
-        facts.bindings.values().flatten().any(|b| matches!(b.value, crate::facts::Bound::Expr(id) if same(&id)));
+    let is_bound = facts.bindings.all().iter().any(|b| matches!(b.value, crate::facts::Bound::Expr(id) if same(&id)));
     let is_value = facts.exprs.iter().any(|expr| match &expr.kind {
         ExprKind::Dict(items) => items.iter().any(|(_, value)| same(value)),
         ExprKind::List(items) => items.iter().any(same),
@@ -137,7 +136,7 @@ fn import_os(facts: &FileFacts, text: &str) -> Option<Option<(usize, String)>> {
     if facts.imports.iter().any(|import| is_os(import) && named(&import) && !import.conditional) {
         return Some(None);
     }
-    if facts.symbol("os").is_some_and(|os| facts.bindings.keys().any(|(_, sym)| *sym == os)) {
+    if facts.symbol("os").is_some_and(|os| facts.bindings.iter().any(|((_, sym), _)| *sym == os)) {
         return None;
     }
     let line_start = |line: u32| {

@@ -13,12 +13,22 @@ pub struct Callees {
     outside: Vec<u32>,
 }
 
+/// What a call calls.
+pub struct Callee {
+    /// Index of the call.
+    pub call: u32,
+    /// What the callee stands for.
+    pub refs: Vec<Ref>,
+    /// The submitted classes that it is a member of, when it is no class itself.
+    pub classes: Vec<Ref>,
+}
+
 impl FileFacts {
     /// Which of these names are fields or keys that stand for something else.
     fn aliases<'f>(&'f self, names: &FxHashSet<&str>) -> Vec<&'f str> {
         let wanted: Vec<bool> = self.names().map(|name| names.contains(name)).collect();
         let mut found = Vec::new();
-        for ((scope, sym), bindings) in &self.bindings {
+        for ((scope, sym), bindings) in self.bindings.iter() {
             let is_field = || matches!(self.scopes[scope.0 as usize].kind, ScopeKind::Class(_));
             let alias = |binding: &Binding| !matches!(binding.value, Bound::Function(_));
             if wanted[sym.0 as usize] && is_field() && bindings.iter().any(alias) {
@@ -71,24 +81,34 @@ impl Project<'_> {
         (callees, submitted)
     }
 
-    /// The calls of a file whose callee may be something known, in order, with what it stands for.
-    pub fn known_callees(&self, file: usize) -> Vec<(u32, Vec<Ref>)> {
+    /// The calls of a file whose callee may be something known, in order, with what it stands for; or all calls.
+    pub fn known_callees(&self, file: usize, all: bool) -> Vec<Callee> {
         let Callees { settled, open, .. } = &self.callees[file];
         let facts = self.facts(file);
         let mut inquiry = self.inquiry(file);
         let mut found: Vec<(u32, Vec<Ref>)> = settled.iter().map(|(call, refs)| (*call, refs.to_vec())).collect();
-        for &index in open {
+        let rest = (0..facts.calls.len() as u32).filter(|call| settled.binary_search_by_key(call, |s| s.0).is_err());
+        let asked: Box<dyn Iterator<Item = u32>> = if all { Box::new(rest) } else { Box::new(open.iter().copied()) };
+        for index in asked {
             let expr = facts.calls[index as usize].callee;
             let says = match *facts.kind(expr) {
                 ExprKind::Attr(base, _) => inquiry.refer(base).iter().any(|reference| self.has_members(reference)),
                 _ => true,
             };
-            if says || self.may_be_known(file, expr) {
+            if all || says || self.may_be_known(file, expr) {
                 found.push((index, inquiry.refer(expr)));
             }
         }
         found.sort_by_key(|(call, _)| *call);
-        found
+        let complete = |(call, refs): (u32, Vec<Ref>)| {
+            let is_class = |reference: &Ref| matches!(reference, Ref::Class(..));
+            let base = match *facts.kind(facts.calls[call as usize].callee) {
+                ExprKind::Attr(base, _) if !refs.iter().any(is_class) => inquiry.refer(base),
+                _ => Vec::new(),
+            };
+            Callee { call, refs, classes: base.into_iter().filter(is_class).collect() }
+        };
+        found.into_iter().map(complete).collect()
     }
 
     /// `MyTool.from_defaults` of a submitted class, where rules name such a method.

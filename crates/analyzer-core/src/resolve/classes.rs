@@ -194,8 +194,8 @@ impl Project<'_> {
 
     /// The outside class that a call constructs by way of submitted ones: `MyModel(…)` of `class MyModel(ChatOpenAI)`,
     /// `super().__init__(…)`, `super(…)`.
-    /// What is called is known already.
-    pub fn constructs(&self, call: At, callees: Vec<Ref>) -> Vec<Symbol> {
+    /// What is called, and of which classes it is a member, is known already.
+    pub fn constructs(&self, call: At, callees: Vec<Ref>, member_of: Vec<Ref>) -> Vec<Symbol> {
         let q = &mut Question::new();
         let Some(the_call) = self.call(call) else { return Vec::new() };
         let facts = self.facts(call.file);
@@ -216,10 +216,9 @@ impl Project<'_> {
         };
         // `MyTool.from_defaults(…)` of `class MyTool(FunctionTool)`, whether or not it has a `from_defaults` of its own.
         let mut method = None;
-        if let (true, ExprKind::Attr(base, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
+        if let (true, ExprKind::Attr(_, name)) = (work.is_empty(), facts.kind(the_call.callee)) {
             method = Some(facts.name(*name));
-            let base = At { file: call.file, expr: *base };
-            work = self.refer_in(base, &None, q).into_iter().filter(|r| matches!(r, Ref::Class(..))).collect();
+            work = member_of;
         }
         let mut symbols = Vec::new();
         let mut steps = 0;

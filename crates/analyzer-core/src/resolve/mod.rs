@@ -30,7 +30,7 @@ use crate::packages::is_test;
 use crate::sources::Source;
 use crate::work;
 
-pub use callees::Callees;
+pub use callees::{Callee, Callees};
 pub use inquiry::Inquiry;
 use kept::Kept;
 pub use values::{Known, Piece, Value};

@@ -469,6 +469,8 @@ pub(super) fn select(
             break;
         }
     }
+    // Of branches, the first that the code writes goes first, and what holds without any of them before that.
+    out.reverse();
     out
 }
 

@@ -35,7 +35,7 @@ impl Project<'_> {
             let mut next = Vec::new();
             for (pieces, steps) in &whole {
                 for alternative in &alternatives {
-                    if next.len() == MANY {
+                    if next.len() == q.many {
                         break;
                     }
                     let (mut pieces, mut steps) = (pieces.clone(), steps.clone());

@@ -138,7 +138,7 @@ impl Found<'_, '_> {
                 }
             }
             let mut kept: Vec<(ExprId, &str)> = Vec::new();
-            for ((_, sym), bindings) in &facts.bindings {
+            for ((_, sym), bindings) in facts.bindings.iter() {
                 let name = facts.name(*sym);
                 if is_one(|names| &names.variables, name) {
                     kept.extend(bindings.iter().filter_map(|binding| match binding.value {

@@ -11,7 +11,7 @@ use crate::analysis::{Confidence, Step, Tool, ToolKind};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
-use crate::resolve::{At, Known, Ref};
+use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::Context;
 
 /// One entry per function tool.
@@ -132,11 +132,46 @@ impl Found<'_, '_> {
         text.filter(|_| !matches!(self.cx.project.facts(at.file).kind(at.expr), ExprKind::Function(_)))
     }
 
-    /// Everything that an argument may say, where it says several things: a name in a loop over tools.
+    /// Everything that an argument may say, where it says several things: a name in a loop over tools, the names of the
+    /// objects that a helper is given.
     fn texts(&self, call: At, places: &[ArgRef]) -> Vec<Known> {
-        let Some((at, frames)) = self.cx.project.argument(call, &None, places) else { return Vec::new() };
-        let known = self.cx.project.all_values(at, &frames);
-        known.into_iter().filter(|known| known.literal_or_default().is_some()).collect()
+        let project = self.cx.project;
+        let mut given: Vec<(At, Frames)> = Vec::new();
+        if let (Some(at), Some(ArgRef::Name(name))) = (self.handed_object(call), places.first()) {
+            for reference in project.all_refs(at, &None) {
+                if let Ref::Expr(at, frames) = reference {
+                    given.extend(project.element(&(at, frames), name));
+                }
+            }
+        }
+        if given.is_empty() {
+            given.extend(project.argument(call, &None, places));
+        }
+        let known = given.into_iter().flat_map(|(at, frames)| project.all_values(at, &frames));
+        known.filter(|known| known.literal_or_default().is_some()).collect()
+    }
+
+    /// The only argument of a call, where it is an object that stands elsewhere: `server.addTool(tool)`.
+    fn handed_object(&self, call: At) -> Option<At> {
+        let facts = self.cx.project.facts(call.file);
+        match &facts.call(call.expr)?.args[..] {
+            [arg] if matches!(facts.kind(arg.value), ExprKind::Name(_) | ExprKind::Attr(..)) => {
+                Some(At { file: call.file, expr: arg.value })
+            }
+            _ => None,
+        }
+    }
+
+    /// The place of a definition by its name: that of the literal, whatever was put around it.
+    fn named_at(&self, known: &Known) -> (usize, u32) {
+        let project = self.cx.project;
+        let is_built = matches!(project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Concat(_));
+        let first = known.steps.first().filter(|_| is_built);
+        let file = first.and_then(|step| project.files.iter().position(|file| *file.source.path == *step.file));
+        match (file, first) {
+            (Some(file), Some(step)) => (file, step.line),
+            _ => self.defined_at(known.origin),
+        }
     }
 
     /// The place of a definition, by the literal that names it: the class around an attribute, else the literal's line.

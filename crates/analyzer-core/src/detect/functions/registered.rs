@@ -24,7 +24,14 @@ impl Found<'_, '_> {
                 let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
                 self.claimed.extend(args);
             }
-            if let Some((file, line, name)) = self.class_argument(site.at, &rule) {
+            let classes = self.class_arguments(site.at, &rule);
+            if classes.len() > 1 {
+                for (file, line, name) in classes {
+                    self.add(name, file, line, None, by.clone());
+                }
+                continue;
+            }
+            if let Some((file, line, name)) = classes.into_iter().next() {
                 match self.text(site.at, &rule.name).filter(|given| *given != name) {
                     Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
                     None => self.add(name, file, line, None, by),
@@ -35,7 +42,7 @@ impl Found<'_, '_> {
             let names = self.texts(site.at, &rule.name);
             if names.len() > 1 || names.len() == 1 && self.is_member_name(site.at, &rule) {
                 for known in names {
-                    let (file, line) = self.defined_at(known.origin);
+                    let (file, line) = self.named_at(&known);
                     self.add(known.literal_or_default().unwrap_or_default(), file, line, None, by.clone());
                 }
                 continue;
@@ -97,17 +104,21 @@ impl Found<'_, '_> {
         })
     }
 
-    /// A class given as the function: its schema is the tool.
-    fn class_argument(&self, call: At, rule: &FunctionRule) -> Option<(usize, u32, String)> {
-        let (at, frames) = self.cx.project.argument(call, &None, &rule.function)?;
-        self.cx.project.refer(at, &frames).into_iter().find_map(|reference| match reference {
+    /// Classes given as the function: the schema of each is a tool.
+    fn class_arguments(&self, call: At, rule: &FunctionRule) -> Vec<(usize, u32, String)> {
+        let Some((at, frames)) = self.cx.project.argument(call, &None, &rule.function) else { return Vec::new() };
+        let class = |reference| match reference {
             Ref::Class(file, id) => {
                 let facts = self.cx.project.facts(file);
                 let class = &facts.classes[id.0 as usize];
                 Some((file, class.line, facts.name(class.name?).to_owned()))
             }
             _ => None,
-        })
+        };
+        let mut classes: Vec<_> = self.cx.project.all_refs(at, &frames).into_iter().filter_map(class).collect();
+        classes.sort();
+        classes.dedup();
+        classes
     }
 
     /// The function is given by the name of its `def`, not by a variable that wraps it.
@@ -140,6 +151,9 @@ impl Found<'_, '_> {
     /// `server.registerTool(tool.name, …)`, `for (const [name, tool] of …)`: the name is a part of what is registered.
     fn is_member_name(&self, call: At, rule: &FunctionRule) -> bool {
         let Some((at, _)) = self.cx.project.argument(call, &None, &rule.name) else { return false };
+        if self.handed_object(call).is_some() {
+            return true;
+        }
         matches!(self.cx.project.facts(at.file).kind(at.expr), ExprKind::Attr(..)) || self.cx.project.is_walked(at)
     }
 }

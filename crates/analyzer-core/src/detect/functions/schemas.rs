@@ -13,7 +13,9 @@ struct Declared {
     /// Where the shape names it.
     at: At,
     /// The name comes from elsewhere, one of several: its definition is there.
-    elsewhere: Option<At>,
+    elsewhere: Option<(usize, u32)>,
+    /// The name is that of a function: `f.__name__`.
+    function: Option<(usize, FunctionId)>,
 }
 
 impl Found<'_, '_> {
@@ -64,8 +66,12 @@ impl Found<'_, '_> {
 
     fn declare(&mut self, file: usize, tool: Declared) {
         let cx = self.cx;
-        if let Some(definition) = tool.elsewhere {
-            let (file, line) = self.defined_at(definition);
+        if let Some((file, function)) = tool.function {
+            let by = cx.step(tool.at, "schema");
+            self.add_function(file, function, Some(tool.name), by);
+            return;
+        }
+        if let Some((file, line)) = tool.elsewhere {
             let by = cx.step(tool.at, "schema");
             self.add(tool.name, file, line, None, by);
             return;
@@ -97,23 +103,49 @@ impl Found<'_, '_> {
         let holds = |pair: &String| {
             let (path, wanted) = pair.split_once('=').unwrap_or((pair, ""));
             let found = self.descend(at, frames.clone(), path);
-            found.and_then(|(at, frames)| self.cx.project.text(at, &frames)).is_some_and(|text| text == wanted)
+            let text = found.and_then(|(at, frames)| self.cx.project.text(at, &frames));
+            text.is_some_and(|text| match wanted.strip_suffix('*') {
+                Some(begin) => text.starts_with(begin),
+                None => text == wanted,
+            })
         };
         if !rule.requires.iter().all(is_there) || !rule.equals.iter().all(holds) {
             return Vec::new();
         }
+        if let Some(base) = self.named_after(name_at) {
+            return self.functions_named(base, &name_frames, name_at);
+        }
         let known = self.cx.project.all_values(name_at, &name_frames);
-        let named = |known: &Known| match &known.value {
-            Value::Text(_) => Some((known.literal_or_default()?, known.origin)),
-            _ => None,
-        };
-        let named: Vec<(String, At)> = known.iter().filter_map(named).collect();
+        let named = |known: &&Known| matches!(known.value, Value::Text(_)) && known.literal_or_default().is_some();
+        let named: Vec<&Known> = known.iter().filter(named).collect();
         let one = named.len() == 1;
-        let declared = |(name, origin): (String, At)| {
-            let elsewhere = (!one || self.is_member(name_at)).then_some(origin).filter(|origin| *origin != name_at);
-            Declared { name, at: name_at, elsewhere }
+        let declared = |known: &Known| {
+            let is_elsewhere = (!one || self.is_member(name_at)) && known.origin != name_at;
+            let elsewhere = is_elsewhere.then(|| self.named_at(known));
+            let name = known.literal_or_default().unwrap_or_default();
+            Declared { name, at: name_at, elsewhere, function: None }
         };
         named.into_iter().map(declared).collect()
+    }
+
+    /// The function whose name is taken: `f` of `f.__name__`.
+    fn named_after(&self, name: At) -> Option<At> {
+        let facts = self.cx.project.facts(name.file);
+        match *facts.kind(name.expr) {
+            ExprKind::Attr(base, sym) if facts.name(sym) == "__name__" => Some(At { file: name.file, expr: base }),
+            _ => None,
+        }
+    }
+
+    /// A tool for each function that an expression may stand for.
+    fn functions_named(&self, at: At, frames: &Frames, name_at: At) -> Vec<Declared> {
+        let declared = |reference| {
+            let Ref::Function(file, id) = reference else { return None };
+            let facts = self.cx.project.facts(file);
+            let name = facts.name(facts.functions[id.0 as usize].name?).to_owned();
+            Some(Declared { name, at: name_at, elsewhere: None, function: Some((file, id)) })
+        };
+        self.cx.project.all_refs(at, frames).into_iter().filter_map(declared).collect()
     }
 
     /// `self.name`, `tool.name`: the name of something that is defined elsewhere.

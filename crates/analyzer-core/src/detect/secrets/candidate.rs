@@ -22,8 +22,8 @@ pub struct Candidate {
     pub issuer: Option<usize>,
     pub format: Option<usize>,
     pub name: Option<String>,
-    /// The name is that of an environment variable which the code reads.
-    pub env: bool,
+    /// External hosts that it goes to.
+    pub hosts: Vec<String>,
     pub severity: Severity,
     pub confidence: Confidence,
     pub reasons: Vec<&'static str>,
@@ -46,11 +46,22 @@ pub struct Around<'a> {
     pub fallback: bool,
     /// In a comment or a docstring.
     pub remark: bool,
+    /// External hosts that its use names.
+    pub hosts: &'a [String],
 }
 
 impl Around<'_> {
     fn issuer(&self) -> Option<usize> {
         self.meaning.map(|meaning| meaning.issuer)
+    }
+}
+
+impl Candidate {
+    fn goes_to(&mut self, host: &str) {
+        let known = scan::is_local(host) || judge::template(host) || self.hosts.iter().any(|known| known == host);
+        if !known {
+            self.hosts.push(host.to_owned());
+        }
     }
 }
 
@@ -66,7 +77,7 @@ fn candidate(span: Range<usize>, value: &str, kind: &str, rank: u32, around: &Ar
         issuer: None,
         format: None,
         name: around.name.map(str::to_owned),
-        env: around.fallback,
+        hosts: around.hosts.to_vec(),
         severity: Severity::High,
         confidence: Confidence::High,
         reasons,
@@ -84,7 +95,16 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
         return None;
     }
     match &hit.what {
-        What::Format(format) => of_format(span, value, *format, around, formats),
+        What::Format(format) => {
+            // `owner/hf_…` without a digit is a name in a path.
+            let digit = value.bytes().any(|b| b.is_ascii_digit());
+            let in_path = !digit && hit.span.start > 0 && text.as_bytes()[hit.span.start - 1] == b'/';
+            let shared = formats.key(*format).when == When::Shared;
+            if in_path || shared && around.remark && documented(text, hit.span.start) {
+                return None;
+            }
+            of_format(span, value, *format, around, formats)
+        }
         What::Jwt => of_jwt(span, value, around, formats),
         What::Pem => {
             let mut found = candidate(span, value, "private_key", 900, around);
@@ -103,8 +123,8 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.issuer =
                 formats.issuer_of_host(&host).or_else(|| formats.issuer_of_scheme(&scheme)).or(around.issuer());
             found.public = scheme.len() + 3;
-            let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "0.0.0.0" | "[::1]") || !host.contains('.');
-            if local {
+            found.goes_to(&host);
+            if scan::is_local(&host) {
                 (found.severity, found.confidence) = (Severity::Low, Confidence::Medium);
             }
             Some(found)
@@ -125,6 +145,7 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.reasons.push("query");
             found.name.get_or_insert_with(|| name.to_owned());
             found.issuer = issuer.or(around.issuer());
+            found.goes_to(&host);
             (found.severity, found.confidence) = (Severity::High, Confidence::Medium);
             typed_by_issuer(&mut found, formats);
             Some(found)
@@ -151,6 +172,15 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
     }
 }
 
+/// What a remark shows as an example, or sends to this machine.
+fn documented(text: &str, at: usize) -> bool {
+    let start = scan::floor(text, at.saturating_sub(160));
+    let line = text[start..at].rsplit('\n').next().unwrap_or("").to_ascii_lowercase();
+    let said = ["example", "e.g.", "for instance", "such as"].iter().any(|word| line.contains(word));
+    let hosts = super::plain::nearby_hosts_of(text, at, |_| true);
+    said || hosts.first().is_some_and(|host| scan::is_local(host) || host == "0.0.0.0")
+}
+
 /// A token that stands where the issuer takes credentials has the type of the issuer's credentials.
 fn typed_by_issuer(found: &mut Candidate, formats: &Formats) {
     let Some(issuer) = found.issuer else { return };
@@ -167,10 +197,15 @@ fn of_format(span: Range<usize>, value: &str, format: usize, around: &Around, fo
     let public = entry.shape.public_prefix(value.as_bytes());
     let body = value.get(public..)?;
     let shown = ["EXAMPLE", "EXAMPLEKEY"].iter().any(|end| value.ends_with(end));
-    // A short body has too few characters to judge, and its shape says the rest.
-    let unlikely =
-        judge::invented(body) || judge::entropy(body) < key.entropy || judge::language(body) || judge::template(body);
+    // Chance makes a body that reads like a language now and then, but hardly one without digits.
+    let reads = || body.bytes().filter(u8::is_ascii_digit).count() < 2 && judge::language(body);
+    let unlikely = judge::invented(body) || judge::entropy(body) < key.entropy || reads() || judge::template(body);
     if shown || unlikely || worded(body) {
+        return None;
+    }
+    // `sk-ecdsa-sha2-nistp256`: words, not a run of chance.
+    let run = body.split(['-', '_']).map(str::len).max().unwrap_or(0);
+    if key.when == When::Shared && run < 12 {
         return None;
     }
     if key.when == When::Shared && (body.bytes().filter(u8::is_ascii_digit).count() < 2 || judge::placeholder(body)) {
@@ -248,6 +283,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     if formats.is_published(value) || value.contains("EXAMPLE") || around.name == Some(value) {
         return None;
     }
+    // What is put away for comparison opens nothing; a signed token was judged by what it says.
+    if judge::hashed(value) || checksum::jwt(value).is_some() {
+        return None;
+    }
     if let Some(found) = of_issuer(span.clone(), value, around, formats) {
         return Some(found);
     }
@@ -275,8 +314,12 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let mut found = candidate(span, value, kind.as_type(), if means_use { 310 } else { 300 }, around);
     found.reasons.push("name");
     found.reasons.extend((judge::entropy(value) >= judge::DOCUMENTED_ENTROPY).then_some("entropy"));
-    found.issuer = around.issuer();
-    found.reasons.extend(around.meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
+    // What is only near says nothing of a value that has none of its issuer's shapes; a header has no name of its own,
+    // and the address beside it is where it goes.
+    let header = || words().iter().all(|w| HEADER.contains(&w.as_str()));
+    let meaning = around.meaning.filter(|m| m.by <= By::Name || m.by == By::Beside && header());
+    found.issuer = meaning.map(|meaning| meaning.issuer);
+    found.reasons.extend(meaning.map(|m| m.by.reason()).filter(|reason| *reason != "name"));
     found.guessable = !machine;
     found.severity = if around.remark { Severity::Medium } else { Severity::High };
     found.confidence = match (machine, around.remark) {
@@ -287,6 +330,9 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     Some(found)
 }
 
+/// Words of headers that carry anybody's credential.
+const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "bearer", "access", "apikey"];
+
 fn strong_choice(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     let symbol = value.bytes().any(|b| !b.is_ascii_alphanumeric());
@@ -296,7 +342,10 @@ fn strong_choice(value: &str) -> bool {
 /// A format that only a use or a name makes one: 40 hexadecimal digits for Deepgram.
 fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
     let meaning = around.meaning?;
-    let given = around.kind.is_some() || meaning.position.is_some() && meaning.position == around.position;
+    // A client or an address that takes credentials of this very shape says what is handed to it without a word.
+    let handed = meaning.by <= By::Client && around.position.is_some() && judge::machine_made(value);
+    let placed = meaning.position.is_some() && meaning.position == around.position;
+    let given = around.kind.is_some() || placed || handed && meaning.position.is_none();
     if !given || judge::invented(value) || judge::language(value) || around.kind == Some(Kind::Connection) {
         return None;
     }
@@ -309,12 +358,13 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
             && formats.formats[format].shape.is(value)
             && judge::entropy(value) >= key.entropy
     })?;
-    if meaning.by == By::Near && matches!(around.kind, Some(Kind::Weak | Kind::Password) | None) {
+    if meaning.by >= By::Beside && matches!(around.kind, Some(Kind::Weak | Kind::Password) | None) {
         return None;
     }
     let key = formats.key(format);
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    if digits < 2 && value.len() < 40 && judge::alphabet(value) != judge::Alphabet::Base64 {
+    let meant = around.kind.is_some_and(|kind| kind != Kind::Weak) && meaning.by <= By::Name;
+    if digits < 2 - usize::from(meant) && value.len() < 40 && judge::alphabet(value) != judge::Alphabet::Base64 {
         return None;
     }
     let mut found = candidate(span, value, &key.kind, 600, around);
@@ -322,7 +372,7 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
     found.reasons.push("format");
     (found.label, found.issuer, found.format) = (key.label.clone(), Some(meaning.issuer), Some(format));
     found.severity = key.severity;
-    found.confidence = if meaning.by == By::Near || around.remark { Confidence::Medium } else { Confidence::High };
+    found.confidence = if meaning.by >= By::Beside || around.remark { Confidence::Medium } else { Confidence::High };
     Some(found)
 }
 

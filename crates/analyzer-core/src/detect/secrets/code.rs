@@ -1,5 +1,6 @@
 //! Secrets in files that have a tree: strings as strings, comments and docstrings as remarks.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::candidate::{self, Around, Candidate};
@@ -37,7 +38,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
         text,
         facts,
         formats,
-        cx: Context::new(facts),
+        context: OnceCell::new(),
         imports: facts.imports.iter().map(|import| &*import.module).collect(),
         literals,
     };
@@ -55,12 +56,17 @@ struct Reader<'f> {
     text: &'f str,
     facts: &'f FileFacts,
     formats: &'f Formats,
-    cx: Context<'f>,
+    context: OnceCell<Context<'f>>,
     imports: Vec<&'f str>,
     literals: Vec<Literal>,
 }
 
-impl Reader<'_> {
+impl<'f> Reader<'f> {
+    /// The tree read upwards, which few files need.
+    fn cx(&self) -> &Context<'f> {
+        self.context.get_or_init(|| Context::new(self.facts))
+    }
+
     fn literal_at(&self, span: &Range<usize>) -> Option<&Literal> {
         let index = self.literals.partition_point(|literal| literal.span.start <= span.start);
         let literal = &self.literals[index.checked_sub(1)?];
@@ -70,14 +76,23 @@ impl Reader<'_> {
     fn is_remark(&self, at: usize) -> bool {
         let index = self.facts.comments.partition_point(|comment| comment.start as usize <= at);
         let comment = index.checked_sub(1).map(|index| self.facts.comments[index]);
-        let alone = self.facts.docstrings.iter().filter(|id| self.cx.stands_alone(**id));
+        let alone = self.facts.docstrings.iter().filter(|id| self.cx().stands_alone(**id));
         let mut docs = alone.map(|id| self.facts.expr(*id));
         comment.is_some_and(|comment| at < comment.end as usize)
             || docs.any(|expr| (expr.start as usize..expr.end as usize).contains(&at))
     }
 
-    fn meaning(&self, site: &Site, span: &Range<usize>) -> Option<Meaning> {
-        meaning::of_site(site, &self.cx, &self.imports, self.formats)
+    /// What stands around a literal; where the tree says nothing, the text right before it may.
+    fn site(&self, literal: &Literal) -> Site {
+        let mut site = self.cx().site(literal.id);
+        if site.name.is_none() && self.cx().stands_alone(literal.id) {
+            site.name = plain::name_before(self.text, literal.span.start).map(|name| self.text[name].to_owned());
+        }
+        site
+    }
+
+    fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
+        meaning::of_site(site, used, &self.imports, self.formats)
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
             .or_else(|| meaning::of_imports(&self.imports, self.formats))
     }
@@ -87,14 +102,17 @@ impl Reader<'_> {
         for hit in &found.hits {
             let remark = self.is_remark(hit.span.start);
             let literal = self.literal_at(&hit.span);
-            let site = literal.map(|literal| self.cx.site(literal.id)).unwrap_or_default();
-            let around_it = literal.is_none() || self.cx.stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
+            let site = literal.map(|literal| self.site(literal)).unwrap_or_default();
+            let around_it =
+                literal.is_none() || self.cx().stands_alone(literal.map_or(ExprId(0), |literal| literal.id));
             let said = around_it.then(|| meaning::of_line(self.text, hit.span.start, self.formats)).flatten();
-            let meaning = said.or_else(|| self.meaning(&site, &hit.span));
+            let used = meaning::uses(&site, self.cx());
+            let hosts = meaning::hosts(&site, &used);
+            let meaning = said.or_else(|| self.meaning(&site, &used, &hit.span));
             // The name of a long text is not that of a token in it.
             let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
             let name = site.name.as_deref().filter(|_| whole);
-            let around = Around { name, meaning, fallback: site.fallback, remark, ..Around::default() };
+            let around = Around { name, meaning, fallback: site.fallback, remark, hosts: &hosts, ..Around::default() };
             out.extend(candidate::of_hit(self.text, hit, &around, self.formats));
         }
     }
@@ -136,10 +154,24 @@ impl Reader<'_> {
                 here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))),
             );
             if out.len() > before {
+                // The beginning of a token may look like one: the whole is what was put together.
+                let spans: Vec<Range<usize>> = texts.iter().map(|(id, _)| self.span(*id)).collect();
+                let whole: Vec<String> = out[before..].iter().map(|found| found.value.expose().to_owned()).collect();
+                let mut index = 0;
+                out.retain(|found| {
+                    index += 1;
+                    let within = spans.iter().any(|s| s.start <= found.span.start && found.span.end <= s.end);
+                    index > before || !(within && whole.iter().any(|whole| whole.contains(found.value.expose())))
+                });
                 texts.iter().for_each(|(id, _)| covered[id.0 as usize] = true);
             }
         }
         covered
+    }
+
+    fn span(&self, id: ExprId) -> Range<usize> {
+        let expr = self.facts.expr(id);
+        expr.start as usize..expr.end as usize
     }
 
     /// Marks the parts of a composite.
@@ -168,19 +200,22 @@ impl Reader<'_> {
         if inner.hits.is_empty() && !worth {
             return;
         }
-        let site = self.cx.site(id);
+        let site = self.cx().site(id);
         let kind = self.kind(&site);
         if inner.hits.is_empty() && kind.is_none() && site.position.is_none() {
             return;
         }
-        let meaning = self.meaning(&site, &span);
+        let used = meaning::uses(&site, self.cx());
+        let hosts = meaning::hosts(&site, &used);
+        let meaning = self.meaning(&site, &used, &span);
         let around = Around {
             name: site.name.as_deref(),
             kind,
             meaning,
             position: site.position,
             fallback: site.fallback,
-            remark: false,
+            remark: self.is_remark(span.start),
+            hosts: &hosts,
         };
         for hit in &inner.hits {
             let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
@@ -200,16 +235,10 @@ impl Reader<'_> {
     /// What kind of secret the name says, or the names that its variable is handed on under.
     fn kind(&self, site: &Site) -> Option<names::Kind> {
         if let (Some(position), Some(name)) = (site.login, &site.name)
+            && !site.listed
             && matches!(name.as_str(), "auth" | "httpAuth" | "basic_auth" | "http_auth" | "credentials" | "login")
         {
             return (position == 1).then_some(names::Kind::Password);
-        }
-        if matches!(
-            site.callee.as_deref().and_then(|c| c.rsplit('.').next()),
-            Some("HTTPBasicAuth" | "BasicAuth" | "HTTPDigestAuth")
-        ) && site.position == Some(1)
-        {
-            return Some(names::Kind::Password);
         }
         let own = site.name.as_deref().and_then(|name| self.formats.kind_of(name));
         let own = match own {
@@ -232,7 +261,7 @@ impl Reader<'_> {
         });
         own.or_else(|| {
             let sym = site.bound.filter(|_| !negative)?;
-            self.cx.uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
+            self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
                 use_.name
                     .as_deref()
                     .and_then(|name| self.formats.kind_of(name))
@@ -250,16 +279,21 @@ impl Reader<'_> {
             if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
-            let site = self.cx.site(literal.id);
-            let kind = self.kind(&site);
+            // What the value says of itself is cheaper to ask than what stands around it.
             let encoded = value.len() >= 24 && fold::decoded(value).is_some();
-            if kind.is_none() && site.position.is_none() && !encoded {
+            let address = value.starts_with("https://");
+            if !encoded && !address && !judge::plausible(value) && !judge::chosen(value) {
                 continue;
             }
-            if !encoded && !judge::machine_made(value) && !judge::chosen(value) && kind != Some(names::Kind::Webhook) {
+            let site = self.site(literal);
+            let kind = self.kind(&site);
+            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook));
+            if !named && site.position.is_none() && !encoded {
                 continue;
             }
-            let meaning = self.meaning(&site, &literal.span);
+            let used = meaning::uses(&site, self.cx());
+            let hosts = meaning::hosts(&site, &used);
+            let meaning = self.meaning(&site, &used, &literal.span);
             let around = Around {
                 name: site.name.as_deref(),
                 kind,
@@ -267,6 +301,7 @@ impl Reader<'_> {
                 position: site.position,
                 fallback: site.fallback,
                 remark: self.is_remark(literal.span.start),
+                hosts: &hosts,
             };
             let span = self.inside(literal, value);
             if encoded {
@@ -297,19 +332,21 @@ impl Reader<'_> {
             let literal = self.literal_at(&(at..at + 1))?;
             let text = self.facts.text(literal.id)?;
             let several = text.contains([' ', '\n', '=', ';', ':']);
-            several.then(|| (literal.span.clone(), self.cx.stands_alone(literal.id)))
+            several.then(|| (literal.span.clone(), self.cx().stands_alone(literal.id)))
         };
         let everywhere = self.facts.over_budget;
         let cues: Vec<usize> = found.names.iter().copied().filter(|at| everywhere || region(*at).is_some()).collect();
         for pair in plain::pairs(self.text, &cues) {
             let place = region(pair.name.start);
             let (limits, remark) = place.unwrap_or((0..self.text.len(), false));
-            if pair.value.end > limits.end || pair.name.start < limits.start {
+            // `arn:…:secret:name` and `a/token:…` are paths and not pairs.
+            let path = pair.name.start > 0 && matches!(self.text.as_bytes()[pair.name.start - 1], b':' | b'/');
+            if pair.value.end > limits.end || pair.name.start < limits.start || path {
                 continue;
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none() || !judge::machine_made(value) && !judge::chosen(value) {
+            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
+use super::names::Kind;
 use super::{fold, plain};
 use crate::facts::{Bound, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
 
@@ -20,12 +21,16 @@ pub struct Site {
     pub position: Option<usize>,
     /// Hosts given beside it.
     pub hosts: Vec<String>,
+    /// Texts beside it that look like hosts without a scheme.
+    pub bare_hosts: Vec<String>,
     /// It stands in for an environment variable or an option that is not given.
     pub fallback: bool,
     /// The variable that it is bound to.
     pub bound: Option<Sym>,
     /// Its position in an `auth=` tuple.
     pub login: Option<usize>,
+    /// The element before it in its list names it.
+    pub listed: bool,
 }
 
 /// Why an expression exists.
@@ -40,6 +45,8 @@ enum Parent {
     Bound(ScopeId, Sym),
     Place(ExprId),
     Default(Option<Sym>, Option<Sym>),
+    /// What the function of this name gives back.
+    Returned(Sym),
 }
 
 /// The tree of a file, read upwards.
@@ -90,14 +97,9 @@ const WRAPPERS: &[&str] = &[
     "Field",
     "field",
     "default",
-    "encode",
-    "decode",
-    "strip",
-    "trim",
     "cast",
     "b64decode",
     "from",
-    "toString",
     "fromhex",
     "atob",
     "Depends",
@@ -117,16 +119,16 @@ const WRAPPERS: &[&str] = &[
     "unhexlify",
     "Some",
     "convert_to_secret_str",
-    "as_str",
     "concat",
-    "replace",
     "format",
     "Static",
     "const",
     "SecretBytes",
     "AzureKeyCredential",
-    "lower",
 ];
+
+/// Calls that make a login of a name and a password.
+const LOGINS: &[&str] = &["HTTPBasicAuth", "BasicAuth", "HTTPDigestAuth", "DigestAuth"];
 
 /// Steps upwards from a text to its name.
 const CLIMB: usize = 16;
@@ -134,8 +136,22 @@ const CLIMB: usize = 16;
 impl<'f> Context<'f> {
     pub fn new(facts: &'f FileFacts) -> Context<'f> {
         let mut parents = vec![Parent::None; facts.exprs.len()];
+        // A name says more than the list that the text is an element of, and of several names one that speaks of secrets.
         let mut set = |id: ExprId, parent: Parent| {
-            if let Some(slot @ Parent::None) = parents.get_mut(id.0 as usize) {
+            let Some(slot) = parents.get_mut(id.0 as usize) else { return };
+            let replaced = match (*slot, parent) {
+                (Parent::None, _) | (Parent::Part(_), Parent::Bound(..) | Parent::Place(_)) => true,
+                (Parent::Bound(_, old), Parent::Bound(_, new)) => {
+                    let strength = |sym| match plain::kind(facts.name(sym)) {
+                        None => 0,
+                        Some(Kind::Weak) => 1,
+                        Some(_) => 2,
+                    };
+                    strength(new) > strength(old)
+                }
+                _ => false,
+            };
+            if replaced {
                 *slot = parent;
             }
         };
@@ -168,9 +184,7 @@ impl<'f> Context<'f> {
         for assignment in &facts.place_assignments {
             set(assignment.value, Parent::Place(assignment.target));
         }
-        let mut names: Vec<_> = facts.bindings.iter().collect();
-        names.sort_unstable_by_key(|((scope, sym), _)| (*scope, *sym));
-        for ((scope, sym), bindings) in names {
+        for ((scope, sym), bindings) in facts.bindings.iter() {
             for binding in bindings {
                 if let Bound::Expr(value) = binding.value {
                     set(value, Parent::Bound(*scope, *sym));
@@ -182,6 +196,9 @@ impl<'f> Context<'f> {
                 if let Some(default) = param.default {
                     set(default, Parent::Default(param.name, function.name));
                 }
+            }
+            for returned in function.returns.iter().filter(|_| function.name.is_some()) {
+                set(*returned, function.name.map_or(Parent::None, Parent::Returned));
             }
         }
         Context { facts, parents, uses: OnceCell::new() }
@@ -238,6 +255,10 @@ impl<'f> Context<'f> {
                     }
                     break;
                 }
+                Parent::Returned(function) => {
+                    add_name(&mut site, self.facts.name(function).trim_start_matches("get").to_owned());
+                    break;
+                }
                 Parent::Default(param, function) => {
                     site.fallback = true;
                     if let Some(param) = param {
@@ -260,14 +281,22 @@ impl<'f> Context<'f> {
                     site.name = self.looked_up(*left);
                 }
             }
+            ExprKind::Cond(one, other) => {
+                let beside = if *one == at { *other } else { *one };
+                if let Some(name) = self.looked_up(beside) {
+                    site.fallback = true;
+                    site.name.get_or_insert(name);
+                }
+            }
             ExprKind::List(parts) => {
                 let index = parts.iter().position(|part| *part == at).unwrap_or(0);
                 site.login = site.login.or(Some(index));
                 let first = index.checked_sub(1).and_then(|before| self.facts.text(parts[before]));
                 if let Some(first) = first.filter(|_| parts.len() == 2 || index % 2 == 1 || parts.len() > 2)
                     && site.name.is_none()
-                    && (first.starts_with("--") || parts.len() == 2 && plain::kind(first).is_some())
+                    && (first.starts_with("--") || parts.len() == 2 && names_secret(first))
                 {
+                    site.listed = true;
                     site.name = Some(first.trim_start_matches('-').to_owned());
                 }
             }
@@ -319,6 +348,11 @@ impl<'f> Context<'f> {
         let name = name.map(|name| self.facts.name(name));
         let first = call.args.first().and_then(|arg| self.facts.text(arg.value));
         let wrapper = WRAPPERS.contains(&callee.as_str());
+        if LOGINS.contains(&callee.as_str()) && name.is_none() {
+            site.login = Some(index as usize);
+            site.name.get_or_insert_with(|| "auth".to_owned());
+            return Some(call.expr);
+        }
         match name {
             Some("default" | "default_value" | "value" | "fallback") => {
                 site.fallback |= name != Some("value");
@@ -348,8 +382,13 @@ impl<'f> Context<'f> {
                         site.fallback |= matches!(callee.as_str(), "default" | "Field" | "field" | "Query" | "Header");
                         return Some(call.expr);
                     }
-                    _ if site.callee.is_none() => site.position = Some(index as usize),
-                    _ => {}
+                    _ => {
+                        let said = first.filter(|_| index > 0 && site.name.is_none());
+                        site.name = site.name.take().or(said.and_then(|first| announced(first, index as usize)));
+                        if site.callee.is_none() {
+                            site.position = Some(index as usize);
+                        }
+                    }
                 }
             }
         }
@@ -384,17 +423,18 @@ impl<'f> Context<'f> {
 
     fn add_host(&self, site: &mut Site, id: ExprId) {
         let text = match self.facts.kind(id) {
-            ExprKind::Text(text) => text.contains("://").then(|| text.to_string()),
-            ExprKind::Name(_) | ExprKind::Concat(_) => fold::fold(self.facts, id),
+            ExprKind::Text(text) => (text.contains("://") || plain::is_host(text)).then(|| text.to_string()),
+            ExprKind::Name(_) | ExprKind::Concat(_) => fold::fold(self.facts, id).filter(|text| text.contains("://")),
             ExprKind::Either(_, right) => self.facts.text(*right).map(str::to_owned),
             _ => None,
         };
         let Some(text) = text else { return };
-        if let Some((_, rest)) = text.split_once("://") {
-            let host = plain::host_of(rest);
-            if !host.is_empty() && !site.hosts.contains(&host) {
-                site.hosts.push(host);
-            }
+        let (host, hosts) = match text.split_once("://") {
+            Some((_, rest)) => (plain::host_of(rest), &mut site.hosts),
+            None => (text, &mut site.bare_hosts),
+        };
+        if !host.is_empty() && !hosts.contains(&host) {
+            hosts.push(host);
         }
     }
 
@@ -437,6 +477,20 @@ impl<'f> Context<'f> {
         });
         uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
     }
+}
+
+/// A name that says of itself that its value is secret: `X-Api-Key`, not `auth`, which is also a module's.
+fn names_secret(name: &str) -> bool {
+    plain::kind(name).is_some_and(|kind| kind != Kind::Weak) || name.eq_ignore_ascii_case("authorization")
+}
+
+/// The name that a message announces for its argument: `"using TOKEN=%s"`, `"API key:"`.
+fn announced(message: &str, argument: usize) -> Option<String> {
+    let hole = ["%s", "%r", "{}"].into_iter().find(|hole| message.contains(hole)).unwrap_or("\0");
+    let before = message.split(hole).nth(argument - 1)?.trim_end();
+    let name = before.trim_end_matches(['=', ':']);
+    let start = name.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).map_or(0, |i| i + 1);
+    (name.len() < before.len() && start < name.len()).then(|| name[start..].to_owned())
 }
 
 /// The first name is the text's own, further ones stand around it.

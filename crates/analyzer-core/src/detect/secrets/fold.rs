@@ -145,7 +145,8 @@ impl Folder<'_> {
                 },
                 _ => None,
             },
-            ("encode" | "strip" | "trim" | "toString" | "rstrip" | "lstrip", Some(base)) => self.text(base, depth),
+            ("strip" | "trim" | "rstrip" | "lstrip", Some(base)) => Some(self.text(base, depth)?.trim().to_owned()),
+            ("encode" | "toString", Some(base)) => self.text(base, depth),
             ("concat", Some(base)) => {
                 let parts: Vec<ExprId> = std::iter::once(base).chain(call.args.iter().map(|a| a.value)).collect();
                 self.joined(&parts, "", depth)

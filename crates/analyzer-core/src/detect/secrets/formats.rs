@@ -74,6 +74,9 @@ pub struct Key {
     pub label: Option<String>,
     /// See [`super::shape`].
     pub shape: String,
+    /// What of the public it was compared with, by the names in [`CHECKED_WITH`].
+    #[serde(default)]
+    pub checked: Vec<String>,
     /// When it is reported.
     #[serde(default)]
     pub when: When,
@@ -94,6 +97,10 @@ pub struct Key {
     /// Environment variable, when it is not the issuer's first.
     pub env: Option<String>,
 }
+
+/// What shapes are compared with: the issuer's documentation, rules of scanners, and tokens that their users published.
+pub const CHECKED_WITH: &[&str] =
+    &["docs", "gitleaks", "betterleaks", "kingfisher", "titus", "noseyparker", "trufflehog", "credsweeper", "usage"];
 
 /// What a format needs beside its shape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -314,6 +321,16 @@ impl Formats {
         self.issuers.iter().position(|issuer| issuer.id == id)
     }
 
+    /// The issuer whose credentials open this provider or service.
+    pub(super) fn issuer_opening(&self, id: &str) -> Option<usize> {
+        self.issuers.iter().position(|issuer| issuer.opens.as_deref().unwrap_or(&issuer.id) == id)
+    }
+
+    /// A variable of this name carries a credential, not an address or a model.
+    pub(super) fn carries_secret(&self, name: &str) -> bool {
+        self.by_env.contains_key(name) || names::classify(&names::words(name)).is_some()
+    }
+
     /// What a name says of its value; a documented variable carries a credential whatever its words say.
     pub(super) fn kind_of(&self, name: &str) -> Option<names::Kind> {
         names::classify(&names::words(name)).or_else(|| self.issuer_of_env(name).map(|_| names::Kind::Weak))
@@ -405,6 +422,12 @@ pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
     let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
     if issuer.id != stem {
         return Err(refuse(1, format!("id {:?} must be the file's name {stem:?}", issuer.id)));
+    }
+    for key in &issuer.key {
+        if let Some(name) = key.checked.iter().find(|name| !CHECKED_WITH.contains(&name.as_str())) {
+            let line = text.find(&format!("'{name}'")).map_or(1, line_of);
+            return Err(refuse(line, format!("nothing is checked with {name:?}")));
+        }
     }
     for shape in issuer.key.iter().map(|key| &key.shape).chain(&issuer.public) {
         let line = text.find(shape.as_str()).map_or(1, line_of);

@@ -43,6 +43,13 @@ pub fn alphabet(value: &str) -> Alphabet {
     }
 }
 
+/// Worth a closer look: long, without spaces, and with a digit unless it is very long.
+pub fn plausible(value: &str) -> bool {
+    value.len() >= 16
+        && (value.len() >= 40 || value.bytes().any(|b| b.is_ascii_digit()))
+        && !value.contains([' ', '\n', '(', '{'])
+}
+
 /// A key made by a machine: what a name such as `api_key` needs beside it.
 pub fn machine_made(value: &str) -> bool {
     let length = value.len();
@@ -98,15 +105,58 @@ pub fn chosen(value: &str) -> bool {
         return false;
     }
     let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    if COMMON.contains(&letters.as_str()) && !symbol {
+    if COMMON.contains(&letters.as_str()) && !symbol || leet(&value.to_ascii_lowercase()) {
         return false;
     }
+    let parts: Vec<&str> = value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect();
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
     // `oauth2_password`, `step-1-title`: words that happen to hold a digit.
-    let wordy = value.split(['_', '-', '.', '/', ':']).all(|part| {
+    let wordy = parts.iter().all(|part| {
         let name = part.trim_end_matches(|c: char| c.is_ascii_digit());
         part.len() < 4 || language(name) && part.len() - name.len() <= 2 || name.len() == part.len()
     });
-    !(wordy && value.contains(['_', '-', '.', '/', ':'])) && (digit || value.len() >= 8)
+    if parts.len() >= 2 && wordy {
+        return passphrase(&parts, digits, upper, value);
+    }
+    digit || value.len() >= 8
+}
+
+/// `s3cr3t`, `my-p4ssw0rd`: only the words themselves, spelt with digits.
+pub fn leet(lower: &str) -> bool {
+    const SAID: &[&str] = &["security", "password", "passwd", "secret", "super", "pass", "test", "admin", "root", "my"];
+    let plain = |c: char| match c {
+        '0' => 'o',
+        '1' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        other => other,
+    };
+    let word: String = lower.chars().map(plain).filter(|c| !"-_.!".contains(*c)).collect();
+    let mut rest = word.as_str();
+    while let Some(said) = SAID.iter().find(|said| rest.starts_with(**said)) {
+        rest = &rest[said.len()..];
+    }
+    rest.is_empty()
+}
+
+/// Words that somebody put together to remember them: a number among them and a capital, or many digits; and none that
+/// interfaces are made of.
+fn passphrase(parts: &[&str], digits: usize, upper: bool, value: &str) -> bool {
+    const INTERFACE: &[&str] = &[
+        "password", "passwd", "pass", "pwd", "secret", "token", "key", "auth", "oauth", "login", "user", "input",
+        "field", "form", "label", "text", "page", "step", "title", "name", "reset", "confirm", "current", "new", "old",
+        "change", "forgot", "show", "hide", "toggle", "icon", "button", "btn", "modal", "error", "message", "min",
+        "max", "length", "level", "type", "version", "basic", "bearer", "sha", "hash", "utf", "api", "http", "https",
+        "v", "prod", "dev", "staging", "test", "local", "file", "path", "vault", "env", "var", "ref", "id", "db",
+        "app", "service", "client", "region", "east", "west", "us", "eu", "model", "mini", "small", "large", "turbo",
+        "preview", "latest", "beta",
+    ];
+    let plain = |part: &&str| part.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();
+    let interface = parts.iter().any(|part| INTERFACE.contains(&plain(part).as_str()));
+    let camel = value.bytes().skip(1).any(|b| b.is_ascii_uppercase()) || upper;
+    !interface && value.len() >= 10 && (digits >= 1 && camel || digits >= 2)
 }
 
 /// What stands in configurations to be replaced, or to satisfy a client that insists on a password.
@@ -220,6 +270,17 @@ pub fn placeholder(value: &str) -> bool {
         "apikey",
     ];
     SAID.iter().any(|said| lower.contains(said)) || matches!(lower.as_str(), "empty" | "none" | "null" | "na" | "n/a")
+}
+
+/// A password as it is kept for comparison: `$2b$12$…`, `pbkdf2:sha256:…`.
+pub fn hashed(value: &str) -> bool {
+    const SCHEMES: &[&str] = &["pbkdf2", "argon2", "scrypt", "bcrypt", "sha256", "sha512", "md5", "crypt"];
+    let crypt = value.strip_prefix('$').and_then(|rest| rest.find('$')).is_some_and(|end| (1..=16).contains(&end));
+    let named = SCHEMES.iter().any(|scheme| {
+        value.strip_prefix(scheme).is_some_and(|rest| rest.starts_with([':', '$', '-', '_']) && rest.len() > 16)
+    });
+    let ldap = value.starts_with("{S") && value.contains('}');
+    crypt || named || ldap
 }
 
 /// Syntax that fetches a value from elsewhere.

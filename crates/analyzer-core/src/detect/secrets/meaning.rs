@@ -19,6 +19,8 @@ pub enum By {
     Host,
     Client,
     Name,
+    /// The nearest address is the issuer's.
+    Beside,
     /// Something else near it names the issuer.
     Near,
 }
@@ -30,30 +32,44 @@ impl By {
             By::Host => "host",
             By::Client => "client",
             By::Name => "name",
-            By::Near => "near",
+            By::Beside | By::Near => "near",
         }
     }
 }
 
+/// Where the variable that a text is bound to goes.
+pub fn uses(site: &Site, cx: &Context) -> Vec<Site> {
+    let Some(sym) = site.bound else { return Vec::new() };
+    let direct: Vec<Site> = cx.uses_of(sym).collect();
+    // `headers = {…: key}`, and then a call that gets `headers`.
+    let second = direct.iter().filter_map(|use_| use_.bound.filter(|bound| *bound != sym)).take(8);
+    let second: Vec<Site> = second.flat_map(|bound| cx.uses_of(bound)).collect();
+    direct.into_iter().chain(second).collect()
+}
+
+/// External hosts that a text is handed to.
+pub fn hosts(site: &Site, used: &[Site]) -> Vec<String> {
+    let all = std::iter::once(site).chain(used).flat_map(|site| &site.hosts);
+    let mut hosts: Vec<String> =
+        all.filter(|host| !super::scan::is_local(host) && !host.contains('%')).cloned().collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts.truncate(8);
+    hosts
+}
+
 /// Whose credential a text at this place in code is.
-pub fn of_site(site: &Site, cx: &Context, imports: &[&str], formats: &Formats) -> Option<Meaning> {
-    let used: Vec<Site> = match site.bound {
-        Some(sym) => {
-            let direct: Vec<Site> = cx.uses_of(sym).collect();
-            // `headers = {…: key}`, and then a call that gets `headers`.
-            let second = direct.iter().filter_map(|use_| use_.bound.filter(|bound| *bound != sym)).take(8);
-            let second: Vec<Site> = second.flat_map(|bound| cx.uses_of(bound)).collect();
-            direct.into_iter().chain(second).collect()
-        }
-        None => Vec::new(),
-    };
-    let sites = || std::iter::once(site).chain(&used);
-    let host = sites().flat_map(|site| &site.hosts).find_map(|host| formats.issuer_of_host(host));
+pub fn of_site(site: &Site, used: &[Site], imports: &[&str], formats: &Formats) -> Option<Meaning> {
+    let sites = || std::iter::once(site).chain(used);
+    let host = sites()
+        .flat_map(|site| site.hosts.iter().chain(&site.bare_hosts))
+        .find_map(|host| formats.issuer_of_host(host));
     if let Some(issuer) = host {
         return Some(Meaning { issuer, by: By::Host, position: None });
     }
     // A client pointed at a host that nobody here knows is not the client's own service.
-    let elsewhere = sites().any(|site| site.hosts.iter().any(|host| !local(host)));
+    let elsewhere = sites()
+        .any(|site| site.hosts.iter().any(|host| host != "host.docker.internal" && !super::scan::is_local(host)));
     let named = of_name(site.name.as_deref(), &site.outer, formats);
     if let Some(named) = named.filter(|_| elsewhere) {
         return Some(named);
@@ -83,13 +99,15 @@ pub fn of_name(name: Option<&str>, outer: &[String], formats: &Formats) -> Optio
 pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
     let start = super::scan::floor(text, at.saturating_sub(120));
     let line = text[start..at].rsplit('\n').next().unwrap_or("");
-    of_name(Some(line), &[], formats)
+    let host = line.split_whitespace().find_map(|word| formats.issuer_of_host(word));
+    host.map(|issuer| Meaning { issuer, by: By::Name, position: None }).or_else(|| of_name(Some(line), &[], formats))
 }
 
-/// Whose credential a text beside these hosts is.
+/// Whose credential a text beside these hosts is, the nearest first.
 pub fn of_hosts(hosts: &[String], formats: &Formats) -> Option<Meaning> {
-    let issuer = hosts.iter().find_map(|host| formats.issuer_of_host(host))?;
-    Some(Meaning { issuer, by: By::Near, position: None })
+    let (place, issuer) =
+        hosts.iter().enumerate().find_map(|(place, host)| Some((place, formats.issuer_of_host(host)?)))?;
+    Some(Meaning { issuer, by: if place == 0 { By::Beside } else { By::Near }, position: None })
 }
 
 /// The one issuer that a file's imports and names speak of.
@@ -97,8 +115,4 @@ pub fn of_imports(imports: &[&str], formats: &Formats) -> Option<Meaning> {
     let mut found = imports.iter().filter_map(|import| formats.issuer_of_words(&names::words(import)));
     let first = found.next()?;
     found.all(|other| other == first).then_some(Meaning { issuer: first, by: By::Near, position: None })
-}
-
-fn local(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "host.docker.internal") || !host.contains('.')
 }

@@ -9,6 +9,7 @@ mod corpus;
 mod fold;
 mod formats;
 mod judge;
+mod links;
 mod meaning;
 mod names;
 mod notebook;
@@ -31,6 +32,7 @@ use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
 pub(crate) use formats::{embedded, parse};
+pub use links::link;
 pub(crate) use value::MASK;
 
 /// Findings of one file; a file with more holds data, not configuration.
@@ -204,7 +206,7 @@ fn is_generated(path: &str, text: &str) -> bool {
         || !name.ends_with(".ipynb")
             && !name.ends_with(".json")
             && text.len() > 4096
-            && text.lines().take(3).any(|line| line.len() > 3000)
+            && (text.lines().take(3).any(|line| line.len() > 3000) || text.len() / text.lines().count().max(1) > 400)
 }
 
 /// One finding for one place: of those that overlap the most specific stays, and learns what the others knew.
@@ -230,7 +232,8 @@ fn merge(mut found: Vec<Candidate>) -> Vec<Candidate> {
                 if stays.rank < 1000 {
                     stays.issuer = stays.issuer.or(candidate.issuer);
                 }
-                stays.env |= candidate.env;
+                let more = candidate.hosts.into_iter().filter(|host| !stays.hosts.contains(host)).collect::<Vec<_>>();
+                stays.hosts.extend(more);
             }
             None => {
                 by_start.insert(candidate.span.start, kept.len());
@@ -323,6 +326,9 @@ fn report(source: &Source, found: Candidate, lines: &mut Lines, formats: &Format
         fingerprint,
         name: name.map(|name| mask(name, formats).into_owned()),
         suggested_env: Some(suggested_env),
+        env_read: false,
+        hosts: found.hosts,
+        opens: Vec::new(),
         confidence: found.confidence,
         reasons,
     }

@@ -102,6 +102,9 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
     let before = at.checked_sub(1).map_or("", |i| words[i].as_str());
     let word = words[at].trim_end_matches(|c: char| c.is_ascii_digit());
     Some(match word {
+        "keys" if SECRET_KEYS.contains(&before) => Kind::ApiKey,
+        "passwords" => Kind::Password,
+        "tokens" if at > 0 && !SPOKEN.contains(&before) => Kind::Token,
         "password" | "passwd" | "pwd" | "passphrase" | "psw" | "passwort" => Kind::Password,
         "pass" | "pw" if at + 1 == words.len() => Kind::Password,
         "key" if before == "private" => Kind::PrivateKey,
@@ -122,6 +125,35 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// Words before `tokens` that mean pieces of text.
+const SPOKEN: &[&str] = &[
+    "of",
+    "the",
+    "all",
+    "new",
+    "more",
+    "these",
+    "used",
+    "extra",
+    "added",
+    "response",
+    "request",
+    "sentence",
+    "word",
+    "words",
+    "cached",
+    "generated",
+    "reasoning",
+    "thinking",
+    "budget",
+    "text",
+    "query",
+    "doc",
+    "token",
+    "remaining",
+    "context",
+];
 
 /// Words before `key` that make it one.
 const SECRET_KEYS: &[&str] = &[
@@ -393,6 +425,8 @@ const NOT_SECRET: &[&str] = &[
     "idempotency",
     "dedup",
     "hash",
+    "hashed",
+    "salted",
     "cursor",
     "sync",
     "resume",

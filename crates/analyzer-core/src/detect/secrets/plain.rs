@@ -76,14 +76,19 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         i += 1;
     }
     let separator = blank(i);
+    if let Some(value) = markup(text, name, i).or_else(|| declared(text, separator)) {
+        return Some(value);
+    }
     let after = match (at(separator), at(separator + 1)) {
         (b'=', b'=') => return None, // A comparison.
         (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
         (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
         (b',', _) if quoted => separator + 1,
-        (b'|', _) if bytes[..name.start].ends_with(b"| ") => separator + 1, // A table of a document.
+        (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => separator + 1, // A table of a document.
+        (b'i', b's') if separator > i && at(separator + 2) == b' ' => separator + 3, // "The API key is …"
+        (b'-', _) if separator > i => option(text, separator)?,
         _ if flag && separator > name.end && !quoted => separator,
-        _ if separator > i && is_docker(text, name.start) => separator,
+        _ if separator > i && spaced(text, name.start) => separator,
         (b'\n' | b'\r', _) => return next_line(text, separator),
         _ => return None,
     };
@@ -95,20 +100,69 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     } else if matches!(at(start), b'\n' | b'\r') {
         return next_line(text, start);
     }
-    // The annotation of an assignment: `token: str = "…"`.
-    let annotated = &text[start..super::scan::floor(text, start + 24)];
-    if let Some(rest) =
-        ["str = ", "string = ", "Optional[str] = ", "Final = "].iter().find(|t| annotated.starts_with(**t))
+    // The type of a declaration: `token: str = "…"`, `TOKEN: &'static str = "…"`.
+    let annotated = &text[start..super::scan::floor(text, start + GAP)];
+    let is_type = |c: char| c.is_ascii_alphanumeric() || "&'_<>[]|?.: ".contains(c);
+    if let Some(end) = annotated.find(" = ")
+        && annotated[..end].chars().all(is_type)
+        && annotated[end + 3..].starts_with(['"', '\'', 'r', 'b', 'f'])
     {
-        start += rest.len();
+        start += end + 3;
     }
     value_at(text, start)
 }
 
-/// `ENV NAME value` and `ARG NAME value` of a Dockerfile.
-fn is_docker(text: &str, name: usize) -> bool {
-    let line = text[..name].rsplit('\n').next().unwrap_or("");
-    matches!(line.trim(), "ENV" | "ARG" | "env" | "setx" | "machine")
+/// Statements that put a space between the name and its value: Dockerfiles, shells, `.netrc`.
+fn spaced(text: &str, name: usize) -> bool {
+    let start = super::scan::floor(text, name.saturating_sub(160));
+    let line = text[start..name].rsplit('\n').next().unwrap_or("").trim();
+    const STATEMENTS: &[&str] = &["ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine"];
+    STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
+}
+
+/// `secret set NAME --body value`: where the value of the option begins.
+fn option(text: &str, at: usize) -> Option<usize> {
+    const OPTIONS: &[&str] = &["--body", "-b", "--value", "--data", "--secret-string", "--plaintext"];
+    OPTIONS.iter().find_map(|option| {
+        let rest = text[at..].strip_prefix(option)?;
+        rest.starts_with([' ', '=']).then_some(at + option.len() + 1)
+    })
+}
+
+/// `<name>value<`, `name="NAME">value<`, `key="NAME" value="value"`. `behind` is the place behind the name's quote.
+fn markup(text: &str, name: &Range<usize>, behind: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let element = name.start > 0 && bytes[name.start - 1] == b'<';
+    let attribute = behind > name.end && text[..name.start].ends_with(['"', '\'']);
+    if !element && !attribute {
+        return None;
+    }
+    let window = &text[behind..super::scan::floor(text, behind + NAME + VALUE)];
+    if let Some(content) = window.strip_prefix('>') {
+        let value = &content[..content.find(['<', '\n'])?];
+        let start = behind + 1 + value.len() - value.trim_start().len();
+        return (value.trim().len() >= 4).then(|| start..start + value.trim().len());
+    }
+    let value = window.trim_start().strip_prefix("value=").filter(|_| attribute)?;
+    value_at(text, behind + window.len() - value.len())
+}
+
+/// `variable "NAME" {` and, some lines below, `default = "value"`; `Name { get; set; } = "value"`.
+fn declared(text: &str, at: usize) -> Option<Range<usize>> {
+    let window = text[at..super::scan::floor(text, at + 240)].strip_prefix('{')?;
+    let block = &window[..window.find('}')?];
+    let from = at + 1;
+    if !block.contains('\n') {
+        let rest = &window[block.len() + 1..];
+        let value = rest.strip_prefix(" = ")?;
+        return value_at(text, from + window.len() - value.len());
+    }
+    let line = block.match_indices('\n').take(8).find_map(|(i, _)| {
+        let line = block[i + 1..].trim_start();
+        let value = line.strip_prefix("default").or_else(|| line.strip_prefix("value"))?.trim_start();
+        Some(value.strip_prefix('=')?.trim_start().len())
+    })?;
+    value_at(text, from + block.len() - line)
 }
 
 /// `name: KEY` and, a line below, `value: …`.
@@ -190,8 +244,13 @@ pub fn enclosing(text: &str, at: usize) -> Vec<String> {
     keys
 }
 
-/// Hosts of addresses within a few lines.
+/// External hosts of addresses within a few lines, the nearest first.
 pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
+    nearby_hosts_of(text, at, |host| host.contains('.'))
+}
+
+/// Hosts of addresses within a few lines that fulfil a condition, the nearest first.
+pub fn nearby_hosts_of(text: &str, at: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let start = text[..at]
         .rmatch_indices('\n')
         .nth(8)
@@ -206,10 +265,26 @@ pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
     let mut found: Vec<(usize, String)> = window
         .match_indices("://")
         .map(|(i, _)| ((start + i).abs_diff(at), host_of(&window[i + 3..])))
-        .filter(|(_, host)| host.contains('.'))
+        .filter(|(_, host)| wanted(host))
         .collect();
     found.sort();
     found.into_iter().map(|(_, host)| host).collect()
+}
+
+/// The name right before a value that nothing takes: a comparison, an attribute of markup.
+pub fn name_before(text: &str, value: usize) -> Option<Range<usize>> {
+    let start = super::scan::floor(text, value.saturating_sub(NAME + 8));
+    let before = text[start..value].trim_end_matches([' ', '{', '(']);
+    let name = ["!==", "===", "!=", "==", "="].iter().find_map(|operator| before.strip_suffix(operator))?.trim_end();
+    let from = name.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).map_or(0, |i| i + 1);
+    (from < name.len() && from > 0).then_some(start + from..start + name.len())
+}
+
+/// Whether a text can be a host without a scheme.
+pub fn is_host(text: &str) -> bool {
+    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    let (inner, end) = text.rsplit_once('.').unwrap_or(("", ""));
+    (4..=80).contains(&text.len()) && text.bytes().all(known) && !inner.is_empty() && (2..=6).contains(&end.len())
 }
 
 /// The host at the beginning of what follows `://`.

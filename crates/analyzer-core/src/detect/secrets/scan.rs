@@ -126,6 +126,8 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
         && back > 0
         && let Some((user, password)) = rest[..login].split_once(':')
         && real_password(user, password)
+        && !(is_local(host_name) && judge::language(password) && password.bytes().all(|b| b.is_ascii_lowercase()))
+        && !is_reserved(host_name)
         && !judge::template(host_name)
         && !host_name.is_empty()
     {
@@ -144,6 +146,18 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
         }
         offset += parameter.len() + 1;
     }
+}
+
+/// A host of this machine, or one that only its own network knows.
+pub fn is_local(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "[::1]") || !host.contains('.')
+}
+
+/// Names that are kept for documentation and open nothing (RFC 2606).
+fn is_reserved(host: &str) -> bool {
+    let end = host.rsplit('.').next().unwrap_or("");
+    let two = host.rsplit('.').nth(1).unwrap_or("");
+    matches!(end, "example" | "test" | "invalid") || two == "example" && matches!(end, "com" | "org" | "net")
 }
 
 /// Punctuation that ends the sentence and not the address.
@@ -190,11 +204,14 @@ fn real_password(user: &str, password: &str) -> bool {
     ];
     let lower = password.to_ascii_lowercase();
     password.len() >= 4
+        && !lower.contains("%20")
+        && !judge::leet(&lower)
         && !STAND_INS.contains(&lower.as_str())
         && !lower.eq_ignore_ascii_case(user)
         && !judge::template(password)
         && !judge::placeholder(password)
-        && !password.contains(['{', '}', '$', '[', ']', '(', '*', ' '])
+        && !password.contains(['{', '}', '$', '[', ']', '(', ' '])
+        && !password.contains("**")
         && !(user.contains(['{', '$', '<']) && judge::language(password))
         && !password.bytes().all(|b| b == b'.')
 }
@@ -268,7 +285,10 @@ fn pem(text: &str, at: usize, hits: &mut Vec<Hit>) {
     let block = &text[at..end];
     let title = &block["-----BEGIN".len()..];
     let Some(title_len) = title.find("-----").filter(|length| *length < 40) else { return };
-    if !title[..title_len].contains("PRIVATE KEY") {
+    const TITLES: &[&str] = &["", "RSA ", "EC ", "DSA ", "OPENSSH ", "ENCRYPTED ", "PGP ", "ANY ", "SSH2 ENCRYPTED "];
+    let whose = title[..title_len].trim_start().strip_suffix("PRIVATE KEY BLOCK");
+    let whose = whose.or_else(|| title[..title_len].trim_start().strip_suffix("PRIVATE KEY"));
+    if !whose.is_some_and(|whose| TITLES.contains(&whose)) {
         return;
     }
     let body_start = "-----BEGIN".len() + title_len + 5;

@@ -57,6 +57,39 @@ fn every_entry_has_an_example_and_a_counter_example() {
     assert!(bare.is_empty(), "{bare:?}");
 }
 
+#[test]
+fn every_format_that_is_found_by_its_shape_was_compared_with_something_public() {
+    let formats = Formats::builtin();
+    let unchecked: Vec<String> = (0..formats.formats.len())
+        .filter(|format| formats.key(*format).when != formats::When::Meant && formats.key(*format).checked.is_empty())
+        .map(|format| formats.issuers[formats.formats[format].issuer].id.clone())
+        .collect();
+    assert!(unchecked.is_empty(), "{unchecked:?}");
+    assert!(formats.issuers.len() >= 300, "{} issuers", formats.issuers.len());
+}
+
+/// What is one character too short, one too long, or spelt otherwise is no token of the format.
+#[test]
+fn near_misses_of_a_format_are_none_of_it() {
+    let formats = Formats::builtin();
+    for (index, format) in formats.formats.iter().enumerate() {
+        let fixed = format
+            .shape
+            .flats
+            .iter()
+            .all(|flat| flat.0.iter().all(|piece| !matches!(piece, shape::Piece::Run(_, min, max) if min != max)));
+        let begins = matches!(format.shape.flats[0].0[0], shape::Piece::Literal(_));
+        if !fixed || !begins || format.shape.flats.len() > 1 {
+            continue;
+        }
+        let token = of_format(formats, index, &mut Rng(21));
+        let other = if token.starts_with('Q') { "Z" } else { "Q" };
+        for near in [token[..token.len() - 1].to_owned(), format!("{token}0"), format!("{other}{}", &token[1..])] {
+            assert!(!format.shape.is(&near), "{}: {}", formats.issuers[format.issuer].id, near.len());
+        }
+    }
+}
+
 /// The examples of the entries, with tokens made now: a committed one would be reported by every other scanner.
 #[test]
 fn entries_find_their_examples_and_pass_their_counter_examples() {

@@ -3,26 +3,27 @@
 use super::candidate::{self, Around, Candidate};
 use super::formats::Formats;
 use super::plain::{self, Pair};
-use super::scan::scan;
-use super::{fold, judge, meaning};
+use super::{fold, judge, meaning, scan};
 
 /// Candidates of one text. `remark` when it is prose, whose names are less sure.
 pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
-    let found = scan(text, formats);
+    let found = scan::scan(text, formats);
     let pairs = plain::pairs(text, &found.names);
     let mut out = Vec::new();
     for hit in &found.hits {
         let index = pairs.partition_point(|pair| pair.value.start <= hit.span.start);
         let pair = index.checked_sub(1).map(|index| &pairs[index]).filter(|pair| hit.span.end <= pair.value.end);
         let name = pair.map(|pair| &text[pair.name.clone()]);
-        let around = Around { name, meaning: meaning_at(text, pair, hit.span.start, formats), ..Around::default() };
+        let hosts = beside(text, hit.span.start);
+        let meaning = meaning_at(text, pair, hit.span.start, formats);
+        let around = Around { name, meaning, hosts: &hosts, ..Around::default() };
         out.extend(candidate::of_hit(text, hit, &around, formats));
     }
     for pair in &pairs {
         let (name, value) = (&text[pair.name.clone()], &text[pair.value.clone()]);
         let encoded = value.len() >= 24 && fold::decoded(value).is_some();
         // Cheap questions first: most pairs of a large file are no credentials.
-        if !encoded && !judge::machine_made(value) && !judge::chosen(value) && !value.starts_with("https://") {
+        if !encoded && !judge::plausible(value) && !judge::chosen(value) && !value.starts_with("https://") {
             continue;
         }
         let kind = formats.kind_of(name);
@@ -30,7 +31,8 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
             continue;
         }
         let meaning = meaning_at(text, Some(pair), pair.value.start, formats);
-        let around = Around { name: Some(name), kind, meaning, remark, ..Around::default() };
+        let hosts = beside(text, pair.value.start);
+        let around = Around { name: Some(name), kind, meaning, remark, hosts: &hosts, ..Around::default() };
         out.extend(candidate::of_name(pair.value.clone(), value, &around, formats));
         if encoded {
             out.extend(candidate::of_encoded(pair.value.clone(), value, &around, formats));
@@ -40,9 +42,18 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
     out
 }
 
+/// External hosts of addresses on the same line: a command's own.
+fn beside(text: &str, at: usize) -> Vec<String> {
+    let start = scan::floor(text, text[..at].rfind('\n').map_or(0, |i| i + 1).max(at.saturating_sub(400)));
+    let end = scan::floor(text, text[at..].find('\n').map_or(text.len(), |i| at + i).min(at + 400));
+    let hosts = text[start..end].match_indices("://").map(|(i, _)| plain::host_of(&text[start + i + 3..end]));
+    hosts.filter(|host| !scan::is_local(host)).take(4).collect()
+}
+
 fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> Option<meaning::Meaning> {
     let name = pair.map(|pair| &text[pair.name.clone()]);
     let own = meaning::of_name(name, &[], formats);
     own.or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
+        .or_else(|| meaning::of_line(text, at, formats))
         .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))
 }
