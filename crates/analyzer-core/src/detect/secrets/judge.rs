@@ -320,6 +320,16 @@ pub fn invented(value: &str) -> bool {
     if counting.count() * 2 > bytes.len() {
         return true;
     }
+    // `sk-proj-1234567890`: half of it counts up in one go.
+    let follows = |pair: &[u8]| pair[1] == pair[0] + 1 || pair == b"90";
+    let (mut run, mut longest) = (1, 1);
+    for pair in bytes.windows(2) {
+        run = if pair.is_ascii() && follows(pair) { run + 1 } else { 1 };
+        longest = longest.max(run);
+    }
+    if longest >= 9 && longest * 2 >= bytes.len() {
+        return true;
+    }
     (1..=16).filter(|period| period * 2 <= bytes.len()).any(|period| {
         let same = bytes.iter().zip(&bytes[period..]).filter(|(a, b)| a == b).count();
         same * 20 >= (bytes.len() - period) * 19 && bytes.len() >= period * 2
@@ -383,6 +393,7 @@ mod tests {
             "changeme",
             "EMPTY",
             "1234567890abcdef1234567890abcdef",
+            "sk-proj-1234567890",
             "abcdefghijklmnopqrstuvwxyz123456",
             "prod/service/database-password-2024",
             "aaaaaaaaaaaaaaaaaaaaaaaa1",

@@ -84,7 +84,15 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
         (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
         (b',', _) if quoted => separator + 1,
-        (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => separator + 1, // A table of a document.
+        (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => {
+            // A table of a document: its next cell, unless that describes the value.
+            let cell = text[separator + 1..].split(['|', '\n']).next().unwrap_or("").trim();
+            let describes = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_alphabetic());
+            if !cell.starts_with(['`', '"']) && cell.split_once(' ').is_some_and(describes) {
+                return None;
+            }
+            separator + 1
+        }
         (b'i', b's') if separator > i && at(separator + 2) == b' ' => separator + 3, // "The API key is …"
         (b'-', _) if separator > i => option(text, separator)?,
         _ if flag && separator > name.end && !quoted => separator,
@@ -140,6 +148,11 @@ fn markup(text: &str, name: &Range<usize>, behind: usize) -> Option<Range<usize>
     let window = &text[behind..super::scan::floor(text, behind + NAME + VALUE)];
     if let Some(content) = window.strip_prefix('>') {
         let value = &content[..content.find(['<', '\n'])?];
+        let ends = &content[value.len()..];
+        // `<user>:<password>@host` are holes that a person fills.
+        if ends.starts_with('<') && !ends.starts_with("</") {
+            return None;
+        }
         let start = behind + 1 + value.len() - value.trim_start().len();
         return (value.trim().len() >= 4).then(|| start..start + value.trim().len());
     }
@@ -210,8 +223,17 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     // `&` joins parameters, unless it stands in a quoted password.
     let end = if quote.is_none() { value.find('&').unwrap_or(value.len()) } else { value.len() };
     // Unquoted code is no value.
-    let code = quote.is_none() && value[..end].contains(['(', '[', '{']);
+    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]));
     (!code && end >= 4).then_some(start..start + end)
+}
+
+/// `aws_s3_object.layer.key`: names joined by dots, one of them of several words.
+fn reference(value: &str) -> bool {
+    let name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
 }
 
 /// Keys of the enclosing mappings, nearest first, by indentation.
@@ -309,6 +331,14 @@ mod tests {
         let text = "¡token = {\"v\"}";
         let value = text.find('"').unwrap_or(0);
         assert_eq!(name_before(text, value).map(|name| &text[name]), Some("token"));
+    }
+
+    #[test]
+    fn what_stands_for_a_value_or_describes_it_is_none() {
+        assert_eq!(only("<password>@localhost:5432/<name>"), None);
+        assert_eq!(only("| `APP_PASSWORD` | 16-character password of the app |"), None);
+        assert_eq!(only("  object_key = aws_s3_object.layer1.key"), None);
+        assert_eq!(only("<password>hunter22</password>"), Some(("password", "hunter22")));
     }
 
     fn only(text: &str) -> Option<(&str, &str)> {

@@ -126,7 +126,9 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
         && back > 0
         && let Some((user, password)) = rest[..login].split_once(':')
         && real_password(user, password)
-        && !(is_local(host_name) && judge::language(password) && password.bytes().all(|b| b.is_ascii_lowercase()))
+        && !(is_local(host_name)
+            && judge::language(password)
+            && password.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
         && !is_reserved(host_name)
         && !judge::template(host_name)
         && !host_name.is_empty()
