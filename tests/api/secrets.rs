@@ -13,7 +13,7 @@ use crate::operations::Log;
 async fn no_credential_of_the_corpus_is_answered_or_logged() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());
-    let app = App::with(|_| {}, Arc::new(|sources, options| analyze(sources, options)));
+    let app = App::with(|_| {}, Arc::new(analyze));
     for sample in corpus(9, 1, 0) {
         let value = &sample.secret.as_ref().expect("no look-alikes were asked for").value;
         let files = json!({"files": {&sample.file: &sample.text}}).to_string();

@@ -61,12 +61,15 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
+            if !rule.names.is_empty() {
+                services.extend(loaded(cx, site, rule, entry));
+                continue;
+            }
             if !applies(cx, site.at, rule) {
                 continue;
             }
             let given = is_given_client(cx, site, hit, rule, entry);
-            let own_name = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
-            let template = rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own_name);
+            let template = tool_name(rule, entry);
             let names = match template.contains("{}") {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
@@ -102,9 +105,14 @@ fn applies(cx: &Context, at: At, rule: &ServiceRule) -> bool {
     let argument = |places: &[ArgRef]| cx.project.argument(at, &None, places);
     let only = || {
         let value = argument(&rule.only_arg).and_then(|(at, frames)| cx.project.text(at, &frames));
-        value.is_some_and(|value| rule.only.iter().any(|one| one.eq_ignore_ascii_case(&value)))
+        value.is_some_and(|value| holds(rule, &value))
     };
     argument(&rule.unless).is_none() && (rule.only.is_empty() || only())
+}
+
+/// One of the values that a rule is for.
+fn holds(rule: &ServiceRule, value: &str) -> bool {
+    rule.only.iter().any(|one| one.eq_ignore_ascii_case(value))
 }
 
 /// An argument of the call is a client of the same service that was made elsewhere: `PineconeStore(index)` of
@@ -185,8 +193,7 @@ fn listed(cx: &Context) -> Vec<Service> {
                     }
                     let entry = cx.project.knowledge.entry(hit.entry);
                     let rule = &entry.service[hit.rule as usize];
-                    let name =
-                        rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(|| format!("{}-api", entry.id));
+                    let name = tool_name(rule, entry);
                     let (hosts, implied) = hosts(cx, item, &frames, rule, &entry.hosts);
                     services.push(Service {
                         name,
@@ -210,6 +217,42 @@ fn listed(cx: &Context) -> Vec<Service> {
         }
     }
     services
+}
+
+/// Tools that a loader is told by their names, each where its name stands: `load_tools(["serpapi", "wikipedia"])`.
+fn loaded(cx: &Context, site: &Site, rule: &ServiceRule, entry: &Entry) -> Vec<Service> {
+    let Some((list, frames)) = cx.project.argument(site.at, &None, &rule.names) else { return Vec::new() };
+    let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
+    let call = site.symbol.display();
+    let mut services = Vec::new();
+    for (item, frames) in cx.project.elements(list, &frames).into_iter().take(MOST_NAMES) {
+        let Some(name) = cx.project.text(item, &frames).filter(|name| holds(rule, name)) else { continue };
+        services.push(Service {
+            name: tool_name(rule, entry),
+            id: entry.id.clone(),
+            file: cx.project.path(item.file).to_owned(),
+            line: cx.project.line(item),
+            at: item,
+            call: call.clone(),
+            hosts: hosts.clone(),
+            implied,
+            platform: rule.platform,
+            given: false,
+            request: (None, None),
+            confidence: Confidence::High,
+            steps: vec![cx.step(item, format!("`{name}` given to `{call}`"))],
+        });
+    }
+    services
+}
+
+/// Names of tools that one loader is told; no library has as many.
+const MOST_NAMES: usize = 256;
+
+/// The name of a rule's tool, perhaps with a `{}` for an argument.
+fn tool_name(rule: &ServiceRule, entry: &Entry) -> String {
+    let own = || if rule.platform { entry.id.clone() } else { format!("{}-api", entry.id) };
+    rule.tool.clone().or_else(|| entry.tool.clone()).unwrap_or_else(own)
 }
 
 /// Names by an argument: `aws-s3` of `boto3.client("s3")`; several where callers differ.

@@ -249,6 +249,8 @@ rule!(
         only: Vec<String>,
         /// Where that argument stands.
         only_arg: Vec<ArgRef>,
+        /// Where a list of names stands (`load_tools(["serpapi"])`): each that is one of `only` is this tool, at its own line.
+        names: Vec<ArgRef>,
         /// Not if one of these arguments is given.
         unless: Vec<ArgRef>,
         /// The tool is named after the host where the code writes one down.

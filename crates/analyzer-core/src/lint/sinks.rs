@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::view::{Draft, Seen};
 use crate::analysis::Confidence;
-use crate::facts::{ExprId, ExprKind, FileFacts};
+use crate::facts::{ExprId, ExprKind, FileFacts, Item, Sym};
 use crate::knowledge::index::Symbol;
 use crate::knowledge::schema::ArgRef;
-use crate::resolve::{At, Frames};
-use crate::sites::Site;
+use crate::resolve::{At, Frames, Ref};
+use crate::sites::{Context, Site};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,11 +99,50 @@ impl Found<'_> {
     }
 }
 
+/// Calls whose last name some rule looks for, with what they call.
+pub fn watched(cx: &Context) -> Vec<Site> {
+    let index = &*INDEX;
+    let mut sites = Vec::new();
+    for file in 0..cx.project.files.len() {
+        let facts = cx.project.facts(file);
+        // `from os import system as run`
+        let renamed = |sym: Sym| {
+            facts.imports.iter().any(|import| {
+                let named = matches!(&import.item, Item::Member(name) if index.calls.contains_key(&**name));
+                named && import.local == Some(sym)
+            })
+        };
+        for call in &facts.calls {
+            let wanted = match *facts.kind(call.callee) {
+                ExprKind::Attr(_, sym) => index.calls.contains_key(facts.name(sym)),
+                ExprKind::Name(sym) => index.calls.contains_key(facts.name(sym)) || renamed(sym),
+                _ => false,
+            };
+            if !wanted {
+                continue;
+            }
+            let found = symbols(cx, file, call.callee).next();
+            let at = At { file, expr: call.expr };
+            sites.extend(found.map(|(symbol, chain)| Site { at, symbol, chain, hits: Vec::new() }));
+        }
+    }
+    sites
+}
+
+/// What an expression outside of the submitted files stands for.
+fn symbols(cx: &Context, file: usize, callee: ExprId) -> impl Iterator<Item = (Symbol, Vec<(At, Frames)>)> {
+    let refs = cx.project.refer(At { file, expr: callee }, &None).into_iter();
+    refs.filter_map(move |reference| match reference {
+        Ref::External(symbol, chain) => Some((cx.project.as_callee(symbol, file), chain)),
+        _ => None,
+    })
+}
+
 /// Calls of one rule.
 pub fn calls<'s>(seen: &'s Seen, rule: &str) -> Vec<Found<'s>> {
     let index = &*INDEX;
     let mut found: Vec<Found> = Vec::new();
-    for site in &seen.cx.sites {
+    for site in &seen.watched {
         let Some(last) = site.symbol.last() else { continue };
         let Some(candidates) = index.calls.get(last.trim_end_matches("()")) else { continue };
         for (number, symbol) in candidates {
@@ -153,8 +192,10 @@ pub fn settings(seen: &Seen, rule: &str, help: &str, out: &mut Vec<Draft>) {
         for call in &facts.calls {
             for arg in call.args.iter().filter(|arg| arg.name.is_some()) {
                 let name = arg.name.map_or("", |sym| facts.name(sym));
-                let site = seen.cx.site(At { file, expr: call.expr });
-                let module = site.map(|site| root(&site.symbol));
+                if !options.iter().any(|setting| setting.name == name) {
+                    continue;
+                }
+                let module = symbols(seen.cx, file, call.callee).next().map(|(symbol, _)| root(&symbol));
                 if let Some(setting) = wanted(&options, name, arg.value, module.as_deref()) {
                     report(seen, At { file, expr: arg.value }, name, setting, help, out);
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::analysis::{Analysis, Confidence, Step, ToolKind};
 use crate::facts::{Bound, ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::RuleKind;
-use crate::resolve::{At, Frame};
+use crate::resolve::{At, Frame, Ref};
 use crate::sites::Context;
 
 /// Steps that one question may take.
@@ -155,7 +155,8 @@ impl<'a> Taint<'a> {
                     };
                     // What a submitted function makes of its arguments is not followed; what others do is taken for
                     // a change of form.
-                    let outside = self.cx.site(at).is_some();
+                    let called = project.refer(here(call.callee), &None);
+                    let outside = !called.iter().any(|r| matches!(r, Ref::Function(..) | Ref::Class(..)));
                     if outside && !HARMLESS.contains(&last) {
                         work.extend(call.args.iter().map(|arg| (here(arg.value), hops)));
                     }

@@ -7,12 +7,12 @@ use rustc_hash::FxHashMap;
 
 use super::fix::Fix;
 use super::taint::Taint;
-use super::{Declared, Excerpts, Finding, LintOptions, Rule, Severity, fingerprint};
+use super::{Declared, Excerpts, Finding, LintOptions, Rule, Severity, fingerprint, sinks};
 use crate::analysis::{Analysis, Confidence, Step};
 use crate::facts::{FileFacts, ScopeKind};
 use crate::manifest::Manifests;
 use crate::resolve::At;
-use crate::sites::Context;
+use crate::sites::{Context, Site};
 use crate::sources::{Language, Source, Sources};
 
 /// What the analyzer knows when it is done with a project.
@@ -40,6 +40,8 @@ pub struct Seen<'a> {
     pub(super) declared: &'a Declared,
     pub(super) lint: &'a LintOptions,
     pub(super) taint: Taint<'a>,
+    /// Calls that rules look for by name.
+    pub(super) watched: Vec<Site>,
     sources: &'a Sources,
     excerpts: Excerpts,
     by_path: FxHashMap<&'a str, usize>,
@@ -104,6 +106,7 @@ impl<'a> Seen<'a> {
             declared: &lint.declared,
             lint,
             taint: Taint::new(looked.cx, looked.analysis),
+            watched: sinks::watched(looked.cx),
             sources: looked.sources,
             excerpts: Excerpts::new(looked.sources, &looked.redacted),
             by_path: files.iter().enumerate().map(|(index, file)| (&*file.source.path, index)).collect(),

@@ -10,6 +10,9 @@ use super::Findings;
 use super::process::{self, Cost};
 use crate::run::{self, watch};
 
+/// Takes a file, a line, and the name of a rule.
+type Say<'a> = dyn FnMut(&str, u64, &str) + 'a;
+
 /// A scanner.
 #[derive(Debug)]
 pub struct Peer {
@@ -24,7 +27,7 @@ pub struct Peer {
     /// Arguments; `{in}` the folder, in which it is started, `{out}` the report, `{home}` where it is installed.
     args: &'static [&'static str],
     /// How its report is read.
-    read: fn(&Value, &mut dyn FnMut(&str, u64, &str)),
+    read: fn(&Value, &mut Say),
     /// It prints the report.
     prints: bool,
     /// It takes an hour for what others scan in seconds.

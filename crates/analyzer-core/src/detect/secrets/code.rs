@@ -260,7 +260,8 @@ impl<'f> Reader<'f> {
             })
         });
         own.or_else(|| {
-            let sym = site.bound.filter(|_| !negative)?;
+            // What a whole table is handed on as says nothing of one value in it.
+            let sym = site.bound.filter(|_| !negative && (site.outer.is_empty() || site.fallback))?;
             self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
                 use_.name
                     .as_deref()

@@ -489,7 +489,7 @@ fn announced(message: &str, argument: usize) -> Option<String> {
     let hole = ["%s", "%r", "{}"].into_iter().find(|hole| message.contains(hole)).unwrap_or("\0");
     let before = message.split(hole).nth(argument - 1)?.trim_end();
     let name = before.trim_end_matches(['=', ':']);
-    let start = name.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).map_or(0, |i| i + 1);
+    let start = name.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c)).len();
     (name.len() < before.len() && start < name.len()).then(|| name[start..].to_owned())
 }
 
@@ -498,5 +498,17 @@ fn add_name(site: &mut Site, name: String) {
     match site.name {
         None => site.name = Some(name),
         Some(_) => site.outer.push(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::announced;
+
+    #[test]
+    fn a_message_announces_a_name_behind_any_character() {
+        assert_eq!(announced("¡token=%s", 1).as_deref(), Some("token"));
+        assert_eq!(announced("clé: %s", 1).as_deref(), None);
+        assert_eq!(announced("nothing said", 1), None);
     }
 }

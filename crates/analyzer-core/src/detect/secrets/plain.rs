@@ -276,7 +276,8 @@ pub fn name_before(text: &str, value: usize) -> Option<Range<usize>> {
     let start = super::scan::floor(text, value.saturating_sub(NAME + 8));
     let before = text[start..value].trim_end_matches([' ', '{', '(']);
     let name = ["!==", "===", "!=", "==", "="].iter().find_map(|operator| before.strip_suffix(operator))?.trim_end();
-    let from = name.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))).map_or(0, |i| i + 1);
+    let part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let from = name.trim_end_matches(part).len();
     (from < name.len() && from > 0).then_some(start + from..start + name.len())
 }
 
@@ -302,6 +303,13 @@ pub fn kind(name: &str) -> Option<names::Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_before_a_value_starts_behind_any_character() {
+        let text = "¡token = {\"v\"}";
+        let value = text.find('"').unwrap_or(0);
+        assert_eq!(name_before(text, value).map(|name| &text[name]), Some("token"));
+    }
 
     fn only(text: &str) -> Option<(&str, &str)> {
         let cues: Vec<usize> =
