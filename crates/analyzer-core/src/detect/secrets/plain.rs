@@ -232,6 +232,7 @@ fn reference(value: &str) -> bool {
     let name = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase())
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            && !super::judge::machine_made(part)
     };
     value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
 }
@@ -339,6 +340,9 @@ mod tests {
         assert_eq!(only("| `APP_PASSWORD` | 16-character password of the app |"), None);
         assert_eq!(only("  object_key = aws_s3_object.layer1.key"), None);
         assert_eq!(only("<password>hunter22</password>"), Some(("password", "hunter22")));
+        // Parts that a machine made are a token's, whatever joins them.
+        let token = format!("acme_live.k{:x}.d{:x}", 0x9e37_79b9_7f4a_7c15_u64, 0xbf58_476d_1ce4_e5b9_u64);
+        assert_eq!(only(&format!("API_KEY = {token}")), Some(("API_KEY", token.as_str())));
     }
 
     fn only(text: &str) -> Option<(&str, &str)> {
