@@ -106,7 +106,7 @@ fn banner(address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
 }
 
 /// A tiny agent, in JSON that survives single quotes of a shell.
-const EXAMPLE: &str = r#"{"files": {"agent.py": "import os, requests\nrequests.post(os.environ[\"TOOL_ECHO_TOOL_URL\"] + \"/echo\", json={\"message\": \"hello\"})\n"}}"#;
+const EXAMPLE: &str = r#"{"files": {"agent.py": "import os, requests\nrequests.post(os.environ[\"TOOL_ECHO_TOOL_URL\"] + \"/echo\")\n"}}"#;
 
 /// `platform-api` in the folder that the system has for data of programs.
 fn user_data_dir() -> Option<PathBuf> {
@@ -124,4 +124,14 @@ fn user_data_dir() -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_to_paste_is_the_readmes() {
+        assert!(include_str!("../../../README.md").contains(&format!("-d '{EXAMPLE}'")), "{EXAMPLE}");
+    }
 }
