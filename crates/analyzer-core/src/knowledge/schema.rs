@@ -34,6 +34,9 @@ pub struct Entry {
     /// Beginnings of its models' names, for routers that are given a bare model.
     #[serde(default)]
     pub models: Vec<String>,
+    /// It serves its own models only: one that is another provider's never goes to it.
+    #[serde(default)]
+    pub own_models: bool,
     /// Import roots (Python) that mean it is used.
     #[serde(default)]
     pub python_packages: Vec<String>,

@@ -496,10 +496,36 @@ impl<'a> Project<'a> {
         if let Some(assigned) = self.assigned_item(holder.0, key) {
             return Some((assigned, holder.1.clone()));
         }
+        if let Some(passed) = self.passed_on(holder, key, q) {
+            return Some(passed);
+        }
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
             _ => None,
         })
+    }
+
+    /// `**options` of the function that this stands in: the argument of that name, of the call being looked into or
+    /// of the first caller that gives one.
+    fn passed_on(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        let (at, frames) = holder;
+        let (function, index) = self.parameter_of(*at)?;
+        let param = self.facts(at.file).functions[function.0 as usize].params[index as usize];
+        if param.kind != ParamKind::Keywords || !q.step() {
+            return None;
+        }
+        let frame = frames.as_ref().filter(|frame| frame.function == (at.file, function));
+        let callers = match frame {
+            Some(frame) => vec![(frame.call, frame.outer.clone())],
+            None => self.callers(at.file, function).iter().take(q.many * 2).map(|call| (*call, None)).collect(),
+        };
+        let given = |(call, frames): (At, Frames), q: &mut Question| {
+            let the_call = self.call(call)?;
+            self.named_argument(call, &frames, the_call, key, q)
+        };
+        let found = callers.into_iter().find_map(|caller| given(caller, q));
+        q.back();
+        found
     }
 
     /// `payload["model"] = "x"` and `payload.model = "x"` on the name that is asked about.
