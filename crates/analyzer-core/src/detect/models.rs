@@ -449,7 +449,12 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     if rule.router && name.is_none() && owner.is_none() && rule.provider.is_none() {
         return None; // Neither model nor provider: nothing is said.
     }
-    let mut role = role(rule.role.as_deref().or(name.as_deref().and_then(role_of_name)));
+    let told = rule.roles.iter().find(|told| {
+        let task = cx.project.argument(site.at, &None, &told.arg).and_then(|(at, frames)| cx.project.text(at, &frames));
+        task.is_some_and(|task| told.values.contains(&task))
+    });
+    let told = told.map(|told| &*told.role).or(rule.role.as_deref());
+    let mut role = role(told.or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);
     let host = match base {
         Base::Default => implied(cx, site, rule, owner, hit),

@@ -150,6 +150,8 @@ rule!(
     ModelRule {
         /// `chat` when absent; `embedding`, `classify`, `reranking`.
         role: Option<String>,
+        /// Arguments that tell another role: what a pipeline is for.
+        roles: Vec<RoleOf>,
         /// Where the model stands; the first that is given counts.
         model: Vec<ArgRef>,
         /// Provider id; that of the file when absent.
@@ -196,6 +198,18 @@ rule!(
         switch: Vec<Switch>,
     }
 );
+
+/// An argument that tells a role: `pipeline("text-classification", …)`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleOf {
+    /// Where it stands.
+    pub arg: Vec<ArgRef>,
+    /// Its values.
+    pub values: Vec<String>,
+    /// The role then.
+    pub role: String,
+}
 
 /// An argument that turns a client into another provider's: `genai.Client(vertexai=True)`.
 #[derive(Debug, Clone, Default, Deserialize)]
