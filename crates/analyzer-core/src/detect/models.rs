@@ -161,6 +161,10 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
         let rule = &entry.model[hit.rule as usize];
         let bases = bases(cx, site, entry, rule);
         for model in models(cx, site, rule) {
+            // Known by its members alone, a call must name its model: others have a `messages.create` too.
+            if hit.by_suffix && matches!(model, Model::Absent) && !is_told_by_spread(cx, site.at) {
+                continue;
+            }
             for (base, from) in &bases {
                 // A model of one branch and an address of another never meet.
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
@@ -173,6 +177,21 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
         }
     }
     usages
+}
+
+/// Whether arguments are handed on in a way that may name anything: `create(**options)`, `create(options)`.
+fn is_told_by_spread(cx: &Context, call: At) -> bool {
+    let facts = cx.project.facts(call.file);
+    let is_python = cx.project.files[call.file].source.language.is_python();
+    let hides = |kind: &ExprKind| match kind {
+        ExprKind::Spread(_) => true,
+        ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| key.is_none()),
+        ExprKind::Name(_) | ExprKind::Attr(..) | ExprKind::Call(_) => !is_python,
+        _ => false,
+    };
+    cx.project
+        .call(call)
+        .is_some_and(|call| call.args.iter().any(|arg| arg.name.is_none() && hides(facts.kind(arg.value))))
 }
 
 /// Two expressions stand in different branches of one statement.
