@@ -271,6 +271,8 @@ impl<'a> Names<'a> {
         let is_name = |word: &&String| {
             let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
             let is_runner = self.all(|names| &names.runners).any(|runner| runner == base);
+            // `docker run -e API_TOKEN image`.
+            let is_runner = is_runner || base.contains('=') || base.chars().all(|c| c.is_ascii_uppercase() || c == '_');
             !word.starts_with('-') && !base.contains('{') && !base.is_empty() && *word != "." && !is_runner
         };
         let word = words.iter().find(is_name)?;
@@ -314,6 +316,7 @@ mod tests {
         assert_eq!(name(&["python", "server.py"]).as_deref(), Some("server"));
         assert_eq!(name(&["npx", "@playwright/mcp@latest"]).as_deref(), Some("mcp"));
         assert_eq!(name(&["python", "servers/filesystem_mcp.py"]).as_deref(), Some("filesystem"));
+        assert_eq!(name(&["docker", "run", "-i", "-e", "NOTION_TOKEN", "mcp/notion"]).as_deref(), Some("notion"));
         assert_eq!(name(&["python", "{script}"]), None, "nobody knows what is run");
     }
 }

@@ -161,6 +161,19 @@ impl Project<'_> {
         }
     }
 
+    /// The call by which the constructor of a submitted class tells its base what that is to be.
+    pub(super) fn told_to_base(&self, file: usize, class: ClassId) -> Option<(FunctionId, At)> {
+        let (own, constructor) = self.constructor(file, class).filter(|(own, _)| *own == file)?;
+        let facts = self.facts(own);
+        let calls_base = || {
+            let calls = facts.calls.iter().filter(|call| self.is_base_constructor(At { file: own, expr: call.callee }));
+            calls.map(|call| (facts.scope_of(call.expr), call.expr)).collect()
+        };
+        let scope = facts.functions[constructor.0 as usize].scope;
+        let call = self.base_calls[own].get_or_init(calls_base).get(&scope)?;
+        Some((constructor, At { file: own, expr: *call }))
+    }
+
     pub(super) fn is_super(&self, callee: At) -> bool {
         let facts = self.facts(callee.file);
         matches!(*facts.kind(callee.expr), ExprKind::Name(sym) if facts.name(sym) == "super")
