@@ -1,7 +1,12 @@
 //! Data files to facts: YAML and JSON as the literals they are, prose as one text. Code that loads such a file means
 //! these expressions.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use thin_vec::ThinVec;
 
 use super::builder::Builder;
 use super::tree::Span;
@@ -11,7 +16,7 @@ use crate::facts::*;
 const LARGEST: usize = 512 << 10;
 
 /// What a data file says; nothing for files of other kinds.
-pub fn read(path: &str, text: &str) -> FileFacts {
+pub fn read(path: &str, text: &Arc<str>) -> FileFacts {
     let name = without_sample_mark(path.rsplit('/').next().unwrap_or(path)).to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_lock = name.contains("lock") || name.ends_with(".min.json");
@@ -42,24 +47,24 @@ pub fn without_sample_mark(name: &str) -> String {
     name.to_owned()
 }
 
-fn prose(text: &str) -> FileFacts {
+fn prose(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let span = Span { start: 0, end: text.len() as u32, line: 1 };
-    let whole = b.expr(ExprKind::Text(text.into()), span);
+    let whole = b.text(Cow::Borrowed(&**text), span);
     b.facts.exports.push(("default".into(), Exported::Expr(whole)));
     b.finish()
 }
 
 /// A list or mapping that is being read.
 struct Open {
-    items: Vec<ExprId>,
+    items: ThinVec<ExprId>,
     is_mapping: bool,
     span: Span,
     anchor: usize,
 }
 
 /// YAML as its events come, leaves first; JSON is YAML. What does not parse ends the file there.
-fn structure(text: &str) -> FileFacts {
+fn structure(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: Vec<(usize, ExprId)> = Vec::new();
@@ -71,11 +76,11 @@ fn structure(text: &str) -> FileFacts {
         let span = Span { start: 0, end: 0, line };
         let done = match event {
             Event::SequenceStart(anchor, _) => {
-                open.push(Open { items: Vec::new(), is_mapping: false, span, anchor });
+                open.push(Open { items: ThinVec::new(), is_mapping: false, span, anchor });
                 None
             }
             Event::MappingStart(anchor, _) => {
-                open.push(Open { items: Vec::new(), is_mapping: true, span, anchor });
+                open.push(Open { items: ThinVec::new(), is_mapping: true, span, anchor });
                 None
             }
             Event::Scalar(value, style, anchor, _) => {
@@ -83,7 +88,7 @@ fn structure(text: &str) -> FileFacts {
                 let kind = match &*value {
                     "null" | "~" | "" if plain => ExprKind::Null,
                     "true" | "false" if plain => ExprKind::Bool(&*value == "true"),
-                    _ => ExprKind::Text((&*value).into()),
+                    _ => ExprKind::Text(b.facts.keep(value)),
                 };
                 Some((b.expr(kind, span), anchor))
             }
@@ -135,10 +140,11 @@ mod tests {
 
     #[test]
     fn yaml_and_json_are_literals_with_lines() {
-        let yaml = read("config/agents.yaml", "writer:\n  role: >\n    Chief\n    editor\n  llm: openai/gpt-4o\n");
+        let yaml = "writer:\n  role: >\n    Chief\n    editor\n  llm: openai/gpt-4o\n";
+        let yaml = read("config/agents.yaml", &yaml.into());
         assert_eq!(value(&yaml, &["writer", "llm"]), Some(("openai/gpt-4o".into(), 5)));
         assert_eq!(value(&yaml, &["writer", "role"]).unwrap().0, "Chief editor\n");
-        let json = read("tools.json", "{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n");
+        let json = read("tools.json", &"{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n".into());
         assert_eq!(value(&json, &["name"]), Some(("get_weather".into(), 2)));
     }
 
@@ -154,14 +160,14 @@ mod tests {
 
     #[test]
     fn broken_data_gives_what_came_before() {
-        let facts = read("a.yaml", "a: x\nb: 'not closed");
+        let facts = read("a.yaml", &"a: x\nb: 'not closed".into());
         assert!(!facts.exprs.is_empty());
-        assert!(read("package-lock.json", "{}").exports.is_empty());
+        assert!(read("package-lock.json", &"{}".into()).exports.is_empty());
     }
 
     /// Not what we want: the parser gives up on a broken flow mapping before it hands out what came before the break.
     #[test]
     fn broken_json_gives_nothing_yet() {
-        assert!(read("a.json", "{\"a\": \"x\", ]]]").exprs.is_empty());
+        assert!(read("a.json", &"{\"a\": \"x\", ]]]".into()).exprs.is_empty());
     }
 }
