@@ -254,7 +254,7 @@ rule!(
         tool: Option<String>,
         /// Where the call names the service; `{}` in `tool` is replaced by it (`aws-{}`).
         tool_arg: Vec<ArgRef>,
-        /// Values of `tool_arg` that are no tools (model runtimes, token services).
+        /// Values of `tool_arg`, or classes, that are no tools (model runtimes, token services).
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
@@ -272,6 +272,8 @@ rule!(
         unless: Vec<ArgRef>,
         /// The tool is named after the host where the code writes one down.
         by_host: bool,
+        /// Ends of the names of classes: one that no other rule knows is a tool named after itself.
+        by_class: Vec<String>,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
