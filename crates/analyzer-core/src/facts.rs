@@ -461,7 +461,6 @@ impl FileFacts {
 
     /// Gives back the memory that was reserved for more.
     pub(crate) fn shrink(&mut self) {
-        exact(&mut self.exprs);
         exact(&mut self.calls);
         exact(&mut self.functions);
         exact(&mut self.blocks);

@@ -59,7 +59,7 @@ impl Texts {
     }
 
     pub(super) fn shrink(&mut self) {
-        self.made.shrink_to_fit();
+        self.made = String::from(self.made.as_str());
     }
 }
 

@@ -1,12 +1,21 @@
 //! What the front-ends share: making expressions, scopes, blocks and bindings.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use thin_vec::{ThinVec, thin_vec};
 
 use super::tree::Span;
 use crate::facts::*;
+
+thread_local! {
+    /// Room for the expressions of the file that is being read, used again for the next one.
+    static ROOM: Cell<Vec<Expr>> = const { Cell::new(Vec::new()) };
+}
+
+/// Expressions of a file whose room is given back: a megabyte of code has fewer.
+const LARGEST_ROOM: usize = 1 << 16;
 
 /// Facts under construction.
 pub struct Builder<'t> {
@@ -22,9 +31,8 @@ pub struct Builder<'t> {
 
 impl<'t> Builder<'t> {
     pub fn new(text: &'t Arc<str>) -> Self {
-        // Code has an expression for each 16 bytes or so.
         let mut facts = FileFacts::of(text);
-        facts.exprs.reserve(text.len() / 16);
+        facts.exprs = ROOM.take();
         facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
         facts.blocks.push(Block { parent: None, scope: MODULE, arm: (0, 0) });
         Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new() }
@@ -33,6 +41,12 @@ impl<'t> Builder<'t> {
     /// The facts, complete.
     pub fn finish(mut self) -> FileFacts {
         self.facts.bindings = Bindings::new(self.bindings);
+        let mut room = std::mem::take(&mut self.facts.exprs);
+        self.facts.exprs = Vec::with_capacity(room.len());
+        self.facts.exprs.append(&mut room);
+        if room.capacity() <= LARGEST_ROOM {
+            ROOM.set(room);
+        }
         self.facts.shrink();
         self.facts
     }

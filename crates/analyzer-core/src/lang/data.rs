@@ -129,7 +129,7 @@ fn structure(text: &Arc<str>) -> FileFacts {
 }
 
 /// TOML as its tables come; what does not parse is left out.
-fn tables(text: &str) -> FileFacts {
+fn tables(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let (root, _) = DeTable::parse_recoverable(text);
     let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
@@ -158,15 +158,15 @@ fn item(b: &mut Builder, lines: &Lines, value: &Spanned<DeValue>, depth: u32) ->
     let span = lines.span(value.span().start);
     let kind = match value.get_ref() {
         _ if depth > DEEPEST => ExprKind::Unknown,
-        DeValue::String(text) => ExprKind::Text((&**text).into()),
-        DeValue::Integer(number) => ExprKind::Text(number.as_str().into()),
-        DeValue::Float(number) => ExprKind::Text(number.as_str().into()),
+        DeValue::String(text) => ExprKind::Text(b.facts.keep(Cow::Borrowed(&**text))),
+        DeValue::Integer(number) => ExprKind::Text(b.facts.keep(Cow::Borrowed(number.as_str()))),
+        DeValue::Float(number) => ExprKind::Text(b.facts.keep(Cow::Borrowed(number.as_str()))),
         DeValue::Boolean(value) => ExprKind::Bool(*value),
-        DeValue::Datetime(time) => ExprKind::Text(time.to_string().as_str().into()),
+        DeValue::Datetime(time) => ExprKind::Text(b.facts.keep(Cow::Owned(time.to_string()))),
         DeValue::Array(items) => ExprKind::List(items.iter().map(|entry| item(b, lines, entry, depth + 1)).collect()),
         DeValue::Table(table) => {
             let pair = |(key, value): (&Spanned<DeString>, &Spanned<DeValue>)| {
-                let name = b.expr(ExprKind::Text((&**key.get_ref()).into()), lines.span(key.span().start));
+                let name = b.text(Cow::Borrowed(&**key.get_ref()), lines.span(key.span().start));
                 (Some(name), item(b, lines, value, depth + 1))
             };
             ExprKind::Dict(table.iter().map(pair).collect())
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn toml_is_tables_with_lines() {
         let text = "name = 'x'\n[llm]\nchat.model = \"gpt-4o\"\nbroken = \n[tail]\nkeys = ['a']\n";
-        let facts = read("config.toml", text);
+        let facts = read("config.toml", &text.into());
         assert_eq!(value(&facts, &["llm", "chat", "model"]), Some(("gpt-4o".into(), 3)));
         assert_eq!(value(&facts, &["name"]), Some(("x".into(), 1)));
     }
@@ -213,7 +213,7 @@ mod tests {
             format!("x = {}", "[".repeat(200_000)),
             format!("[{}b]", "a.".repeat(100_000)),
         ] {
-            read("config.toml", &text);
+            read("config.toml", &text.into());
         }
     }
 

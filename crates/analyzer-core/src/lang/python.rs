@@ -193,6 +193,8 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
 pub enum Val {
     Expr(ExprId),
     Arg(Option<Sym>, ExprId),
+    /// A name that is no variable: of a function, a class, an argument.
+    Name(Sym),
     Pair(ExprId, ExprId),
     Function(FunctionId),
     Class(ClassId),
@@ -323,6 +325,13 @@ fn exprs(items: &[Item<Val>]) -> impl Iterator<Item = ExprId> + Clone {
     })
 }
 
+fn name_in(items: &[Item<Val>]) -> Option<Sym> {
+    items.iter().find_map(|item| match item.value {
+        Val::Name(sym) => Some(sym),
+        _ => None,
+    })
+}
+
 fn by_field(items: &[Item<Val>], field: u16) -> Option<ExprId> {
     items.iter().find(|item| item.field == field).and_then(|item| match item.value {
         Val::Expr(id) => Some(id),
@@ -332,6 +341,27 @@ fn by_field(items: &[Item<Val>], field: u16) -> Option<ExprId> {
 
 impl Visitor for Python<'_> {
     type Value = Val;
+
+    fn asks_roles(&self, kind: u16) -> bool {
+        matches!(
+            OPS.get(kind as usize).copied().unwrap_or(Op::Pass),
+            Op::Assignment
+                | Op::Attribute
+                | Op::Call
+                | Op::Class
+                | Op::DefaultParameter
+                | Op::ElifElse
+                | Op::Function
+                | Op::If
+                | Op::ImportFrom
+                | Op::KeywordArgument
+                | Op::Lambda
+                | Op::Loop
+                | Op::Match
+                | Op::Try
+                | Op::TypedParameter
+        )
+    }
 
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Val> {
         let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
@@ -350,6 +380,11 @@ impl Visitor for Python<'_> {
             Op::Identifier if parent == Op::Attribute && field == FIELDS.attribute => {
                 // The attribute's name is read from its text; a variable of that name is not used here.
                 return Visit::Skip;
+            }
+            Op::Identifier
+                if field == FIELDS.name && matches!(parent, Op::Function | Op::Class | Op::KeywordArgument) =>
+            {
+                return Visit::Value(Val::Name(self.b.facts.intern(self.b.slice(span))));
             }
             Op::Identifier => return Visit::Value(Val::Expr(self.b.name(span))),
             Op::Str => {
@@ -504,8 +539,7 @@ impl Visitor for Python<'_> {
                 self.respread(call, spread, span)
             }
             Op::KeywordArgument => {
-                let name = self.sym(by_field(items, fields.name)?);
-                return Some(Val::Arg(name, by_field(items, fields.value)?));
+                return Some(Val::Arg(name_in(items), by_field(items, fields.value)?));
             }
             Op::Splat => {
                 let inner = all.next()?;
@@ -700,7 +734,7 @@ impl Visitor for Python<'_> {
                     _ => return None,
                 };
                 self.b.close_block();
-                let name = by_field(items, fields.name).and_then(|id| self.sym(id));
+                let name = name_in(items);
                 let doc = items.iter().find_map(|item| match item.value {
                     Val::Doc(id) if item.field == fields.body => Some(id),
                     _ => None,
@@ -724,7 +758,7 @@ impl Visitor for Python<'_> {
             Op::Class => {
                 let ScopeKind::Class(id) = self.b.facts.scopes[self.b.scope().0 as usize].kind else { return None };
                 self.b.close_block();
-                let name = by_field(items, fields.name).and_then(|id| self.sym(id));
+                let name = name_in(items);
                 let bases: ThinVec<ExprId> = items
                     .iter()
                     .filter(|item| item.field == fields.superclasses)
