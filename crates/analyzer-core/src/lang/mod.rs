@@ -4,6 +4,7 @@
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod builder;
+mod component;
 mod data;
 mod javascript;
 mod literal;
@@ -41,7 +42,7 @@ fn grammar(language: Language) -> Option<Grammar> {
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text | Language::Notebook => return None,
+        Language::Text | Language::Notebook | Language::Component => return None,
     })
 }
 
@@ -53,6 +54,12 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
             let code: Arc<str> = notebook::code(&source.text).into();
             let mut facts = read_code(&code, Language::Python, cancel)?;
             facts.code = Some(code);
+            Ok(facts)
+        }
+        Language::Component => {
+            let code = component::code(&source.text);
+            let mut facts = read_code(&code, Language::TypeScript, cancel)?;
+            facts.code = Some(code.into());
             Ok(facts)
         }
         language => read_code(&source.text, language, cancel),
