@@ -57,9 +57,9 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
             Ok(facts)
         }
         Language::Component => {
-            let code = component::code(&source.text);
+            let code: Arc<str> = component::code(&source.text).into();
             let mut facts = read_code(&code, Language::TypeScript, cancel)?;
-            facts.code = Some(code.into());
+            facts.code = Some(code);
             Ok(facts)
         }
         language => read_code(&source.text, language, cancel),
