@@ -24,7 +24,7 @@ impl Project<'_> {
         let facts = self.facts(at.file);
         let ExprKind::Index(_, key) = *facts.kind(at.expr) else { return Vec::new() };
         let keys = match facts.kind(key) {
-            ExprKind::List(items) => items.clone(),
+            ExprKind::List(items) => items.to_vec(),
             _ => vec![key],
         };
         let refs = keys.into_iter().take(4).flat_map(|expr| self.refer_in(At { file: at.file, expr }, frames, q));

@@ -597,8 +597,7 @@ impl<'a> Project<'a> {
                 match key {
                     Some(key) => {
                         let text = match facts.kind(key) {
-                            ExprKind::Text(text) => Some(text.to_string()),
-                            ExprKind::Number(text) => Some(text.to_string()),
+                            ExprKind::Text(text) | ExprKind::Number(text) => Some(facts.text_of(*text).to_owned()),
                             _ => self.text_in(At { file: at.file, expr: key }, &frames, q),
                         };
                         pairs.push((text, value, frames.clone()));
@@ -628,7 +627,7 @@ impl<'a> Project<'a> {
                 let facts = self.facts(at.file);
                 let is_literal = |key: ExprId| matches!(facts.kind(key), ExprKind::Text(_) | ExprKind::Number(_));
                 let first = items.iter().take(4_096).position(|&(own, _)| match own.map(|own| facts.kind(own)) {
-                    Some(ExprKind::Text(text) | ExprKind::Number(text)) => **text == *key,
+                    Some(ExprKind::Text(text) | ExprKind::Number(text)) => facts.text_of(*text) == key,
                     _ => false,
                 });
                 work::done(first.unwrap_or(items.len().min(4_096)));
