@@ -102,6 +102,13 @@ impl Modules {
         modules
     }
 
+    /// Source folders that the project imports by their own names.
+    pub(crate) fn named_folders(&self) -> Vec<&'static str> {
+        let mut folders: Vec<&str> = self.named_folders.iter().copied().collect();
+        folders.sort_unstable();
+        folders
+    }
+
     /// Remembers the shallowest place of a Python file's own name, and of its package's.
     fn top(&mut self, path: &str) {
         let folder = folder_of(path);

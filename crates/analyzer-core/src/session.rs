@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::facts::FileFacts;
 use crate::lint::{LintOptions, Report};
+use crate::memo::Memo;
 use crate::sources::{Source, Sources, SourcesError};
 use crate::{Analysis, Options, lang, lint, look_at};
 
@@ -17,12 +18,14 @@ pub struct Session {
     files: BTreeMap<String, Arc<str>>,
     /// What each file says, and the text that says it.
     read: BTreeMap<Arc<str>, (Source, Arc<FileFacts>)>,
+    /// What was answered of each file, and why it still holds.
+    memo: Memo,
 }
 
 impl Session {
     /// Without files.
     pub fn new(options: Options) -> Session {
-        Session { options, files: BTreeMap::new(), read: BTreeMap::new() }
+        Session { options, files: BTreeMap::new(), read: BTreeMap::new(), memo: Memo::default() }
     }
 
     /// Adds a file or gives it another text.
@@ -47,16 +50,23 @@ impl Session {
 
     /// What the agent touches now.
     pub fn analysis(&mut self) -> Result<Analysis, SourcesError> {
-        let (sources, options) = (self.sources()?, self.options.clone());
-        let none = None::<fn(&lint::view::Looked)>;
-        Ok(look_at(&sources, &options, |sources| self.facts(sources), none).0)
+        Ok(self.look(None::<fn(&lint::view::Looked)>)?.0)
     }
 
     /// What is wrong with it now.
     pub fn lint(&mut self, lint: &LintOptions) -> Result<Report, SourcesError> {
+        Ok(lint::report(self.look(Some(|looked: &lint::view::Looked| lint::check(looked, lint)))?))
+    }
+
+    fn look<T>(
+        &mut self,
+        then: Option<impl FnOnce(&lint::view::Looked) -> T>,
+    ) -> Result<(Analysis, Option<T>), SourcesError> {
         let (sources, options) = (self.sources()?, self.options.clone());
-        let check = |looked: &lint::view::Looked| lint::check(looked, lint);
-        Ok(lint::report(look_at(&sources, &options, |sources| self.facts(sources), Some(check))))
+        let mut memo = std::mem::take(&mut self.memo);
+        let looked = look_at(&sources, &options, Some(&mut memo), |sources| self.facts(sources), then);
+        self.memo = memo;
+        Ok(looked)
     }
 
     /// Reads what was not read yet, and forgets what is gone.

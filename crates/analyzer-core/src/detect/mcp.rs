@@ -5,12 +5,14 @@ use crate::facts::{Exported, Expr, ExprKind};
 use crate::knowledge::Knowledge;
 use crate::knowledge::index::RuleKind;
 use crate::knowledge::schema::{ArgRef, McpNames};
+use crate::memo::Asked;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Value};
 use crate::sites::Context;
 use crate::sources::Language;
 
 /// A server, and the address it has.
+#[derive(Clone)]
 pub struct Server {
     /// The finding.
     pub tool: Tool,
@@ -20,8 +22,21 @@ pub struct Server {
 
 /// One entry per server.
 pub fn detect(cx: &Context) -> Vec<Server> {
+    let called = cx.each(Asked::Servers, called);
+    let mut servers: Vec<Server> = called.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
+    // A server that code starts by its configuration stands there.
+    let configured = configured(cx);
+    servers.retain(|server| !configured.iter().any(|other| other.tool.name == server.tool.name));
+    servers.extend(configured);
+    servers.sort_by(|a, b| (&a.tool.file, a.tool.line, &a.tool.name).cmp(&(&b.tool.file, b.tool.line, &b.tool.name)));
+    servers.dedup_by(|a, b| a.tool.name == b.tool.name);
+    servers
+}
+
+/// Servers that the calls of a file are told of.
+fn called(cx: &Context, file: usize) -> Vec<Server> {
     let mut servers = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         for hit in site.hits(RuleKind::Mcp) {
             let rule = &cx.project.knowledge.entry(hit.entry).mcp[hit.rule as usize];
             let call = site.symbol.display();
@@ -42,12 +57,6 @@ pub fn detect(cx: &Context) -> Vec<Server> {
             }
         }
     }
-    // A server that code starts by its configuration stands there.
-    let configured = configured(cx);
-    servers.retain(|server| !configured.iter().any(|other| other.tool.name == server.tool.name));
-    servers.extend(configured);
-    servers.sort_by(|a, b| (&a.tool.file, a.tool.line, &a.tool.name).cmp(&(&b.tool.file, b.tool.line, &b.tool.name)));
-    servers.dedup_by(|a, b| a.tool.name == b.tool.name);
     servers
 }
 
@@ -55,10 +64,10 @@ pub fn detect(cx: &Context) -> Vec<Server> {
 fn configured(cx: &Context) -> Vec<Server> {
     let names = Names::new(cx.project.knowledge);
     let mut servers = Vec::new();
-    for file in 0..cx.project.files.len() {
+    for file in 0..cx.project.count() {
         let facts = cx.project.facts(file);
         let Some((_, Exported::Expr(root))) = facts.exports.first() else { continue };
-        if cx.project.files[file].source.language != Language::Text {
+        if cx.project.language(file) != Language::Text {
             continue;
         }
         let ExprKind::Dict(pairs) = facts.kind(*root) else { continue };
@@ -77,7 +86,7 @@ fn configured(cx: &Context) -> Vec<Server> {
 fn is_spoken_of(cx: &Context, file: usize) -> bool {
     let path = cx.project.path(file);
     let name = path.rsplit('/').next().unwrap_or(path);
-    let programs = cx.project.files.iter().filter(|file| file.source.language != Language::Text);
+    let programs = cx.project.files().iter().filter(|file| file.source.language != Language::Text);
     let speaks = |expr: &Expr| matches!(&expr.kind, ExprKind::Text(text) if text.ends_with(name));
     programs.into_iter().any(|program| program.facts.exprs.iter().any(speaks))
 }

@@ -109,7 +109,7 @@ fn is_credential(name: &str) -> bool {
 }
 
 pub fn in_query(seen: &Seen, out: &mut Vec<Draft>) {
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let named = outbound.address.query.split('&').filter_map(|pair| pair.split_once('='));
         // A literal is reported as a credential in an address.
         let Some((name, _)) = named.filter(|(_, value)| value.starts_with('{')).find(|(name, _)| is_credential(name))

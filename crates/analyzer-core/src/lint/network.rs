@@ -13,7 +13,7 @@ use crate::resolve::{At, Piece, Ref, Value, url};
 
 pub fn plain_http(seen: &Seen, out: &mut Vec<Draft>) {
     let mut said = BTreeSet::new();
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let address = &outbound.address;
         let plain = matches!(address.scheme.as_str(), "http" | "ws" | "ftp" | "smtp" | "amqp" | "mqtt" | "ldap");
         if !plain || !url::is_external(&address.host) || !said.insert(outbound.url_at) {
@@ -68,7 +68,7 @@ pub fn no_timeout(seen: &Seen, out: &mut Vec<Draft>) {
 
 /// A request whose host the model decides: it can reach whatever this machine can.
 pub fn unbounded(seen: &Seen, out: &mut Vec<Draft>) {
-    for site in &seen.cx.sites {
+    for site in seen.cx.sites() {
         let Some(hit) = site.hits(RuleKind::Request).next() else { continue };
         let rule = &seen.cx.project.knowledge.entry(hit.entry).request[hit.rule as usize];
         if rule.file
@@ -137,7 +137,7 @@ fn beginning(seen: &Seen, at: At) -> Option<At> {
 
 /// Addresses of the cloud's metadata service: whoever reads it has the machine's credentials.
 pub fn metadata(seen: &Seen, out: &mut Vec<Draft>) {
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let host = outbound.address.bare_host();
         let link_local = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_link_local());
         if link_local || host == "metadata.google.internal" || host == "[fd00:ec2::254]" {

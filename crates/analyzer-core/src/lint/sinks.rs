@@ -103,7 +103,7 @@ impl Found<'_> {
 pub fn watched(cx: &Context) -> Vec<Site> {
     let index = &*INDEX;
     let mut sites = Vec::new();
-    for file in 0..cx.project.files.len() {
+    for file in 0..cx.project.count() {
         let facts = cx.project.facts(file);
         // `from os import system as run`
         let renamed = |sym: Sym| {

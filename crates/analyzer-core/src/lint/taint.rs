@@ -56,7 +56,7 @@ impl<'a> Taint<'a> {
         for tool in analysis.tools.iter().filter(|tool| tool.kind == ToolKind::Function) {
             tools.entry(&tool.file).or_default().push((&tool.name, tool.line));
         }
-        for file in 0..cx.project.files.len() {
+        for file in 0..cx.project.count() {
             let Some(here) = tools.get(cx.project.path(file)) else { continue };
             let facts = cx.project.facts(file);
             let lines: FxHashMap<u32, &str> = here.iter().map(|(name, line)| (*line, *name)).collect();
@@ -172,7 +172,7 @@ impl<'a> Taint<'a> {
         let facts = self.cx.project.facts(at.file);
         let params = &facts.functions[function.0 as usize].params;
         // Schemas and contexts: the first object that JavaScript hands over holds the model's arguments, others do not.
-        let second = !self.cx.project.files[at.file].source.language.is_python() && index > 0;
+        let second = !self.cx.project.language(at.file).is_python() && index > 0;
         if FILLED.contains(&name) || (second && params.len() > 1 && name.starts_with('{')) {
             return None;
         }

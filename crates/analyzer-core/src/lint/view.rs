@@ -97,7 +97,7 @@ impl Draft {
 
 impl<'a> Seen<'a> {
     pub(super) fn new(looked: &'a Looked<'a>, lint: &'a LintOptions) -> Seen<'a> {
-        let files = &looked.cx.project.files;
+        let files = looked.cx.project.files();
         Seen {
             cx: looked.cx,
             analysis: looked.analysis,
@@ -119,7 +119,7 @@ impl<'a> Seen<'a> {
 
     /// All files, as the analyzer numbers them.
     pub fn files(&self) -> impl Iterator<Item = (usize, &'a Source, &'a Arc<FileFacts>)> + '_ {
-        self.cx.project.files.iter().enumerate().map(|(index, file)| (index, file.source, &file.facts))
+        self.cx.project.files().iter().enumerate().map(|(index, file)| (index, file.source, &file.facts))
     }
 
     /// The file of a path.
@@ -129,7 +129,7 @@ impl<'a> Seen<'a> {
 
     /// A file's text.
     pub fn text(&self, file: usize) -> &'a str {
-        &self.cx.project.files[file].source.text
+        &self.cx.project.source(file).text
     }
 
     /// A file's path.
@@ -222,7 +222,7 @@ impl<'a> Seen<'a> {
         let [(line, column), (end_line, end_column)] =
             [draft.place.span.start, draft.place.span.end].map(|at| position(text, at));
         let file = self.path(draft.place.file).to_owned();
-        let symbol = match self.cx.project.files[draft.place.file].source.language {
+        let symbol = match self.cx.project.language(draft.place.file) {
             Language::Text => String::new(),
             _ => self.symbol(&draft.place),
         };

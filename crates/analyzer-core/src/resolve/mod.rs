@@ -25,12 +25,14 @@ use crate::imports::Imports;
 use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
+use crate::memo::{self, Asked, Memo, On};
 use crate::modules::Modules;
 use crate::packages::is_test;
-use crate::sources::Source;
+use crate::sources::{Language, Source};
 use crate::work;
 
-pub use callees::{Callee, Callees};
+pub use callees::Callee;
+use callees::FirstLook;
 pub use inquiry::Inquiry;
 use kept::Kept;
 pub use values::{Known, Piece, Value};
@@ -66,7 +68,7 @@ pub struct At {
 }
 
 /// A call that is being looked into: its arguments are what the parameters stand for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// File and function that is called.
     pub function: (usize, FunctionId),
@@ -80,7 +82,7 @@ pub struct Frame {
 pub type Frames = Option<Arc<Frame>>;
 
 /// What an expression stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ref {
     /// Something outside the submitted files, and the calls on the way to it.
     External(Symbol, Vec<(At, Frames)>),
@@ -223,7 +225,7 @@ type Caller = At;
 /// All submitted files, and what is known of the world.
 pub struct Project<'a> {
     /// The files, sorted by path.
-    pub files: Vec<File<'a>>,
+    files: Vec<File<'a>>,
     /// What is known.
     pub knowledge: &'a Knowledge,
     /// What imports mean.
@@ -243,15 +245,36 @@ pub struct Project<'a> {
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
-    callees: Vec<Callees>,
+    callees: Vec<Arc<FirstLook>>,
     /// Members that stand for something of another name.
     aliases: FxHashSet<String>,
+    /// Answers of earlier analyses of a session.
+    pub(crate) memo: Option<&'a Memo>,
+    /// How much is known of the calls among the files.
+    stage: Stage,
+}
+
+/// What is known already: answers depend on nothing that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Files,
+    Subclasses,
+    Callers,
 }
 
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
-        use rayon::prelude::*;
+        Project::with_memo(files, knowledge, modules, None)
+    }
+
+    /// The same with what earlier analyses answered.
+    pub(crate) fn with_memo(
+        files: Vec<File<'a>>,
+        knowledge: &'a Knowledge,
+        modules: &'a Modules,
+        memo: Option<&'a Memo>,
+    ) -> Project<'a> {
         let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
@@ -269,42 +292,71 @@ impl<'a> Project<'a> {
             aliases: FxHashSet::default(),
             tests,
             variables: FxHashMap::default(),
+            memo,
+            stage: Stage::Files,
         };
-        let extends: Vec<((usize, ClassId), (usize, ClassId))> =
-            (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
-        for (base, class) in extends {
-            project.subclasses.entry(base).or_default().push(class);
+        let extends = project.each(Asked::Extends, Project::extends);
+        for (base, class) in extends.iter().flat_map(|of_file| of_file.iter()) {
+            project.subclasses.entry(*base).or_default().push(*class);
         }
+        project.stage = Stage::Subclasses;
+        project.tell(On::Subclasses, &project.subclasses, |(file, _)| *file);
         // What a test passes says nothing of the program.
-        let program = |&file: &usize| !project.is_test(file);
-        let all = 0..project.files.len();
-        let set: Vec<(String, At)> =
-            all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
-        let found: Vec<(Callees, Vec<(Ref, At)>)> = all.into_par_iter().map(|file| project.first_look(file)).collect();
-        for (name, at) in set {
-            project.variables.entry(name).or_insert(at);
-        }
-        let mut submitted = Vec::new();
-        for (file, (callees, found)) in found.into_iter().enumerate() {
-            project.callees.push(callees);
-            if !project.is_test(file) {
-                submitted.extend(found);
-            }
+        let set = project.each(Asked::Variables, |project, file| match project.is_test(file) {
+            true => Vec::new(),
+            false => project.sets_variables(file),
+        });
+        let files = project.files.len();
+        project.callees =
+            memo::each_told(memo, files, Asked::Callees, On::Callees, &project, Project::first_look);
+        for (name, at) in set.iter().flat_map(|of_file| of_file.iter()) {
+            project.variables.entry(name.clone()).or_insert(*at);
         }
         project.aliases = project.find_aliases();
-        for (target, call) in submitted {
-            match target {
-                Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
+        let callees = std::mem::take(&mut project.callees);
+        let program = callees.iter().enumerate().filter(|(file, _)| !project.tests[*file]);
+        for (target, call) in program.flat_map(|(_, looked)| &looked.submitted) {
+            match *target {
+                Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(*call),
                 Ref::Class(file, class) => {
-                    project.constructions.entry((file, class)).or_default().push(call);
+                    project.constructions.entry((file, class)).or_default().push(*call);
                     if let Some(init) = project.constructor(file, class) {
-                        project.callers.entry(init).or_default().push(call);
+                        project.callers.entry(init).or_default().push(*call);
                     }
                 }
                 _ => {}
             }
         }
+        project.callees = callees;
+        project.stage = Stage::Callers;
+        project.tell(On::Callers, &project.callers, |(file, _)| *file);
+        project.tell(On::Constructions, &project.constructions, |(file, _)| *file);
+        project.tell(On::Variable, &project.variables, |name| memo::place(name));
         project
+    }
+
+    /// Asks the same of every file.
+    fn each<T: Send + Sync + 'static>(&self, asked: Asked, ask: fn(&Self, usize) -> T) -> Vec<Arc<T>> {
+        memo::each(self.memo, self.files.len(), asked, self, ask)
+    }
+
+    /// Says what is so now to those whose answers depend on it.
+    fn tell<K, V>(&self, on: On, now: &FxHashMap<K, V>, place: fn(&K) -> usize)
+    where
+        K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
+        V: Clone + PartialEq + Send + Sync + 'static,
+    {
+        if let Some(memo) = self.memo {
+            memo.compare(on, now.clone(), |before, now| memo::differing(before, now, place));
+        }
+    }
+
+    /// Something is read on which the answer in the making depends.
+    #[inline]
+    pub(crate) fn note(&self, on: On, place: usize) {
+        if self.memo.is_some() {
+            memo::note(on, place);
+        }
     }
 
     /// The submitted classes of a file, each with the submitted class it extends.
@@ -324,6 +376,9 @@ impl<'a> Project<'a> {
 
     /// Submitted classes that extend a submitted class.
     fn subclasses(&self, file: usize, class: ClassId) -> &[(usize, ClassId)] {
+        if self.stage >= Stage::Subclasses {
+            self.note(On::Subclasses, file);
+        }
         self.subclasses.get(&(file, class)).map_or(&[], Vec::as_slice)
     }
 
@@ -343,13 +398,48 @@ impl<'a> Project<'a> {
         known
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// All files, for whoever looks at all of them each time.
+    pub(crate) fn files(&self) -> &[File<'a>] {
+        debug_assert!(!memo::is_asking(), "who asks about one file names what he reads");
+        &self.files
+    }
+
+    /// The same, for whoever says himself what he read.
+    pub(crate) fn unnoted_files(&self) -> &[File<'a>] {
+        &self.files
+    }
+
+    /// A file as submitted.
+    pub fn source(&self, file: usize) -> &'a Source {
+        self.note(On::Text, file);
+        self.files[file].source
+    }
+
+    /// The language of a file.
+    pub fn language(&self, file: usize) -> Language {
+        self.files[file].source.language
+    }
+
+    /// The file of a path.
+    pub fn file(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| (*file.source.path).cmp(path)).ok()
+    }
+
     /// Facts of a file.
+    #[inline]
     pub fn facts(&self, file: usize) -> &FileFacts {
+        self.note(On::Text, file);
         &self.files[file].facts
     }
 
     /// The file tests the program and is no part of it.
     pub fn is_test(&self, file: usize) -> bool {
+        self.note(On::Text, file);
         self.tests[file]
     }
 
@@ -370,11 +460,17 @@ impl<'a> Project<'a> {
 
     /// Submitted calls of a submitted function.
     pub fn callers(&self, file: usize, function: FunctionId) -> &[At] {
+        if self.stage >= Stage::Callers {
+            self.note(On::Callers, file);
+        }
         self.callers.get(&(file, function)).map_or(&[], Vec::as_slice)
     }
 
     /// Submitted constructions of a submitted class.
     pub fn constructions(&self, file: usize, class: ClassId) -> &[At] {
+        if self.stage >= Stage::Callers {
+            self.note(On::Constructions, file);
+        }
         self.constructions.get(&(file, class)).map_or(&[], Vec::as_slice)
     }
 
@@ -473,7 +569,7 @@ impl<'a> Project<'a> {
                 return Some(here(arg.value));
             }
         }
-        let python = self.files[at.file].source.language.is_python();
+        let python = self.is_python(at.file);
         for arg in call.args.iter().filter(|arg| arg.name.is_none()) {
             let holder = match *facts.kind(arg.value) {
                 ExprKind::Spread(inner) => here(inner),

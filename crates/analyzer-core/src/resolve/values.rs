@@ -752,6 +752,9 @@ impl Project<'_> {
     fn variable(&self, at: At, name: String, fallback: Option<(String, Vec<Step>)>, q: &mut Question) -> Known {
         let fallback = fallback.or_else(|| {
             q.open = true;
+            if self.stage >= Stage::Callers {
+                self.note(On::Variable, memo::place(&name));
+            }
             let set = *self.variables.get(&name)?;
             let known = self.values_in(set, &None, q);
             known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))

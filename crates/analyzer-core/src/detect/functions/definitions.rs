@@ -10,7 +10,7 @@ use crate::resolve::{At, Ref};
 impl Found<'_, '_> {
     /// `@tool`, `@tool("name")`, `@agent.tool(retries=2)`.
     pub(super) fn decorators(&mut self) {
-        for file in 0..self.cx.project.files.len() {
+        for file in 0..self.cx.project.count() {
             let facts = self.cx.project.facts(file);
             for (index, function) in facts.functions.iter().enumerate() {
                 let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
@@ -52,7 +52,7 @@ impl Found<'_, '_> {
     /// `class Search(BaseTool): name = "search"`.
     pub(super) fn classes(&mut self) {
         let cx = self.cx;
-        for file in 0..cx.project.files.len() {
+        for file in 0..cx.project.count() {
             let facts = cx.project.facts(file);
             for (index, class) in facts.classes.iter().enumerate() {
                 let Some((hit, by)) = self.tool_base(file, ClassId(index as u32), 0) else { continue };

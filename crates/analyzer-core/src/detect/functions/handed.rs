@@ -10,7 +10,7 @@ use crate::resolve::{At, Frames, Ref};
 impl Found<'_, '_> {
     /// `Agent(tools=[f, {…}], …)`, `generateText({tools: {key: …}})`.
     pub(super) fn lists(&mut self) {
-        for site in &self.cx.sites {
+        for site in self.cx.sites() {
             for hit in site.hits(RuleKind::Function) {
                 let rule = self.rule(hit);
                 if rule.form != Form::List {
@@ -120,7 +120,7 @@ impl Found<'_, '_> {
             let plain = || name.bytes().filter(|&byte| byte != b'_').map(|byte| byte.to_ascii_lowercase());
             names.iter().any(|names| list(names).iter().any(|known| plain().eq(known.bytes())))
         };
-        for file in 0..project.files.len() {
+        for file in 0..project.count() {
             let facts = project.facts(file);
             for call in &facts.calls {
                 let named = call.args.iter().filter_map(|arg| Some((facts.name(arg.name?), arg.value)));

@@ -74,16 +74,9 @@ impl Found<'_, '_> {
     /// Some file imports a package of an entry.
     fn is_imported(&self, entry: u32) -> bool {
         let entry = self.cx.project.knowledge.entry(entry);
-        self.cx.project.files.iter().any(|file| {
-            let (packages, separator) = match file.source.language.is_python() {
-                true => (&entry.python_packages, '.'),
-                false => (&entry.npm_packages, '/'),
-            };
-            let is_of = |module: &str, package: &str| {
-                module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
-            };
-            file.facts.imports.iter().any(|import| packages.iter().any(|package| is_of(&import.module, package)))
-        })
+        let imported = |python: bool, package: &String| self.cx.imports_package(python, package);
+        entry.python_packages.iter().any(|package| imported(true, package))
+            || entry.npm_packages.iter().any(|package| imported(false, package))
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
@@ -167,7 +160,7 @@ impl Found<'_, '_> {
         let project = self.cx.project;
         let is_built = matches!(project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Concat(_));
         let first = known.steps.first().filter(|_| is_built);
-        let file = first.and_then(|step| project.files.iter().position(|file| *file.source.path == *step.file));
+        let file = first.and_then(|step| project.file(&step.file));
         match (file, first) {
             (Some(file), Some(step)) => (file, step.line),
             _ => self.defined_at(known.origin),

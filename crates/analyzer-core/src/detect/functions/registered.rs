@@ -11,7 +11,7 @@ impl Found<'_, '_> {
     /// `tool({name, …})`, `FunctionTool.from_defaults(fn=add)`, `server.registerTool("name", …)`.
     pub(super) fn calls(&mut self) {
         let cx = self.cx;
-        for site in &cx.sites {
+        for site in cx.sites() {
             let Some(hit) = self.registers(site) else { continue };
             // A decorator that is called is counted with its function.
             let facts = cx.project.facts(site.at.file);
@@ -62,7 +62,7 @@ impl Found<'_, '_> {
             }
             let function = functions.first().copied();
             let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
-            let python = cx.project.files[site.at.file].source.language.is_python();
+            let python = cx.project.language(site.at.file).is_python();
             if let (Some((file, id)), true) = (function, python) {
                 let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
                 let facts = cx.project.facts(file);
@@ -82,7 +82,7 @@ impl Found<'_, '_> {
             let name = given
                 .or_else(|| self.keys.get(&site.at).cloned())
                 .or(own)
-                .or_else(|| cx.assigned.get(&site.at).cloned());
+                .or_else(|| cx.assigned(site.at).cloned());
             if let Some((file, id)) = function {
                 self.functions.insert((file, id));
             }

@@ -24,7 +24,7 @@ impl Found<'_, '_> {
         let cx = self.cx;
         let rules: Vec<&SchemaRule> = cx.project.knowledge.schemas().collect();
         let roots: FxHashSet<&str> = rules.iter().map(|rule| first_part(rule)).collect();
-        for file in 0..cx.project.files.len() {
+        for file in 0..cx.project.count() {
             let facts = cx.project.facts(file);
             let mut inside: FxHashSet<ExprId> = FxHashSet::default();
             // Outer dicts come after inner ones: the other way round, an outer schema claims its parts.
@@ -192,7 +192,7 @@ impl Found<'_, '_> {
     /// The function of the same file that a schema describes by its name. One of another file may be anything.
     fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
         let facts = self.cx.project.facts(file);
-        if !self.cx.project.files[file].source.language.is_python() {
+        if !self.cx.project.language(file).is_python() {
             return None;
         }
         let sym = facts.symbol(name)?;
@@ -204,7 +204,7 @@ impl Found<'_, '_> {
 /// Named values of Python's literal dicts, by their keys.
 fn dispatch(project: &Project) -> FxHashMap<String, Vec<At>> {
     let mut table: FxHashMap<String, Vec<At>> = FxHashMap::default();
-    for (file, of_file) in project.files.iter().enumerate().filter(|(_, file)| file.source.language.is_python()) {
+    for (file, of_file) in project.files().iter().enumerate().filter(|(_, file)| file.source.language.is_python()) {
         let facts = &of_file.facts;
         for expr in &facts.exprs {
             let ExprKind::Dict(pairs) = &expr.kind else { continue };
