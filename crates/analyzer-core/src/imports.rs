@@ -35,6 +35,18 @@ impl<'a> Imports<'a> {
         Imports { modules, files: files.into_iter().map(asked).collect() }
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// A file and what it says.
+    pub fn file(&self, file: usize) -> (&'a Source, &FileFacts) {
+        memo::note(On::Text, file);
+        let (source, facts, _) = &self.files[file];
+        (source, facts)
+    }
+
     fn import(&self, file: usize, index: usize) -> (&Source, &Import, &Asked) {
         let (source, facts, asked) = &self.files[file];
         (source, &facts.imports[index], &asked[index])

@@ -158,7 +158,7 @@ pub(crate) fn look_at<T>(
     });
     let project = Project::with_memo(files, &packs.knowledge, &modules, memo);
     let cx = if then.is_some() { Context::with_all_calls(&project) } else { Context::new(&project) };
-    let graph = Graph::new(sources, &facts, &project.imports);
+    let graph = Graph::with_memo(&project.imports, memo);
     analysis.handlers = detect::handlers::detect(&cx);
     let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
@@ -192,7 +192,7 @@ pub(crate) fn look_at<T>(
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
     let (requirements, detected, optional) =
-        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
+        detect::requirements::detect(&project.imports, &manifests, memo);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;
@@ -204,7 +204,7 @@ pub(crate) fn look_at<T>(
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    let found = detect::secrets::Found::new(sources, &facts, formats);
+    let found = detect::secrets::Found::with_memo(sources, &facts, formats, memo);
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
     analysis.secrets = found.report(sources, formats, &options.fingerprint_key);

@@ -238,6 +238,11 @@ impl Memo {
         kept.compared.insert(on as u8, Box::new(value));
     }
 
+    /// What was compared last.
+    pub(crate) fn last<V: Clone + 'static>(&self, on: On) -> Option<V> {
+        self.kept().compared.get(&(on as u8)).and_then(|last| last.downcast_ref::<V>()).cloned()
+    }
+
     fn each<C: Sync, T: Send + Sync + 'static>(
         &self,
         files: usize,

@@ -183,7 +183,7 @@ impl Sources {
     }
 
     /// The same files with other texts.
-    pub fn rewritten(&self, text: impl Fn(usize, &Source) -> String) -> Sources {
+    pub fn rewritten<T: Into<Arc<str>>>(&self, text: impl Fn(usize, &Source) -> T) -> Sources {
         let rewrite = |(index, file): (usize, &Source)| Source { text: text(index, file).into(), ..file.clone() };
         Sources { files: self.files.iter().enumerate().map(rewrite).collect() }
     }

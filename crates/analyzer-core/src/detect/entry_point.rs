@@ -195,7 +195,7 @@ mod tests {
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
         let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
-        detect(&sources, &facts, &Graph::new(&sources, &facts, &imports), &manifests, handlers)
+        detect(&sources, &facts, &Graph::new(&imports), &manifests, handlers)
     }
 
     const GUARD: &str = "if __name__ == '__main__':\n    run()\n";
