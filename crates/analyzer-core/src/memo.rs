@@ -37,6 +37,10 @@ pub(crate) enum On {
     Outbound,
     /// A variable that the program sets, by name.
     Variable,
+    /// A place outside that the program fills, by key.
+    Placed,
+    /// Whether there is any.
+    AnyPlaced,
     /// A member that stands for something else, by name.
     Alias,
     /// Members that are asked about where they may stand for something else.
@@ -61,6 +65,7 @@ const KINDS: usize = On::Watched as usize + 1;
 pub(crate) enum Asked {
     Extends,
     Variables,
+    Places,
     Callees,
     Members,
     Aliases,

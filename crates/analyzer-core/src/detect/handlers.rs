@@ -6,6 +6,7 @@ use crate::knowledge::index::RuleKind;
 use crate::memo::Asked;
 use crate::resolve::At;
 use crate::sites::Context;
+use crate::sources::Language;
 
 /// Names of functions that the platform's runtime looks for, in its order (measured on the published runtime 1.4.2).
 const FUNCTIONS: &[&str] = &["handler", "invoke", "main", "run", "lambda_handler"];
@@ -31,6 +32,9 @@ fn of_file(cx: &Context, file: usize) -> Vec<Handler> {
             let file = cx.project.path(site.at.file).to_owned();
             handlers.push(Handler { name, kind: rule.kind.clone(), file, line: cx.project.line(site.at) });
         }
+    }
+    if cx.project.language(file) == Language::Text {
+        return handlers;
     }
     let facts = cx.project.facts(file);
     let path = cx.project.path(file).to_owned();

@@ -34,6 +34,9 @@ pub struct Entry {
     /// Beginnings of its models' names, for routers that are given a bare model.
     #[serde(default)]
     pub models: Vec<String>,
+    /// It serves its own models only: one that is another provider's never goes to it.
+    #[serde(default)]
+    pub own_models: bool,
     /// Import roots (Python) that mean it is used.
     #[serde(default)]
     pub python_packages: Vec<String>,
@@ -147,6 +150,8 @@ rule!(
     ModelRule {
         /// `chat` when absent; `embedding`, `classify`, `reranking`.
         role: Option<String>,
+        /// Arguments that tell another role: what a pipeline is for.
+        roles: Vec<RoleOf>,
         /// Where the model stands; the first that is given counts.
         model: Vec<ArgRef>,
         /// Provider id; that of the file when absent.
@@ -193,6 +198,18 @@ rule!(
         switch: Vec<Switch>,
     }
 );
+
+/// An argument that tells a role: `pipeline("text-classification", …)`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleOf {
+    /// Where it stands.
+    pub arg: Vec<ArgRef>,
+    /// Its values.
+    pub values: Vec<String>,
+    /// The role then.
+    pub role: String,
+}
 
 /// An argument that turns a client into another provider's: `genai.Client(vertexai=True)`.
 #[derive(Debug, Clone, Default, Deserialize)]

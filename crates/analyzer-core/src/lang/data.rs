@@ -12,7 +12,7 @@ const LARGEST: usize = 512 << 10;
 
 /// What a data file says; nothing for files of other kinds.
 pub fn read(path: &str, text: &str) -> FileFacts {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let name = without_sample_mark(path.rsplit('/').next().unwrap_or(path)).to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_lock = name.contains("lock") || name.ends_with(".min.json");
     match extension {
@@ -20,6 +20,26 @@ pub fn read(path: &str, text: &str) -> FileFacts {
         "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
         _ => FileFacts::default(),
     }
+}
+
+/// `config.yaml` for `config-example.yaml`, `config.sample.yaml`, `example.config.yaml` and `config.yaml.dist`.
+pub fn without_sample_mark(name: &str) -> String {
+    const MARKS: [&str; 5] = ["example", "sample", "template", "dist", "default"];
+    let separators = ['.', '-', '_'];
+    for mark in MARKS {
+        let Some(at) = name.find(mark) else { continue };
+        let (before, after) = (&name[..at], &name[at + mark.len()..]);
+        if let (Some(rest), true) = (before.strip_suffix(separators), after.is_empty() || after.starts_with(separators))
+        {
+            return format!("{rest}{after}");
+        }
+        if let (true, Some(rest)) =
+            (before.is_empty(), after.strip_prefix(separators).filter(|rest| rest.contains('.')))
+        {
+            return rest.to_owned();
+        }
+    }
+    name.to_owned()
 }
 
 fn prose(text: &str) -> FileFacts {
@@ -120,6 +140,16 @@ mod tests {
         assert_eq!(value(&yaml, &["writer", "role"]).unwrap().0, "Chief editor\n");
         let json = read("tools.json", "{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n");
         assert_eq!(value(&json, &["name"]), Some(("get_weather".into(), 2)));
+    }
+
+    #[test]
+    fn samples_are_named_after_what_they_are_samples_of() {
+        for sample in ["config-example.yaml", "config.sample.yaml", "example.config.yaml", "config.yaml.dist"] {
+            assert_eq!(without_sample_mark(sample), "config.yaml", "{sample}");
+        }
+        for other in ["examples.yaml", "example.yaml", "my_examples.json"] {
+            assert_ne!(without_sample_mark(other), "s.yaml", "{other}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod inquiry;
 mod kept;
 mod names;
 mod params;
+mod placed;
 mod text;
 pub mod url;
 mod values;
@@ -35,6 +36,7 @@ pub use callees::Callee;
 use callees::FirstLook;
 pub use inquiry::Inquiry;
 use kept::Kept;
+use placed::Placed;
 pub use values::{Known, Piece, Value};
 
 /// Steps one question may take.
@@ -242,6 +244,8 @@ pub struct Project<'a> {
     tests: Vec<bool>,
     /// Variables that the program sets itself.
     variables: FxHashMap<String, At>,
+    /// What the program puts into places outside it.
+    placed: Placed,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
@@ -259,6 +263,7 @@ pub struct Project<'a> {
 enum Stage {
     Files,
     Subclasses,
+    Placed,
     Callers,
 }
 
@@ -292,6 +297,7 @@ impl<'a> Project<'a> {
             aliases: FxHashSet::default(),
             tests,
             variables: FxHashMap::default(),
+            placed: Placed::default(),
             memo,
             stage: Stage::Files,
         };
@@ -306,9 +312,21 @@ impl<'a> Project<'a> {
             true => Vec::new(),
             false => project.sets_variables(file),
         });
+        let places = project.each(Asked::Places, |project, file| match project.is_test(file) {
+            true => Vec::new(),
+            false => project.places(file),
+        });
+        for (key, holder, at) in places.iter().flat_map(|of_file| of_file.iter()) {
+            project.placed.entry(key.clone()).or_default().push((holder.clone(), *at));
+        }
+        project.stage = Stage::Placed;
+        project.tell(On::Placed, &project.placed, |key| memo::place(key));
+        if let Some(memo) = memo {
+            let differs = |before: &bool, now: &bool| if before == now { Vec::new() } else { vec![0] };
+            memo.compare(On::AnyPlaced, project.placed.is_empty(), differs);
+        }
         let files = project.files.len();
-        project.callees =
-            memo::each_told(memo, files, Asked::Callees, On::Callees, &project, Project::first_look);
+        project.callees = memo::each_told(memo, files, Asked::Callees, On::Callees, &project, Project::first_look);
         for (name, at) in set.iter().flat_map(|of_file| of_file.iter()) {
             project.variables.entry(name.clone()).or_insert(*at);
         }
@@ -592,10 +610,36 @@ impl<'a> Project<'a> {
         if let Some(assigned) = self.assigned_item(holder.0, key) {
             return Some((assigned, holder.1.clone()));
         }
+        if let Some(passed) = self.passed_on(holder, key, q) {
+            return Some(passed);
+        }
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
             _ => None,
         })
+    }
+
+    /// `**options` of the function that this stands in: the argument of that name, of the call being looked into or
+    /// of the first caller that gives one.
+    fn passed_on(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        let (at, frames) = holder;
+        let (function, index) = self.parameter_of(*at)?;
+        let param = self.facts(at.file).functions[function.0 as usize].params[index as usize];
+        if param.kind != ParamKind::Keywords || !q.step() {
+            return None;
+        }
+        let frame = frames.as_ref().filter(|frame| frame.function == (at.file, function));
+        let callers = match frame {
+            Some(frame) => vec![(frame.call, frame.outer.clone())],
+            None => self.callers(at.file, function).iter().take(q.many * 2).map(|call| (*call, None)).collect(),
+        };
+        let given = |(call, frames): (At, Frames), q: &mut Question| {
+            let the_call = self.call(call)?;
+            self.named_argument(call, &frames, the_call, key, q)
+        };
+        let found = callers.into_iter().find_map(|caller| given(caller, q));
+        q.back();
+        found
     }
 
     /// `payload["model"] = "x"` and `payload.model = "x"` on the name that is asked about.
