@@ -55,10 +55,14 @@ pub(crate) enum On {
     Callable,
     /// Calls of a file that rules look for.
     Watched,
+    /// Findings that were made.
+    Findings,
+    /// Texts without a credential.
+    Clean,
 }
 
 /// How many there are.
-const KINDS: usize = On::Watched as usize + 1;
+const KINDS: usize = On::Clean as usize + 1;
 
 /// What is asked of every file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,6 +85,7 @@ pub(crate) enum Asked {
     Services,
     Servers,
     Definitions,
+    Dispatch,
     Prompts,
     Frameworks,
     EnvVars,
@@ -241,6 +246,17 @@ impl Memo {
         };
         kept.mark(self.now, places.into_iter().map(|place| (on, place)));
         kept.compared.insert(on as u8, Box::new(value));
+    }
+
+    /// Takes what was kept as a whole.
+    pub(crate) fn take<V: 'static>(&self, on: On) -> Option<V> {
+        let kept = self.kept().compared.remove(&(on as u8))?;
+        kept.downcast::<V>().ok().map(|value| *value)
+    }
+
+    /// Keeps something as a whole, for who finds out himself what of it still holds.
+    pub(crate) fn keep<V: Send + Sync + 'static>(&self, on: On, value: V) {
+        self.kept().compared.insert(on as u8, Box::new(value));
     }
 
     /// What was compared last.

@@ -73,6 +73,11 @@ impl Excerpts {
         self.files.keys().map(|path| &**path)
     }
 
+    /// The whole text.
+    pub(super) fn shown(&self, path: &str) -> Option<&Arc<str>> {
+        self.files.get(path).map(|shown| &shown.redacted)
+    }
+
     /// Bytes at the end of a line that redaction leaves as they are.
     pub(super) fn unchanged_end(&self, path: &str, line: u32, own: &str) -> usize {
         let Some(clean) = self.line(path, line).filter(|clean| *clean != own) else { return 0 };

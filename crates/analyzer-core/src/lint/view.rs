@@ -147,6 +147,11 @@ impl<'a> Seen<'a> {
         self.cx.project.facts(file)
     }
 
+    /// The text of a file as it may be shown.
+    pub(super) fn shown(&self, file: usize) -> Option<&Arc<str>> {
+        self.excerpts.shown(self.path(file))
+    }
+
     /// The visible files.
     pub(super) fn sources(&self) -> &Sources {
         self.sources

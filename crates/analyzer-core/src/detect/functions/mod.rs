@@ -3,50 +3,56 @@
 mod definitions;
 mod handed;
 mod registered;
+mod said;
 mod schemas;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use crate::analysis::{Confidence, Step, Tool, ToolKind};
+use crate::analysis::{Step, Tool};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
+use crate::memo::Asked;
 use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::Context;
+use said::{Said, Tools, function, tool};
 
 /// One entry per function tool.
 pub fn detect(cx: &Context) -> Vec<Tool> {
-    let mut found = Found {
-        cx,
-        tools: Vec::new(),
-        functions: FxHashSet::default(),
-        keys: FxHashMap::default(),
-        claimed: FxHashSet::default(),
-        dispatch: None,
-    };
-    found.lists();
-    found.decorators();
-    found.calls();
-    found.classes();
-    found.schemas();
-    found.named();
-    let mut tools = found.tools;
+    let asked = cx.each(Asked::Definitions, Found::of_file);
+    let mut tools = Tools::new(cx);
+    for pass in 0..PASSES {
+        for said in asked.iter().flat_map(|of_file| &of_file[pass]) {
+            tools.hear(said);
+        }
+    }
+    let mut tools = tools.tools;
     tools.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
     tools.dedup_by(|a, b| a.name == b.name && a.file == b.file && (a.line == b.line));
     tools
 }
 
+/// Lists, decorators, calls, classes, shapes, names: what is found first in all files goes before what is found later.
+const PASSES: usize = 6;
+
+/// What one file says of function tools, its own and those of others.
 struct Found<'c, 'a> {
     cx: &'c Context<'a>,
-    tools: Vec<Tool>,
-    /// Functions that are reported already.
-    functions: FxHashSet<(usize, FunctionId)>,
-    /// Calls whose name is their key in a map of tools.
-    keys: FxHashMap<At, String>,
+    file: usize,
+    said: Vec<Said>,
     /// Literal dicts that are part of a tool's own call.
     claimed: FxHashSet<At>,
-    /// What the program's tables hold by name, made when somebody asks.
-    dispatch: Option<FxHashMap<String, Vec<At>>>,
+}
+
+impl Found<'_, '_> {
+    fn of_file(cx: &Context, file: usize) -> [Vec<Said>; PASSES] {
+        let mut found = Found { cx, file, said: Vec::new(), claimed: FxHashSet::default() };
+        let passes = [Found::lists, Found::decorators, Found::calls, Found::classes, Found::schemas, Found::named];
+        passes.map(|pass| {
+            pass(&mut found);
+            std::mem::take(&mut found.said)
+        })
+    }
 }
 
 impl Found<'_, '_> {
@@ -80,42 +86,12 @@ impl Found<'_, '_> {
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
-        let name = name.trim().to_owned();
-        // A test makes up tools to test with.
-        if name.is_empty() || name.len() > 200 || name.contains('\n') || self.cx.project.is_test(file) {
-            return;
-        }
-        let path = self.cx.project.path(file).to_owned();
-        self.tools.push(Tool {
-            name,
-            kind: ToolKind::Function,
-            file: path.clone(),
-            line,
-            base_url: None,
-            detected_url_pattern: None,
-            default_url: None,
-            service: None,
-            description,
-            source: None,
-            confidence: Confidence::High,
-            call_sites: Vec::new(),
-            evidence: vec![Step { what: "definition".into(), file: path, line }, by],
-        });
+        self.said.extend(tool(self.cx, name, file, line, description, by).map(Said::Tool));
     }
 
     /// A submitted function, at its `def`.
     fn add_function(&mut self, file: usize, id: FunctionId, name: Option<String>, by: Step) {
-        if !self.functions.insert((file, id)) {
-            return;
-        }
-        let facts = self.cx.project.facts(file);
-        let function = &facts.functions[id.0 as usize];
-        let own = function.name.map(|sym| facts.name(sym).to_owned());
-        let description = function.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
-        if let Some(name) = name.or(own) {
-            let line = function.line;
-            self.add(name, file, line, description, by);
-        }
+        self.said.push(Said::Function((file, id), function(self.cx, file, id, name, by)));
     }
 
     fn text(&self, call: At, places: &[ArgRef]) -> Option<String> {

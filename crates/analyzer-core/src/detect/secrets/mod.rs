@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Secret};
 use crate::facts::FileFacts;
@@ -50,6 +50,31 @@ pub(crate) struct Found<'m> {
     /// All values, to be masked wherever they stand.
     values: Arc<Values>,
     memo: Option<&'m Memo>,
+}
+
+/// Texts in which no credential stands: those of the analysis before, and those that were asked for in this one.
+#[derive(Default)]
+pub(crate) struct Clean {
+    before: FxHashSet<String>,
+    now: FxHashSet<String>,
+}
+
+impl Clean {
+    /// Whether a text is known to be clean.
+    pub(crate) fn is_clean(&mut self, text: &str) -> bool {
+        if self.now.contains(text) {
+            return true;
+        }
+        let known = self.before.take(text);
+        let is_clean = known.is_some();
+        self.now.extend(known);
+        is_clean
+    }
+
+    /// A text is found to be clean.
+    pub(crate) fn add(&mut self, text: &str) {
+        self.now.insert(text.to_owned());
+    }
 }
 
 /// All values.
@@ -106,6 +131,20 @@ impl<'m> Found<'m> {
             memo.compare(On::Secrets, values.clone(), differs);
         }
         Found { files, values, memo }
+    }
+
+    /// Texts that the analysis before this one found to be clean, of the same values.
+    pub(crate) fn clean_texts(&self) -> Clean {
+        let known = self.memo.and_then(|memo| memo.take::<(Arc<Values>, Clean)>(On::Clean));
+        known.filter(|(values, _)| Arc::ptr_eq(values, &self.values)).map(|(_, clean)| clean).unwrap_or_default()
+    }
+
+    /// Keeps what was found to be clean for the next analysis.
+    pub(crate) fn keep_clean(&self, mut clean: Clean) {
+        if let Some(memo) = self.memo {
+            clean.before = std::mem::take(&mut clean.now);
+            memo.keep(On::Clean, (self.values.clone(), clean));
+        }
     }
 
     /// The findings.
