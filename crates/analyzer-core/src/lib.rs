@@ -160,7 +160,7 @@ pub(crate) fn look_at<T>(
     let cx = if then.is_some() { Context::with_all_calls(&project) } else { Context::new(&project) };
     let graph = Graph::with_memo(&project.imports, memo);
     analysis.handlers = detect::handlers::detect(&cx);
-    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
+    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers, memo);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
     let reading = graph.reading_order(main);
     let models = detect::models::detect(&cx);

@@ -77,6 +77,7 @@ pub(crate) enum Asked {
     Assigned,
     Outbound,
     Imports,
+    Objects,
     Requirements,
     Handlers,
     Models,

@@ -16,8 +16,10 @@ use crate::{Analysis, Options, lang, lint, look_at};
 pub struct Session {
     options: Options,
     files: BTreeMap<String, Arc<str>>,
-    /// What each file says, and the text that says it.
-    read: BTreeMap<Arc<str>, (Source, Arc<FileFacts>)>,
+    /// The same as they are analyzed, once they were asked for.
+    sources: Option<Sources>,
+    /// What each file says, and the text that says it, by path.
+    read: Vec<(Source, Arc<FileFacts>)>,
     /// What was answered of each file, and why it still holds.
     memo: Memo,
 }
@@ -25,17 +27,20 @@ pub struct Session {
 impl Session {
     /// Without files.
     pub fn new(options: Options) -> Session {
-        Session { options, files: BTreeMap::new(), read: BTreeMap::new(), memo: Memo::default() }
+        Session { options, files: BTreeMap::new(), sources: None, read: Vec::new(), memo: Memo::default() }
     }
 
     /// Adds a file or gives it another text.
     pub fn set(&mut self, path: &str, text: impl Into<Arc<str>>) {
-        self.files.insert(path.to_owned(), text.into());
+        let text = text.into();
+        self.sources = self.sources.take().and_then(|sources| sources.edited(path, &text));
+        self.files.insert(path.to_owned(), text);
     }
 
     /// Takes a file away.
     pub fn remove(&mut self, path: &str) {
         self.files.remove(path);
+        self.sources = None;
     }
 
     /// The text of a file.
@@ -45,7 +50,10 @@ impl Session {
 
     /// The files as they are now.
     pub fn sources(&self) -> Result<Sources, SourcesError> {
-        Sources::new(self.files.iter().map(|(path, text)| (path.as_str(), text.clone())))
+        match &self.sources {
+            Some(sources) => Ok(sources.clone()),
+            None => Sources::new(self.files.iter().map(|(path, text)| (path.as_str(), text.clone()))),
+        }
     }
 
     /// What the agent touches now.
@@ -63,6 +71,7 @@ impl Session {
         then: Option<impl FnOnce(&lint::view::Looked) -> T>,
     ) -> Result<(Analysis, Option<T>), SourcesError> {
         let (sources, options) = (self.sources()?, self.options.clone());
+        self.sources = Some(sources.clone());
         let mut memo = std::mem::take(&mut self.memo);
         let looked = look_at(&sources, &options, Some(&mut memo), |sources| self.facts(sources), then);
         self.memo = memo;
@@ -76,13 +85,13 @@ impl Session {
         let facts: Vec<Arc<FileFacts>> = sources
             .files()
             .par_iter()
-            .map(|file| match known.get(&file.path).filter(|(read, _)| read == file) {
-                Some((_, facts)) => Ok(facts.clone()),
-                None => lang::read(file, cancel).map(Arc::new),
+            .map(|file| match known.binary_search_by(|(read, _)| read.path.cmp(&file.path)) {
+                Ok(at) if known[at].0 == *file => Ok(known[at].1.clone()),
+                _ => lang::read(file, cancel).map(Arc::new),
             })
             .collect::<Result<_, _>>()?;
         let entries = sources.files().iter().zip(&facts);
-        self.read = entries.map(|(file, facts)| (file.path.clone(), (file.clone(), facts.clone()))).collect();
+        self.read = entries.map(|(file, facts)| (file.clone(), facts.clone())).collect();
         Ok(facts)
     }
 }

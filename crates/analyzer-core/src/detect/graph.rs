@@ -51,6 +51,11 @@ impl Graph {
         self.imported[file]
     }
 
+    /// A file tests, builds or serves the program.
+    pub fn is_beside(&self, file: usize) -> bool {
+        self.files[file].is_beside
+    }
+
     /// The place of each file in the order in which one reads a program: the file that starts it, each file where it is
     /// first imported, then the others by path.
     pub fn reading_order(&self, main: Option<usize>) -> Vec<usize> {
