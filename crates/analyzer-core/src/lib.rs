@@ -140,14 +140,17 @@ pub(crate) fn look_at<T>(
     analysis.notes.extend(refused);
     analysis.notes.extend(excluded(submitted - visible.files().len()));
     analysis.notes.extend(left_out_as_installed(installed));
-    let manifests = Manifests::read(visible);
+    let manifests = memo.as_ref().map_or_else(|| Arc::new(Manifests::read(visible)), |memo| memo.manifests(visible));
     analysis.notes.extend(manifests.notes.iter().cloned());
-    let modules = Modules::new(sources, &manifests);
+    let modules = match &memo {
+        Some(memo) => memo.modules(sources, &manifests),
+        None => Arc::new(Modules::new(sources, &manifests)),
+    };
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
     let frame = || Frame {
         files: sources.files().iter().map(|file| (file.path.clone(), file.language)).collect(),
-        manifests: Manifests { notes: Vec::new(), ..manifests.clone() },
+        manifests: manifests.clone(),
         folders: modules.named_folders(),
         pack: own.digest(),
         all: then.is_some(),

@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::manifest::Manifests;
+use crate::modules::Modules;
 use crate::sources::{Language, Source, Sources};
 
 /// What an answer may depend on, each of it of one file or one name.
@@ -59,10 +61,14 @@ pub(crate) enum On {
     Findings,
     /// Texts without a credential.
     Clean,
+    /// What manifests say.
+    Manifests,
+    /// Which import means which file.
+    Modules,
 }
 
 /// How many there are.
-const KINDS: usize = On::Clean as usize + 1;
+const KINDS: usize = On::Modules as usize + 1;
 
 /// What is asked of every file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +100,7 @@ pub(crate) enum Asked {
     Uses,
     Secrets,
     Redacted,
+    Excerpts,
     Watched,
     Decided,
 }
@@ -123,8 +130,8 @@ struct Answer {
 pub(crate) struct Frame {
     /// Paths in order, so that numbers of files mean the same; what a text is read as.
     pub files: Vec<(Arc<str>, Language)>,
-    /// What manifests declare, except for what they could not say.
-    pub manifests: Manifests,
+    /// What manifests declare.
+    pub manifests: Arc<Manifests>,
     /// Folders that are imported by their names.
     pub folders: Vec<&'static str>,
     /// The project's own knowledge.
@@ -209,13 +216,47 @@ pub(crate) fn each_told<C: Sync, T: Send + Sync + PartialEq + 'static>(
 }
 
 impl Memo {
+    /// What manifests say of these files: as before, unless another file is there or one of them changed.
+    pub(crate) fn manifests(&self, sources: &Sources) -> Arc<Manifests> {
+        type Before = (Vec<Source>, BTreeSet<Arc<str>>, Arc<Manifests>);
+        let files = sources.files();
+        let before = self.take::<Before>(On::Manifests).filter(|(before, read, _)| {
+            let same = |(now, before): (&Source, &Source)| {
+                now.path == before.path && (now.text == before.text || !read.contains(&now.path))
+            };
+            files.len() == before.len() && files.iter().zip(before).all(same)
+        });
+        let (read, manifests) = before.map_or_else(
+            || {
+                let (manifests, read) = Manifests::read_noting(sources);
+                (read, Arc::new(manifests))
+            },
+            |(_, read, manifests)| (read, manifests),
+        );
+        self.keep::<Before>(On::Manifests, (files.to_vec(), read, manifests.clone()));
+        manifests
+    }
+
+    /// Which import means which file: as before, unless that changed.
+    pub(crate) fn modules(&self, sources: &Sources, manifests: &Arc<Manifests>) -> Arc<Modules> {
+        type Before = (Arc<Manifests>, Arc<Modules>);
+        let before = self.take::<Before>(On::Modules).filter(|(before, _)| Arc::ptr_eq(before, manifests));
+        let before = before.and_then(|(_, modules)| Arc::into_inner(modules)?.edited(sources));
+        let modules = Arc::new(before.unwrap_or_else(|| Modules::new(sources, manifests)));
+        self.keep::<Before>(On::Modules, (manifests.clone(), modules.clone()));
+        modules
+    }
+
     /// Begins an analysis. What the frame holds is the same for all answers that are kept, with the knowledge and the
     /// options that the session was opened with; each text that is another one has changed.
     pub(crate) fn begin(&mut self, frame: Frame, sources: &Sources) {
         let files = sources.files();
         let now = self.now.wrapping_add(1);
         if self.frame.as_ref() != Some(&frame) || now == 0 {
+            let about_all: Vec<_> = [On::Manifests, On::Modules].map(|on| (on, self.kept().compared.remove(&(on as u8)))).into();
             *self = Memo { now: 1, frame: Some(frame), sources: files.to_vec(), ..Memo::default() };
+            let about_all = about_all.into_iter().filter_map(|(on, kept)| Some((on as u8, kept?)));
+            self.kept().compared.extend(about_all);
             return;
         }
         self.now = now;
@@ -355,7 +396,7 @@ mod tests {
 
     fn frame(files: usize) -> Frame {
         let files = (0..files).map(|file| (Arc::from(file.to_string()), Language::Text)).collect();
-        Frame { files, manifests: Manifests::default(), folders: Vec::new(), pack: [0; 32], all: false }
+        Frame { files, manifests: Arc::default(), folders: Vec::new(), pack: [0; 32], all: false }
     }
 
     fn sources(texts: &[u32]) -> Sources {

@@ -75,7 +75,7 @@ pub struct Context<'a> {
     /// Names that calls are assigned to, by file.
     assigned: Vec<Arc<FxHashMap<ExprId, String>>>,
     /// All imports by the first part of their names, once somebody asks.
-    imported: OnceLock<Imported>,
+    imported: OnceLock<Arc<Imported>>,
     /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
     configured: OnceLock<Vec<(At, At)>>,
 }
@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
             configured: OnceLock::new(),
         };
         if let Some(memo) = memo {
-            let imported = cx.imported.get_or_init(|| imported(project.files())).clone();
+            let imported = cx.imported.get_or_init(|| Arc::new(imported(project.files()))).clone();
             memo.compare(On::Imported, imported, |before, now| {
                 memo::differing(before, now, |root| memo::place(root))
             });
@@ -155,7 +155,7 @@ impl<'a> Context<'a> {
     /// The imports whose names begin so.
     fn imported(&self, root: &str) -> Option<&BTreeSet<(bool, Box<str>)>> {
         self.project.note(On::Imported, memo::place(root));
-        self.imported.get_or_init(|| imported(self.project.unnoted_files())).get(root)
+        self.imported.get_or_init(|| Arc::new(imported(self.project.unnoted_files()))).get(root)
     }
 
     /// Whether some file imports a package whose name begins so.

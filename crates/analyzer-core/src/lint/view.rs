@@ -113,7 +113,7 @@ impl<'a> Seen<'a> {
             decided: decided(&taint),
             watched: taint.watched,
             sources: looked.sources,
-            excerpts: Excerpts::new(looked.sources, &looked.redacted),
+            excerpts: Excerpts::new(looked.sources, &looked.redacted, looked.cx.project.memo),
             by_path: files.iter().enumerate().map(|(index, file)| (&*file.source.path, index)).collect(),
         }
     }

@@ -233,19 +233,19 @@ pub struct Project<'a> {
     /// What imports mean.
     pub imports: Imports<'a>,
     /// Submitted calls of submitted functions.
-    callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
+    callers: Arc<FxHashMap<(usize, FunctionId), Vec<Caller>>>,
     /// Submitted constructions of submitted classes.
-    constructions: FxHashMap<(usize, ClassId), Vec<At>>,
+    constructions: Arc<FxHashMap<(usize, ClassId), Vec<At>>>,
     /// Submitted classes by the submitted class they extend.
-    subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
+    subclasses: Arc<FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// The files that test the program.
     tests: Vec<bool>,
     /// Variables that the program sets itself.
-    variables: FxHashMap<String, At>,
+    variables: Arc<FxHashMap<String, At>>,
     /// What the program puts into places outside it.
-    placed: Placed,
+    placed: Arc<Placed>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
@@ -288,23 +288,25 @@ impl<'a> Project<'a> {
             files,
             knowledge,
             imports,
-            callers: FxHashMap::default(),
-            constructions: FxHashMap::default(),
-            subclasses: FxHashMap::default(),
+            callers: Arc::default(),
+            constructions: Arc::default(),
+            subclasses: Arc::default(),
             growing,
             options,
             callees: Vec::new(),
             aliases: FxHashSet::default(),
             tests,
-            variables: FxHashMap::default(),
-            placed: Placed::default(),
+            variables: Arc::default(),
+            placed: Arc::default(),
             memo,
             stage: Stage::Files,
         };
         let extends = project.each(Asked::Extends, Project::extends);
+        let mut subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>> = FxHashMap::default();
         for (base, class) in extends.iter().flat_map(|of_file| of_file.iter()) {
-            project.subclasses.entry(*base).or_default().push(*class);
+            subclasses.entry(*base).or_default().push(*class);
         }
+        project.subclasses = Arc::new(subclasses);
         project.stage = Stage::Subclasses;
         project.tell(On::Subclasses, &project.subclasses, |(file, _)| *file);
         // What a test passes says nothing of the program.
@@ -316,9 +318,11 @@ impl<'a> Project<'a> {
             true => Vec::new(),
             false => project.places(file),
         });
+        let mut placed = Placed::default();
         for (key, holder, at) in places.iter().flat_map(|of_file| of_file.iter()) {
-            project.placed.entry(key.clone()).or_default().push((holder.clone(), *at));
+            placed.entry(key.clone()).or_default().push((holder.clone(), *at));
         }
+        project.placed = Arc::new(placed);
         project.stage = Stage::Placed;
         project.tell(On::Placed, &project.placed, |key| memo::place(key));
         if let Some(memo) = memo {
@@ -327,25 +331,28 @@ impl<'a> Project<'a> {
         }
         let files = project.files.len();
         project.callees = memo::each_told(memo, files, Asked::Callees, On::Callees, &project, Project::first_look);
+        let mut variables: FxHashMap<String, At> = FxHashMap::default();
         for (name, at) in set.iter().flat_map(|of_file| of_file.iter()) {
-            project.variables.entry(name.clone()).or_insert(*at);
+            variables.entry(name.clone()).or_insert(*at);
         }
+        project.variables = Arc::new(variables);
         project.aliases = project.find_aliases();
-        let callees = std::mem::take(&mut project.callees);
-        let program = callees.iter().enumerate().filter(|(file, _)| !project.tests[*file]);
+        let mut callers: FxHashMap<(usize, FunctionId), Vec<Caller>> = FxHashMap::default();
+        let mut constructions: FxHashMap<(usize, ClassId), Vec<At>> = FxHashMap::default();
+        let program = project.callees.iter().enumerate().filter(|(file, _)| !project.tests[*file]);
         for (target, call) in program.flat_map(|(_, looked)| &looked.submitted) {
             match *target {
-                Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(*call),
+                Ref::Function(file, id) => callers.entry((file, id)).or_default().push(*call),
                 Ref::Class(file, class) => {
-                    project.constructions.entry((file, class)).or_default().push(*call);
+                    constructions.entry((file, class)).or_default().push(*call);
                     if let Some(init) = project.constructor(file, class) {
-                        project.callers.entry(init).or_default().push(*call);
+                        callers.entry(init).or_default().push(*call);
                     }
                 }
                 _ => {}
             }
         }
-        project.callees = callees;
+        (project.callers, project.constructions) = (Arc::new(callers), Arc::new(constructions));
         project.stage = Stage::Callers;
         project.tell(On::Callers, &project.callers, |(file, _)| *file);
         project.tell(On::Constructions, &project.constructions, |(file, _)| *file);
@@ -359,10 +366,10 @@ impl<'a> Project<'a> {
     }
 
     /// Says what is so now to those whose answers depend on it.
-    fn tell<K, V>(&self, on: On, now: &FxHashMap<K, V>, place: fn(&K) -> usize)
+    fn tell<K, V>(&self, on: On, now: &Arc<FxHashMap<K, V>>, place: fn(&K) -> usize)
     where
-        K: Clone + Eq + std::hash::Hash + Send + Sync + 'static,
-        V: Clone + PartialEq + Send + Sync + 'static,
+        K: Eq + std::hash::Hash + Send + Sync + 'static,
+        V: PartialEq + Send + Sync + 'static,
     {
         if let Some(memo) = self.memo {
             memo.compare(on, now.clone(), |before, now| memo::differing(before, now, place));
