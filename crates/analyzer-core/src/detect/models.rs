@@ -166,7 +166,7 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
     for hit in decide(cx, site) {
         let entry = cx.project.knowledge.entry(hit.entry);
         let rule = &entry.model[hit.rule as usize];
-        let bases = bases(cx, site, rule);
+        let bases = bases(cx, site, entry, rule);
         for model in models(cx, site, rule) {
             for (base, from) in &bases {
                 // A model of one branch and an address of another never meet.
@@ -237,8 +237,11 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
 fn constant(cx: &Context, rule: &ModelRule, at: At, known: Known) -> Known {
     let Value::Object(Ref::External(symbol, _)) = &known.value else { return known };
     let Some((entry, index)) = cx.project.rules(symbol, RuleKind::Constant).next() else { return known };
-    let model = &entry.constant[index as usize].model;
-    let text = if rule.router { format!("{}/{model}", entry.id) } else { model.clone() };
+    let constant = &entry.constant[index as usize];
+    let member = symbol.last().and_then(|last| constant.members.get(last));
+    let Some(model) = member.or(Some(&constant.model)).filter(|model| !model.is_empty()) else { return known };
+    let routed = rule.router && constant.members.is_empty();
+    let text = if routed { format!("{}/{model}", entry.id) } else { model.clone() };
     let mut steps = known.steps.clone();
     steps.push(cx.step(at, format!("`{}`", symbol.display())));
     Known { value: Value::Text(vec![Piece::Lit(text)]), steps, ..known }
@@ -277,7 +280,7 @@ enum Base {
 }
 
 /// The addresses of a call, each with the expression that gives it.
-fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
+fn bases(cx: &Context, site: &Site, entry: &Entry, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
     let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
@@ -311,8 +314,19 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
             return bases;
         }
     }
-    let configured = configured(cx, site).unwrap_or(Base::Default);
-    vec![(configured, None)]
+    let set = || address_by_variable(cx, entry).map(|(address, steps)| Base::Given(address, steps));
+    vec![(configured(cx, site).or_else(set).unwrap_or(Base::Default), None)]
+}
+
+/// `os.environ["OPENAI_BASE_URL"] = "…"`: the address of a variable that a provider's library reads by itself, where the
+/// program or a submitted `.env` sets it.
+fn address_by_variable(cx: &Context, entry: &Entry) -> Option<(Address, Vec<Step>)> {
+    let known = entry.client.iter().flat_map(|client| &client.base_env).flat_map(|name| cx.project.set_variable(name));
+    let addresses = known.filter_map(|known| match &known.value {
+        Value::Text(pieces) => Some((url::parse(pieces)?, known.steps)),
+        _ => None,
+    });
+    addresses.into_iter().find(|(address, _)| !address.host.is_empty())
 }
 
 /// The provider that arguments turn a client into, and the host it then has.
@@ -430,7 +444,16 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
     let mut owner = knowledge.provider(&provider);
     let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
-    let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
+    let named = argument.and_then(|(at, frames)| {
+        let known = cx.project.values(at, &frames);
+        known.into_iter().find_map(|known| match &known.value {
+            // `ModelPlatformType.OPENAI`: a library's name for a provider.
+            Value::Object(Ref::External(symbol, calls)) if calls.is_empty() => {
+                symbol.last().map(|last| last.to_ascii_lowercase().replace('_', "-"))
+            }
+            _ => known.literal_or_default(),
+        })
+    });
     let named = named.as_deref().and_then(|prefix| knowledge.by_prefix(&prefix.to_ascii_lowercase()));
     if let Some(entry) = named {
         provider.clone_from(&entry.id);
@@ -815,6 +838,11 @@ pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
                     hosts.push((site.at, Implied { host: host.clone(), by, steps: known.steps.clone() }));
                 }
             }
+            continue;
+        }
+        if let Some((address, steps)) = address_by_variable(cx, cx.project.knowledge.entry(hit.entry)) {
+            let host = address.bare_host().to_owned();
+            hosts.extend(url::is_external(&address.host).then_some((site.at, Implied { host, by: None, steps })));
             continue;
         }
         let by = site.symbol.display();

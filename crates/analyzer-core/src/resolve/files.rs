@@ -87,7 +87,7 @@ impl Project<'_> {
 
     pub(super) fn data_file_of(&self, at: At) -> Option<At> {
         let text = self.facts(at.file).text(at.expr)?;
-        let is_data = [".yaml", ".yml", ".json"].iter().any(|end| text.ends_with(end));
+        let is_data = [".yaml", ".yml", ".json", ".toml"].iter().any(|end| text.ends_with(end));
         if is_data { self.data_file(at.file, text) } else { None }
     }
 
