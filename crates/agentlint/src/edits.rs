@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn changes_are_made_one_after_the_other() {
-        let change = |range, text: &str| TextDocumentContentChangeEvent { range, range_length: None, text: text.into() };
+        let change =
+            |range, text: &str| TextDocumentContentChangeEvent { range, range_length: None, text: text.into() };
         let range = |from, to| Some(Range { start: from, end: to });
         let changes = vec![
             change(None, "one\ntwo\n"),

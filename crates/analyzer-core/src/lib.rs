@@ -194,8 +194,7 @@ pub(crate) fn look_at<T>(
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
-    let (requirements, detected, optional) =
-        detect::requirements::detect(&project.imports, &manifests, memo);
+    let (requirements, detected, optional) = detect::requirements::detect(&project.imports, &manifests, memo);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;

@@ -253,7 +253,8 @@ impl Memo {
         let files = sources.files();
         let now = self.now.wrapping_add(1);
         if self.frame.as_ref() != Some(&frame) || now == 0 {
-            let about_all: Vec<_> = [On::Manifests, On::Modules].map(|on| (on, self.kept().compared.remove(&(on as u8)))).into();
+            let about_all: Vec<_> =
+                [On::Manifests, On::Modules].map(|on| (on, self.kept().compared.remove(&(on as u8)))).into();
             *self = Memo { now: 1, frame: Some(frame), sources: files.to_vec(), ..Memo::default() };
             let about_all = about_all.into_iter().filter_map(|(on, kept)| Some((on as u8, kept?)));
             self.kept().compared.extend(about_all);

@@ -104,9 +104,7 @@ impl<'a> Context<'a> {
         };
         if let Some(memo) = memo {
             let imported = cx.imported.get_or_init(|| Arc::new(imported(project.files()))).clone();
-            memo.compare(On::Imported, imported, |before, now| {
-                memo::differing(before, now, |root| memo::place(root))
-            });
+            memo.compare(On::Imported, imported, |before, now| memo::differing(before, now, |root| memo::place(root)));
             let configured = cx.configured.get_or_init(|| configured(project.files())).clone();
             memo.compare(On::Configured, configured, |before, now| if before == now { vec![] } else { vec![0] });
         }

@@ -26,7 +26,9 @@ pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Desti
             found.add(&implied.host, &usage.file, usage.line, implied.by.clone(), usage.confidence, &implied.steps);
         }
     }
-    for (at, implied) in cx.each(Asked::ClientHosts, super::models::client_hosts).iter().flat_map(|of_file| of_file.iter()) {
+    for (at, implied) in
+        cx.each(Asked::ClientHosts, super::models::client_hosts).iter().flat_map(|of_file| of_file.iter())
+    {
         let (file, line) = (cx.project.path(at.file), cx.project.line(*at));
         found.add(&implied.host, file, line, implied.by.clone(), Confidence::High, &implied.steps);
     }

@@ -43,12 +43,7 @@ fn of_file(cx: &Context, file: usize) -> Vec<Handler> {
         let outer = facts.scopes[function.scope.0 as usize].parent == Some(MODULE);
         if outer && function.class.is_none() && FUNCTIONS.contains(&name) {
             let kind = if name == "main" { "main" } else { "function" };
-            handlers.push(Handler {
-                name: name.into(),
-                kind: kind.into(),
-                file: path.clone(),
-                line: function.line,
-            });
+            handlers.push(Handler { name: name.into(), kind: kind.into(), file: path.clone(), line: function.line });
         }
         // A decorator that marks the entry: `@app.entrypoint`.
         for &expr in &function.decorators {
@@ -59,12 +54,8 @@ fn of_file(cx: &Context, file: usize) -> Vec<Handler> {
                 hit.kind == RuleKind::Handler
                     && cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "decorator"
             }) {
-                let handler = Handler {
-                    name: name.into(),
-                    kind: "decorator".into(),
-                    file: path.clone(),
-                    line: function.line,
-                };
+                let handler =
+                    Handler { name: name.into(), kind: "decorator".into(), file: path.clone(), line: function.line };
                 handlers.push(handler);
             }
         }

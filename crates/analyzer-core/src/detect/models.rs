@@ -37,7 +37,8 @@ pub struct Implied {
 pub fn detect(cx: &Context) -> Vec<Usage> {
     let found = cx.each(Asked::Models, |cx, file| {
         let called: Vec<Usage> = cx.sites_of(file).iter().flat_map(|site| of_site(cx, site)).collect();
-        let requested: Vec<Usage> = cx.outbound_of(file).iter().filter_map(|outbound| of_request(cx, outbound)).collect();
+        let requested: Vec<Usage> =
+            cx.outbound_of(file).iter().filter_map(|outbound| of_request(cx, outbound)).collect();
         (called, requested)
     });
     let mut usages: Vec<Usage> = found.iter().flat_map(|of_file| of_file.0.iter().cloned()).collect();

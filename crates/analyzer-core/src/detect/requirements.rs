@@ -1,8 +1,8 @@
 //! Requirements: the packages that the code imports.
 
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use rustc_hash::FxHashSet;
 
 use crate::analysis::{Requirement, Requirements};
 use crate::facts::{Import, Item};

@@ -51,10 +51,7 @@ const OF_MODEL: [(&str, &str); 4] = [
         "shell-from-model",
         "let the model choose among commands that you wrote, and pass its values as separate arguments",
     ),
-    (
-        "code-from-model",
-        "run it in a sandbox without network and secrets, or give the model functions to choose from",
-    ),
+    ("code-from-model", "run it in a sandbox without network and secrets, or give the model functions to choose from"),
     (
         "sql-from-model",
         "write the statement yourself and pass values as parameters; give a model that must write SQL a user that may only read",

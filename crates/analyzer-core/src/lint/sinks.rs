@@ -168,7 +168,8 @@ pub fn watched(cx: &Context) -> Vec<Arc<Watched>> {
         let calls = sites.iter().enumerate().flat_map(|(index, site)| matches(cx, index, site)).collect();
         let mut watched = Watched { sites, calls, settings: given(cx, file), logged: Vec::new() };
         let number = |call: &'static Call| INDEX.file.call.iter().position(|own| std::ptr::eq(own, call));
-        let logs = watched.calls("secret-logged").into_iter().filter_map(|found| Some((found.site.at, number(found.call)?)));
+        let logs =
+            watched.calls("secret-logged").into_iter().filter_map(|found| Some((found.site.at, number(found.call)?)));
         let logged = logs.flat_map(|(call, number)| {
             let logged = credentials::logged_by(cx, call).into_iter();
             logged.map(move |(at, variable)| (at, variable, number))

@@ -158,7 +158,8 @@ impl Project<'_> {
     /// literal somewhere: what they stand for may be called otherwise.
     pub(super) fn find_aliases(&self) -> FxHashSet<String> {
         let members = self.each(Asked::Members, Project::open_members);
-        let members: Arc<FxHashSet<String>> = Arc::new(members.iter().flat_map(|of_file| of_file.iter().cloned()).collect());
+        let members: Arc<FxHashSet<String>> =
+            Arc::new(members.iter().flat_map(|of_file| of_file.iter().cloned()).collect());
         if let Some(memo) = self.memo {
             memo.compare(On::Members, members.clone(), |before, now| if before == now { vec![] } else { vec![0] });
         }

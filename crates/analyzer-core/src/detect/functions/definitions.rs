@@ -59,8 +59,7 @@ impl Found<'_, '_> {
                 ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
                 ArgRef::Position(_) => None,
             });
-            let attribute =
-                attribute.or_else(|| self.told_to_base(file, ClassId(index as u32), &self.rule(hit).name));
+            let attribute = attribute.or_else(|| self.told_to_base(file, ClassId(index as u32), &self.rule(hit).name));
             let own = class.name.map(|sym| facts.name(sym).to_owned());
             let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
             if let Some(name) = attribute.or(own) {

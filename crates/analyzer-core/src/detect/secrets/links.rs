@@ -16,8 +16,7 @@ pub fn link(analysis: &mut Analysis, formats: &Formats, knowledge: &Knowledge) {
         let mut opens = Vec::new();
         let whose = |id: &str| secret.provider.as_deref() == Some(id) || issuer.is_some() && known.answers(id, issuer);
         let named = secret.name.as_deref().or(secret.suggested_env.as_deref()).map(names::words).unwrap_or_default();
-        let goes_to =
-            |host: &Host| secret.hosts.contains(&host.name) || issuer.is_some() && host.issuer == issuer;
+        let goes_to = |host: &Host| secret.hosts.contains(&host.name) || issuer.is_some() && host.issuer == issuer;
         for usage in analysis.model_usages.iter().filter(|usage| whose(&usage.provider)) {
             let name = usage.model.clone().unwrap_or_else(|| usage.provider.clone());
             opens.push(opened(OpensKind::ModelUsage, &name, &usage.file, usage.line));
@@ -25,8 +24,7 @@ pub fn link(analysis: &mut Analysis, formats: &Formats, knowledge: &Knowledge) {
         for (tool, words, host) in &known.tools {
             let by_service = tool.service.as_deref().is_some_and(whose);
             let by_name = issuer.is_none() && named_after(&named, words);
-            if by_service || host.as_ref().is_some_and(goes_to) || by_name || started_with(secret, tool, analysis)
-            {
+            if by_service || host.as_ref().is_some_and(goes_to) || by_name || started_with(secret, tool, analysis) {
                 opens.push(opened(OpensKind::Tool, &tool.name, &tool.file, tool.line));
             }
         }
@@ -79,9 +77,9 @@ impl<'a> Known<'a> {
         let mut answering: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         for (_, entry) in knowledge.entries() {
             // Of several entries of one id, the first.
-            answering.entry(&entry.id).or_insert_with(|| {
-                entry.hosts.iter().filter_map(|host| formats.issuer_of_host(host)).collect()
-            });
+            answering
+                .entry(&entry.id)
+                .or_insert_with(|| entry.hosts.iter().filter_map(|host| formats.issuer_of_host(host)).collect());
         }
         Known {
             tools: analysis.tools.iter().filter(|tool| tool.kind != ToolKind::Function).map(tool).collect(),

@@ -186,9 +186,10 @@ impl<'m> Found<'m> {
     /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
     pub(crate) fn redact(&self, sources: &Sources, formats: &Formats) -> Sources {
         let of = (self, sources, formats);
-        let clean = memo::each(self.memo, sources.files().len(), Asked::Redacted, &of, |(found, sources, formats), file| {
-            found.clean(&sources.files()[file], file, formats)
-        });
+        let clean =
+            memo::each(self.memo, sources.files().len(), Asked::Redacted, &of, |(found, sources, formats), file| {
+                found.clean(&sources.files()[file], file, formats)
+            });
         sources.rewritten(|file, _| (*clean[file]).clone())
     }
 
