@@ -327,7 +327,7 @@ impl Memo {
         }
         drop(kept);
         let anew = |file: usize| (file, recorded(file, || ask(of, file)));
-        let anew: Vec<(usize, (T, Box<[Read]>))> = match stale.len() {
+        let anew: Vec<(usize, Recorded<T>)> = match stale.len() {
             0 | 1 => stale.into_iter().map(anew).collect(),
             _ => stale.into_par_iter().map(anew).collect(),
         };
@@ -369,8 +369,11 @@ impl Kept {
     }
 }
 
-/// An answer, and what was read for it: the file itself in any case.
-fn recorded<T>(file: usize, ask: impl FnOnce() -> T) -> (T, Box<[Read]>) {
+/// An answer, and what was read for it.
+type Recorded<T> = (T, Box<[Read]>);
+
+/// Asks, and notes what is read: the file itself in any case.
+fn recorded<T>(file: usize, ask: impl FnOnce() -> T) -> Recorded<T> {
     let outer = READ.replace(Some(FxHashSet::from_iter([(On::Text as u32) << SHIFT | file as u32])));
     debug_assert!(outer.is_none(), "an answer is not asked for inside of another");
     let value = ask();

@@ -169,6 +169,10 @@ impl Modules {
         let roots = self.python_roots(importer, root);
         let found = roots.iter().find_map(|folder| self.python_file(folder, &name).filter(other));
         found.or_else(|| match self.is_known_python(root) {
+            // A folder beside the file's package may be a package's namesake, but hardly with the same modules in it.
+            true if name.contains('/') => {
+                self.inner_roots(importer).find_map(|folder| self.python_file(&folder, &name))
+            }
             true => None,
             false => self.unknown_python(&roots, &name).filter(other),
         })
@@ -299,6 +303,12 @@ impl Modules {
             roots.extend(inner);
         }
         roots
+    }
+
+    fn inner_roots(&self, importer: &str) -> impl Iterator<Item = String> {
+        let folder = folder_of(importer);
+        let roots = self.roots.get(folder).cloned().unwrap_or_else(|| self.roots_from(folder));
+        roots.inner.into_iter()
     }
 
     fn roots_from(&self, mut folder: &str) -> Roots {
@@ -559,6 +569,7 @@ mod tests {
         assert_eq!(p.python("app/llms/use.py", "openai", None), "");
         assert!(!p.1.is_local_python("app/llms/use.py", "openai"));
         assert_eq!(p.python("app/llms/use.py", "mine", None), "app/llms/mine.py");
+        assert_eq!(p.python("app/llms/use.py", "llms.openai", None), "app/llms/openai.py");
     }
 
     #[test]

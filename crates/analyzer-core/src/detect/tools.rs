@@ -40,7 +40,7 @@ pub struct Service {
     /// It is given a client of the service that was made elsewhere: a use, but not the first.
     pub given: bool,
     /// Method and path of the request behind the call.
-    pub request: (Option<String>, Option<String>),
+    pub request: Request,
     /// How sure.
     pub confidence: Confidence,
     /// The chain.
@@ -164,7 +164,7 @@ fn inner(cx: &Context, at: At) -> Vec<At> {
 }
 
 /// Method and path of the HTTP request behind a call, where its rule knows them or says where they stand.
-fn request(cx: &Context, at: At, rule: &ServiceRule) -> (Option<String>, Option<String>) {
+fn request(cx: &Context, at: At, rule: &ServiceRule) -> Request {
     let argument = |places: &[ArgRef]| cx.project.argument(at, &None, places);
     let method = argument(&rule.method_arg).and_then(|(at, frames)| cx.project.text(at, &frames));
     let method = method
@@ -510,6 +510,9 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "[::1]"
 }
 
+/// Method and path of a request, as far as they are known.
+pub type Request = (Option<String>, Option<String>);
+
 /// Something that is called on the client that another call makes.
 struct Use {
     /// The call that makes the client.
@@ -517,7 +520,7 @@ struct Use {
     at: At,
     site: CallSite,
     /// The request behind it as each service has it, by id.
-    requests: Vec<(String, (Option<String>, Option<String>))>,
+    requests: Vec<(String, Request)>,
 }
 
 fn uses(cx: &Context, file: usize) -> Vec<Use> {

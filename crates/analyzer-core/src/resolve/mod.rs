@@ -224,6 +224,9 @@ impl Question {
 /// A call with its frames.
 type Caller = At;
 
+/// Classes by the class that they extend, each with its file.
+type Subclasses = FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>;
+
 /// All submitted files, and what is known of the world.
 pub struct Project<'a> {
     /// The files, sorted by path.
@@ -237,7 +240,7 @@ pub struct Project<'a> {
     /// Submitted constructions of submitted classes.
     constructions: Arc<FxHashMap<(usize, ClassId), Vec<At>>>,
     /// Submitted classes by the submitted class they extend.
-    subclasses: Arc<FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>>,
+    subclasses: Arc<Subclasses>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// The files that test the program.
@@ -302,7 +305,7 @@ impl<'a> Project<'a> {
             stage: Stage::Files,
         };
         let extends = project.each(Asked::Extends, Project::extends);
-        let mut subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>> = FxHashMap::default();
+        let mut subclasses = Subclasses::default();
         for (base, class) in extends.iter().flat_map(|of_file| of_file.iter()) {
             subclasses.entry(*base).or_default().push(*class);
         }
