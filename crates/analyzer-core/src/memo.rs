@@ -55,6 +55,8 @@ pub(crate) enum On {
     Secrets,
     /// Functions of a file that the model may call.
     Callable,
+    /// What the project's own MCP servers call themselves.
+    OwnServers,
     /// Calls of a file that rules look for.
     Watched,
     /// Findings that were made.
@@ -90,6 +92,7 @@ pub(crate) enum Asked {
     HandedOn,
     ClientHosts,
     Services,
+    OwnServers,
     Servers,
     Definitions,
     Dispatch,

@@ -32,8 +32,8 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
     tools
 }
 
-/// Lists, decorators, calls, classes, shapes, names: what is found first in all files goes before what is found later.
-const PASSES: usize = 6;
+/// Lists, decorators, calls, classes, their shapes, those of literals, names: what is found first in all files goes before what is found later.
+const PASSES: usize = 7;
 
 /// What one file says of function tools, its own and those of others.
 struct Found<'c, 'a> {
@@ -47,7 +47,15 @@ struct Found<'c, 'a> {
 impl Found<'_, '_> {
     fn of_file(cx: &Context, file: usize) -> [Vec<Said>; PASSES] {
         let mut found = Found { cx, file, said: Vec::new(), claimed: FxHashSet::default() };
-        let passes = [Found::lists, Found::decorators, Found::calls, Found::classes, Found::schemas, Found::named];
+        let passes = [
+            Found::lists,
+            Found::decorators,
+            Found::calls,
+            Found::classes,
+            Found::shaped_classes,
+            Found::schemas,
+            Found::named,
+        ];
         passes.map(|pass| {
             pass(&mut found);
             std::mem::take(&mut found.said)
