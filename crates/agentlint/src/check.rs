@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::output::{Checked, Format, Output};
 use crate::project::Project;
 use crate::report::ReportV1;
-use crate::{Done, Surroundings, git};
+use crate::{Done, Surroundings, git, progress};
 
 /// `agentlint check`
 pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Result<Done, Error> {
@@ -22,7 +22,14 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
     let project = Project::load(&args.scope, global)?;
     let rules = project.rules(&args.select, &args.ignore, args.pedantic)?;
     let active = rules.active().count();
-    let mut report = project.lint(rules, args.no_ignores)?;
+    let lint = || project.lint(rules, args.no_ignores);
+    let mut report = match surroundings.watched && !global.quiet {
+        true => {
+            let what = format!("analyzing {} files", project.sources.files().len());
+            progress::during(&what, progress::PATIENCE, std::io::stderr(), lint)?
+        }
+        false => lint()?,
+    };
     let least: Confidence = args.min_confidence.or(project.config.min_confidence).map_or(Confidence::Low, Into::into);
     report.findings.retain(|finding| finding.confidence >= least);
     if args.diff.is_some() || args.staged {
@@ -114,9 +121,13 @@ fn summary(report: &ReportV1, began: std::time::Instant) -> String {
             write!(out, ", {count} {what}").expect("writing to a string");
         }
     }
-    let safe = report.findings.iter().filter(|f| f.fix.as_ref().is_some_and(|fix| fix.safe)).count();
-    if safe > 0 {
-        write!(out, "; [*] {safe} can be repaired by --fix").expect("writing to a string");
+    let repairs = |safe: bool| report.findings.iter().flat_map(|f| &f.fix).filter(|fix| fix.safe == safe).count();
+    match (repairs(true), repairs(false)) {
+        (0, 0) => {}
+        (safe, 0) => write!(out, "; [*] {safe} can be repaired by --fix").expect("writing to a string"),
+        (0, other) => write!(out, "; {other} can be repaired by --unsafe-fixes").expect("writing to a string"),
+        (safe, other) => write!(out, "; [*] {safe} can be repaired by --fix, {other} more by --unsafe-fixes")
+            .expect("writing to a string"),
     }
     if !report.coverage.complete {
         out.push_str("; not everything could be read (-v)");

@@ -35,8 +35,18 @@ impl Folder {
     fn command(&self, args: &[&str], env: &[(&str, &str)], input: Option<&str>) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentlint"));
         command.args(args).current_dir(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT", "NO_COLOR", "FORCE_COLOR"]
-        {
+        for name in [
+            "CLAUDECODE",
+            "CURSOR_AGENT",
+            "GEMINI_CLI",
+            "CODEX_SANDBOX",
+            "AI_AGENT",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "CLICOLOR_FORCE",
+            "AGENTLINT_OUTPUT",
+            "AGENTLINT_CONFIG",
+        ] {
             command.env_remove(name);
         }
         command.envs(env.iter().copied());
@@ -149,7 +159,11 @@ fn several_outputs_are_written_in_one_run() {
     let folder = Folder::new("outputs", &[("agent.py", PLAIN)]);
     let ran = folder.run(&["check", "-o", "concise", "-o", "sarif=a.sarif", "-o", "json=b.json"]);
     assert_eq!(ran.out.lines().count(), 1 + ran.out.matches("AL504").count());
-    assert!(ran.err.ends_with(" ms\n") && ran.err.contains("1 medium"), "{}", ran.err);
+    assert!(
+        ran.err.ends_with(" ms; 1 can be repaired by --unsafe-fixes\n") && ran.err.contains("1 medium"),
+        "{}",
+        ran.err
+    );
     assert!(folder.read("a.sarif").contains("\"2.1.0\"") && folder.read("b.json").contains("report/v1"));
     assert!(folder.run(&["check", "-q"]).err.is_empty());
 }
@@ -415,7 +429,21 @@ fn help_pages_completions_and_schemas_are_as_reviewed() {
     settings.bind(|| {
         for (name, args) in [
             ("help", &["--help"][..]),
+            ("help-short", &["-h"]),
             ("help-check", &["check", "--help"]),
+            ("help-inspect", &["inspect", "--help"]),
+            ("help-policy", &["policy", "--help"]),
+            ("help-explain", &["explain", "--help"]),
+            ("help-lock", &["lock", "--help"]),
+            ("help-diff", &["diff", "--help"]),
+            ("help-baseline", &["baseline", "--help"]),
+            ("help-init", &["init", "--help"]),
+            ("help-lsp", &["lsp", "--help"]),
+            ("help-mcp", &["mcp", "--help"]),
+            ("help-completions", &["completions", "--help"]),
+            ("help-schema", &["schema", "--help"]),
+            ("help-man", &["man", "--help"]),
+            ("man", &["man"]),
             ("explain-list", &["explain"]),
             ("explain-unbounded-url", &["explain", "unbounded-url"]),
             ("schema-config", &["schema", "config"]),
@@ -423,11 +451,31 @@ fn help_pages_completions_and_schemas_are_as_reviewed() {
         ] {
             insta::assert_snapshot!(name, folder.command(args, &env, None).out);
         }
+        assert_eq!(folder.run(&["man", "pages/man1"]).code, 0);
+        insta::assert_snapshot!("man-check", folder.read("pages/man1/agentlint-check.1"));
     });
+    let mut pages: Vec<_> = std::fs::read_dir(folder.0.join("pages/man1")).unwrap().collect::<Result<_, _>>().unwrap();
+    pages.sort_by_key(std::fs::DirEntry::file_name);
+    let commands = [
+        "baseline",
+        "check",
+        "completions",
+        "diff",
+        "explain",
+        "init",
+        "inspect",
+        "lock",
+        "lsp",
+        "man",
+        "mcp",
+        "policy",
+        "schema",
+    ];
+    let expected = commands.iter().map(|name| format!("agentlint-{name}.1")).chain(["agentlint.1".to_owned()]);
+    assert!(pages.iter().map(|page| page.file_name().into_string().unwrap()).eq(expected), "{pages:?}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(folder.run(&["completions", shell]).out.contains("agentlint"), "{shell}");
     }
-    assert!(folder.run(&["man"]).out.contains(".TH agentlint 1"));
 }
 
 #[test]
