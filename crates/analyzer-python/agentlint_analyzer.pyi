@@ -38,6 +38,21 @@ class Step(TypedDict):
     """Line, from 1."""
 
 @type_check_only
+class CallSite(TypedDict):
+    """One call that leaves the process."""
+
+    file: str
+    """Path as submitted."""
+    line: int
+    """Line of the address inside the call."""
+    method: NotRequired[str]
+    """HTTP method in upper case; absent when it cannot be known."""
+    path: NotRequired[str]
+    """Path template with holes in braces: `/v1/charges/{id}`; absent for calls without one."""
+    call: str
+    """What is called: `requests.post`, `stripe.Charge.create`."""
+
+@type_check_only
 class Tool(TypedDict):
     """A service or function that the agent may call."""
 
@@ -67,21 +82,6 @@ class Tool(TypedDict):
     """Each use, in order of file and line."""
     evidence: list[Step]
     """From the origin of the address to the first use."""
-
-@type_check_only
-class CallSite(TypedDict):
-    """One call that leaves the process."""
-
-    file: str
-    """Path as submitted."""
-    line: int
-    """Line of the address inside the call."""
-    method: NotRequired[str]
-    """HTTP method in upper case; absent when it cannot be known."""
-    path: NotRequired[str]
-    """Path template with holes in braces: `/v1/charges/{id}`; absent for calls without one."""
-    call: str
-    """What is called: `requests.post`, `stripe.Charge.create`."""
 
 @type_check_only
 class ModelProvider(TypedDict):
@@ -137,6 +137,19 @@ class Destination(TypedDict):
     """From the origin of the address to the call."""
 
 @type_check_only
+class Opens(TypedDict):
+    """What a secret opens."""
+
+    kind: OpensKind
+    """Which kind of finding."""
+    name: str
+    """The model, the tool or the host."""
+    file: str
+    """File of that finding."""
+    line: int
+    """Its line."""
+
+@type_check_only
 class Secret(TypedDict):
     """A credential in the submitted text, without its value."""
 
@@ -173,30 +186,6 @@ class Secret(TypedDict):
     reasons: list[str]
     """Stable reason codes: `format`, `checksum`, `name`, `entropy`, `header`, `dsn`, …"""
 
-@type_check_only
-class Opens(TypedDict):
-    """What a secret opens."""
-
-    kind: OpensKind
-    """Which kind of finding."""
-    name: str
-    """The model, the tool or the host."""
-    file: str
-    """File of that finding."""
-    line: int
-    """Its line."""
-
-@type_check_only
-class Requirements(TypedDict):
-    """Evidence for the requirements."""
-
-    packages: list[Requirement]
-    """One entry per package that the code imports, sorted by name."""
-    missing: list[str]
-    """Imported but in no submitted manifest; empty without a manifest."""
-    unused: list[str]
-    """In a manifest but imported nowhere."""
-
 Requirement = TypedDict(
     "Requirement",
     {
@@ -219,6 +208,17 @@ Requirement = TypedDict(
     },
 )
 """One package that the code imports."""
+
+@type_check_only
+class Requirements(TypedDict):
+    """Evidence for the requirements."""
+
+    packages: list[Requirement]
+    """One entry per package that the code imports, sorted by name."""
+    missing: list[str]
+    """Imported but in no submitted manifest; empty without a manifest."""
+    unused: list[str]
+    """In a manifest but imported nowhere."""
 
 @type_check_only
 class Handler(TypedDict):

@@ -143,9 +143,8 @@ fn repaired(rule: &str, files: &[(String, String)], declared: &Declared) -> (Vec
     let own = report.findings.iter().filter(|finding| finding.rule == rule);
     let fixes: Vec<_> = own.filter_map(|finding| finding.fix.clone()).collect();
     let edits: Vec<_> = fixes.iter().flat_map(|fix| fix.edits.clone()).collect();
-    let apply = |(path, text): &(String, String)| {
-        (path.clone(), analyzer_core::lint::apply(path, text, edits.iter().cloned()))
-    };
+    let apply =
+        |(path, text): &(String, String)| (path.clone(), analyzer_core::lint::apply(path, text, edits.iter().cloned()));
     (files.iter().map(apply).collect(), fixes.iter().filter(|fix| !fix.safe).count())
 }
 
@@ -204,13 +203,21 @@ const REPAIRS: &[(&str, &str, &str)] = &[
         "requests.get('https://northwind-crm.io/'); 'http://northwind-crm.io.evil.example'",
     ),
     ("tls-verification-off", "requests.get(url, verify=False)", "requests.get(url, verify=True)"),
-    ("tls-verification-off", "requests.get(url, verify = False, timeout=3)", "requests.get(url, verify = True, timeout=3)"),
+    (
+        "tls-verification-off",
+        "requests.get(url, verify = False, timeout=3)",
+        "requests.get(url, verify = True, timeout=3)",
+    ),
     ("tls-verification-off", "context.verify_mode = ssl.CERT_NONE", "context.verify_mode = ssl.CERT_REQUIRED"),
     ("tls-verification-off", "os.environ['PYTHONHTTPSVERIFY'] = '0'", "os.environ['PYTHONHTTPSVERIFY'] = '1'"),
     ("tls-verification-off", "ssl._create_unverified_context()", "ssl.create_default_context()"),
     ("request-without-timeout", "requests.get(url)", "requests.get(url, timeout=30)"),
     ("request-without-timeout", "requests.get(url, )", "requests.get(url, timeout=30 )"),
-    ("request-without-timeout", "requests.get(url, params={'a': (1,)})", "requests.get(url, params={'a': (1,)}, timeout=30)"),
+    (
+        "request-without-timeout",
+        "requests.get(url, params={'a': (1,)})",
+        "requests.get(url, params={'a': (1,)}, timeout=30)",
+    ),
     ("request-without-timeout", "requests.get(\n    url,\n)", "requests.get(\n    url, timeout=30\n)"),
     ("request-without-timeout", "requests.get(\n    url,  # ours\n)", "="),
     ("request-without-timeout", "requests.get(**options)", "="),

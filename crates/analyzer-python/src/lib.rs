@@ -49,7 +49,9 @@ fn texts(files: &Bound<'_, PyDict>) -> PyResult<BTreeMap<String, String>> {
             return Err(PyTypeError::new_err(format!("the text of {path:?} is {}, not str", text.get_type().name()?)));
         };
         let text = text.to_str().map_err(|_| {
-            PyValueError::new_err(format!("{path:?} is no text: it holds half a character; decode it with errors=\"replace\""))
+            PyValueError::new_err(format!(
+                "{path:?} is no text: it holds half a character; decode it with errors=\"replace\""
+            ))
         })?;
         texts.insert(path.to_owned(), text.to_owned());
     }

@@ -41,7 +41,8 @@ pub(super) fn to_secure(seen: &Seen, scheme: &str, secure: &str, host: &str, ste
                 let at = text.find(&written)?;
                 let before = text[..at].chars().next_back();
                 let after = text[at + written.len()..].chars().next();
-                let whole = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric() && !matches!(c, ':' | '.' | '-'));
+                let whole =
+                    |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric() && !matches!(c, ':' | '.' | '-'));
                 (whole(before) && whole(after)).then_some(span.start + at)
             })
             .collect();
@@ -77,7 +78,8 @@ pub(super) fn to_call(seen: &Seen, at: At, others: &std::collections::BTreeMap<S
     let ExprKind::Attr(_, sym) = *facts.kind(callee) else { return None };
     let (name, other) = others.get_key_value(facts.name(sym))?;
     let span = span(seen, At { file: at.file, expr: callee })?;
-    let start = span.end.checked_sub(name.len()).filter(|start| seen.text(at.file).get(*start..span.end) == Some(name))?;
+    let start =
+        span.end.checked_sub(name.len()).filter(|start| seen.text(at.file).get(*start..span.end) == Some(name))?;
     Some(needs_a_look(seen, at.file, start..span.end, other.clone(), format!("call `{other}`")))
 }
 
