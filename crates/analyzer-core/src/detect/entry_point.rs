@@ -121,6 +121,10 @@ fn judge(
     }
     let served = source.path.split('/').rev().skip(1).find_map(|folder| entry.folders.get(folder));
     add(served.copied().unwrap_or(0), None);
+    let place = source.path.rsplit_once('.').map_or(&*source.path, |(place, _)| place);
+    if let Some(given) = entry.pages.get(place.strip_prefix("src/").unwrap_or(place)) {
+        add(*given, Some(format!("`{name}` is the page at the root")));
+    }
     let exported = |name: &str| facts.exports.iter().any(|(exported, _)| **exported == *name);
     let bound = |name: &str| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
     let object = entry.objects.iter().filter(|(name, _)| bound(name)).max_by_key(|(_, given)| **given);
@@ -163,6 +167,7 @@ struct Entry {
     handlers: BTreeMap<String, i32>,
     names: BTreeMap<String, i32>,
     folders: BTreeMap<String, i32>,
+    pages: BTreeMap<String, i32>,
     objects: BTreeMap<String, i32>,
     beside: Beside,
 }

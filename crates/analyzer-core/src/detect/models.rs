@@ -15,8 +15,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
-    /// Its place among the usages of one call, by the order in which the code gives its models.
-    order: usize,
+    /// Its place among the usages of one call: another provider's model goes last, else as the code gives its models.
+    order: (bool, usize),
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -112,7 +112,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, order: 0, host: None }
+        Usage { usage, order: (false, 0), host: None }
     };
     idle.into_iter().map(usage).collect()
 }
@@ -166,8 +166,8 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
                 if !apart {
                     let found = usage(cx, site, hit, &model, base);
-                    let order = usages.len();
-                    usages.extend(found.map(|found| Usage { order, ..found }));
+                    let place = usages.len();
+                    usages.extend(found.map(|found| Usage { order: (found.order.0, place), ..found }));
                 }
             }
         }
@@ -449,7 +449,12 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     if rule.router && name.is_none() && owner.is_none() && rule.provider.is_none() {
         return None; // Neither model nor provider: nothing is said.
     }
-    let mut role = role(rule.role.as_deref().or(name.as_deref().and_then(role_of_name)));
+    let told = rule.roles.iter().find(|told| {
+        let task = cx.project.argument(site.at, &None, &told.arg).and_then(|(at, frames)| cx.project.text(at, &frames));
+        task.is_some_and(|task| told.values.contains(&task))
+    });
+    let told = told.map(|told| &*told.role).or(rule.role.as_deref());
+    let mut role = role(told.or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);
     let host = match base {
         Base::Default => implied(cx, site, rule, owner, hit),
@@ -496,6 +501,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             (url::is_external(&address.host)).then(|| Implied { host, by: None, steps: base_steps.clone() })
         }
     };
+    let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
+    if is_foreign && knowledge.provider(&provider).is_some_and(|entry| entry.own_models) {
+        // What another branch gives to another client.
+        (name, confidence) = (None, confidence.min(Confidence::Medium));
+    }
     let call = site.symbol.display();
     steps.truncate(12);
     steps.push(cx.step(site.at, format!("call of `{call}`")));
@@ -512,7 +522,14 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, order: 0, host })
+    Some(Usage { usage, order: (is_foreign, 0), host })
+}
+
+/// Whether a model is one of another provider than the one that is asked for it, both of which name theirs.
+fn is_foreign(cx: &Context, provider: &str, model: &str) -> bool {
+    let knowledge = cx.project.knowledge;
+    let has_models = knowledge.provider(provider).is_some_and(|entry| !entry.models.is_empty());
+    has_models && knowledge.by_model(model).is_some_and(|owner| owner.id != provider)
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -664,7 +681,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, order: 0, host })
+    Some(Usage { usage, order: (false, 0), host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.

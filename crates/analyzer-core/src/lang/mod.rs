@@ -12,6 +12,8 @@ mod python;
 pub mod text;
 mod tree;
 
+pub use data::without_sample_mark;
+
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 

@@ -442,7 +442,16 @@ impl Project<'_> {
                     if let Some(template) = self.env_map(symbol, base) {
                         let name = variable_name(template, key);
                         out.push(self.variable(at, name, None, q));
-                    } else if let Some((call, _)) = calls.last() {
+                        continue;
+                    }
+                    let before = out.len();
+                    for placed in self.placed(symbol, key) {
+                        out.extend(self.values_in(placed, &None, q));
+                    }
+                    if out.len() > before {
+                        continue;
+                    }
+                    if let Some((call, _)) = calls.last() {
                         out.extend(self.parsed_option(*call, symbol, key, q));
                     }
                 }
@@ -689,6 +698,10 @@ impl Project<'_> {
             }
             if let Some(root) = self.loaded(symbol, calls, at, frames, q) {
                 return self.values_in(root, &None, q);
+            }
+            let taken = self.taken_out(at, frames, q);
+            if !taken.is_empty() {
+                return prefer_known(taken.into_iter().flat_map(|at| self.values_in(at, &None, q)).collect());
             }
         }
         let facts = self.facts(at.file);
