@@ -58,7 +58,7 @@ pub fn command() -> clap::Command {
         groups.push('\n');
     }
     command.help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
     ))
 }
 
@@ -159,6 +159,13 @@ pub struct Scope {
     pub jobs: Option<usize>,
 }
 
+impl Scope {
+    /// One file comes from standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path.as_os_str() == "-")
+    }
+}
+
 /// `agentlint check`
 #[derive(Debug, Args)]
 pub struct Check {
@@ -173,7 +180,8 @@ pub struct Check {
     /// Findings that are known and do not fail.
     #[arg(long, value_name = "FILE", help_heading = "Scope")]
     pub baseline: Option<PathBuf>,
-    /// Format and where it goes; repeatable. `full` on a terminal, `agent` where a coding assistant runs it.
+    /// Format and where it goes; repeatable: full, concise, json, jsonl, sarif, github, gitlab, junit, markdown, html,
+    /// agent. When absent `full`, and `agent` where a coding assistant runs it.
     #[arg(
         short,
         long,

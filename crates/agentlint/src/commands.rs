@@ -283,6 +283,9 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
+      - uses: actions/setup-python@v6
+        with:
+          python-version: \"3.x\"
       # Where your wheel of agentlint-cli lies: a path, an address, a requirement of your own index.
       - run: pip install \"$WHEEL\"
         env:

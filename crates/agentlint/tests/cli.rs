@@ -301,6 +301,18 @@ fn repairs_leave_code_that_is_clean() {
     assert!(!ran.rules().contains(&"hardcoded-secret".to_owned()), "{}", ran.out);
     assert_eq!(folder.read("agent.py"), "import os\nCRM_TOKEN = os.environ[\"CRM_TOKEN\"]\n");
     assert!(folder.read("agent.js").starts_with("const token = process.env."), "{}", folder.read("agent.js"));
+    // What is left is said, also where a repair changed its line.
+    let call = format!(
+        "import requests\n\nrequests.get(\"http://api.northwind-crm.io/v1\", headers={{\"X-Api-Key\": \"{TOKEN}\"}})\n"
+    );
+    let folder = Folder::new("fix-line", &[("agent.py", &call)]);
+    let ran = folder.run(&["check", "--fix", "-o", "json", "--ignore", "packages"]);
+    assert_eq!((ran.code, ran.rules()), (1, ["request-without-timeout", "plain-http"].map(str::to_owned).to_vec()));
+    let ran = folder.run(&["check", "--unsafe-fixes", "-o", "json", "--ignore", "packages"]);
+    assert_eq!((ran.code, ran.rules().len()), (0, 0), "{}", folder.read("agent.py"));
+    assert!(
+        folder.read("agent.py").contains("requests.get(\"https://") && folder.read("agent.py").contains("timeout=30")
+    );
     let folder = Folder::new(
         "fix-requirement",
         &[
@@ -310,6 +322,22 @@ fn repairs_leave_code_that_is_clean() {
     );
     folder.run(&["check", "--fix"]);
     assert_eq!(folder.read("requirements.txt"), "requests==2.32.3\nstripe\n");
+}
+
+#[test]
+fn what_comes_from_standard_input_goes_back_repaired_and_no_file_is_touched() {
+    let folder = Folder::new("stdin", &[("agent.py", CLEAN)]);
+    let secret = with_secret();
+    let fixed = "import os\nCRM_TOKEN = os.environ[\"CRM_TOKEN\"]\n";
+    let ran = folder.command(&["check", "-", "--fix", "--isolated"], &[], Some(&secret));
+    assert_eq!((ran.code, ran.out.as_str()), (0, fixed), "{}", ran.err);
+    assert!(ran.err.starts_with("1 repaired\n"), "{}", ran.err);
+    let both = secret.clone() + PLAIN;
+    let ran = folder.command(&["check", "-", "--fix", "-o", "concise"], &[], Some(&both));
+    assert!(ran.code == 1 && ran.out.contains("os.environ") && ran.err.contains("[plain-http]"), "{}", ran.err);
+    let ran = folder.command(&["check", "-", "--add-ignores=legacy"], &[], Some(&secret));
+    assert!(ran.out.starts_with("# agentlint: ignore[hardcoded-secret] legacy\nCRM_TOKEN = "), "{}", ran.out);
+    assert_eq!(folder.read("agent.py"), CLEAN);
 }
 
 #[test]

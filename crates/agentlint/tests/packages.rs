@@ -149,6 +149,16 @@ fn the_github_action_is_valid_and_its_steps_run() {
     assert_eq!(said, "ran\n");
 }
 
+#[test]
+#[ignore = "needs validators; `cargo xtask test` installs them"]
+fn what_init_writes_is_valid() {
+    let project = folder("init");
+    must(Command::new(env!("CARGO_BIN_EXE_agentlint")).args(["init", "--ci"]).current_dir(&project));
+    let workflow = project.join(".github/workflows/agentlint.yml");
+    must(Command::new(judge("check-jsonschema")).args(["--builtin-schema", "vendor.github-workflows"]).arg(workflow));
+    must(Command::new(judge("pre-commit")).arg("validate-config").arg(project.join(".pre-commit-config.yaml")));
+}
+
 /// A repository with what lies in this folder, as it will be committed; the same files give the same commit.
 fn repository(place: &Path) -> String {
     let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
