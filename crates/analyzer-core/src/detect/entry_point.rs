@@ -138,6 +138,9 @@ fn judge(
     }
     add(entry.imports * imports.min(5) as i32, None);
     add(entry.depth * source.path.matches('/').count() as i32, None);
+    if source.path.ends_with(".ipynb") {
+        add(entry.notebook, None);
+    }
     if is_beside(&source.path) && started.is_none() {
         add(entry.beside.points, None);
     }
@@ -160,6 +163,7 @@ pub(super) fn is_beside(path: &str) -> bool {
 struct Entry {
     starts: Vec<i32>,
     main_guard: i32,
+    notebook: i32,
     top_level_call: i32,
     unimported: i32,
     imports: i32,

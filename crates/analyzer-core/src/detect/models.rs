@@ -159,8 +159,12 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
     for hit in decide(cx, site) {
         let entry = cx.project.knowledge.entry(hit.entry);
         let rule = &entry.model[hit.rule as usize];
-        let bases = bases(cx, site, rule);
+        let bases = bases(cx, site, entry, rule);
         for model in models(cx, site, rule) {
+            // Known by its members alone, a call must name its model: others have a `messages.create` too.
+            if hit.by_suffix && matches!(model, Model::Absent) && !is_told_by_spread(cx, site.at) {
+                continue;
+            }
             for (base, from) in &bases {
                 // A model of one branch and an address of another never meet.
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
@@ -173,6 +177,21 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
         }
     }
     usages
+}
+
+/// Whether arguments are handed on in a way that may name anything: `create(**options)`, `create(options)`.
+fn is_told_by_spread(cx: &Context, call: At) -> bool {
+    let facts = cx.project.facts(call.file);
+    let is_python = cx.project.files[call.file].source.language.is_python();
+    let hides = |kind: &ExprKind| match kind {
+        ExprKind::Spread(_) => true,
+        ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| key.is_none()),
+        ExprKind::Name(_) | ExprKind::Attr(..) | ExprKind::Call(_) => !is_python,
+        _ => false,
+    };
+    cx.project
+        .call(call)
+        .is_some_and(|call| call.args.iter().any(|arg| arg.name.is_none() && hides(facts.kind(arg.value))))
 }
 
 /// Two expressions stand in different branches of one statement.
@@ -218,6 +237,15 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             }
         });
     }
+    // Of several callers' models, the one that the author takes when nobody says otherwise goes first.
+    if models.len() > 1
+        && let Some(default) = default_of(cx, at)
+    {
+        models.retain(
+            |model| !matches!(model, Model::Given(known) if known.literal_or_default() == default.literal_or_default()),
+        );
+        models.insert(0, Model::Given(default));
+    }
     // What is known goes before what an unknown call might give.
     if models.iter().any(|model| matches!(model, Model::Given(known) if known.is_resolved())) {
         models.retain(|model| matches!(model, Model::Given(_) | Model::Object));
@@ -226,12 +254,23 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     models
 }
 
+/// The literal that a parameter has when it is left out.
+fn default_of(cx: &Context, at: At) -> Option<Known> {
+    let (function, index) = cx.project.parameter_of(at)?;
+    let expr = cx.project.facts(at.file).functions[function.0 as usize].params[index as usize].default?;
+    let known = cx.project.values(At { file: at.file, expr }, &None);
+    known.into_iter().find(|known| known.literal_or_default().is_some_and(|text| is_model_name(&text)))
+}
+
 /// A library's value that stands for a model is that model, with its provider where the call takes any.
 fn constant(cx: &Context, rule: &ModelRule, at: At, known: Known) -> Known {
     let Value::Object(Ref::External(symbol, _)) = &known.value else { return known };
     let Some((entry, index)) = cx.project.rules(symbol, RuleKind::Constant).next() else { return known };
-    let model = &entry.constant[index as usize].model;
-    let text = if rule.router { format!("{}/{model}", entry.id) } else { model.clone() };
+    let constant = &entry.constant[index as usize];
+    let member = symbol.last().and_then(|last| constant.members.get(last));
+    let Some(model) = member.or(Some(&constant.model)).filter(|model| !model.is_empty()) else { return known };
+    let routed = rule.router && constant.members.is_empty();
+    let text = if routed { format!("{}/{model}", entry.id) } else { model.clone() };
     let mut steps = known.steps.clone();
     steps.push(cx.step(at, format!("`{}`", symbol.display())));
     Known { value: Value::Text(vec![Piece::Lit(text)]), steps, ..known }
@@ -270,7 +309,7 @@ enum Base {
 }
 
 /// The addresses of a call, each with the expression that gives it.
-fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
+fn bases(cx: &Context, site: &Site, entry: &Entry, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
     let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
@@ -304,8 +343,19 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
             return bases;
         }
     }
-    let configured = configured(cx, site).unwrap_or(Base::Default);
-    vec![(configured, None)]
+    let set = || address_by_variable(cx, entry).map(|(address, steps)| Base::Given(address, steps));
+    vec![(configured(cx, site).or_else(set).unwrap_or(Base::Default), None)]
+}
+
+/// `os.environ["OPENAI_BASE_URL"] = "…"`: the address of a variable that a provider's library reads by itself, where the
+/// program or a submitted `.env` sets it.
+fn address_by_variable(cx: &Context, entry: &Entry) -> Option<(Address, Vec<Step>)> {
+    let known = entry.client.iter().flat_map(|client| &client.base_env).flat_map(|name| cx.project.set_variable(name));
+    let addresses = known.filter_map(|known| match &known.value {
+        Value::Text(pieces) => Some((url::parse(pieces)?, known.steps)),
+        _ => None,
+    });
+    addresses.into_iter().find(|(address, _)| !address.host.is_empty())
 }
 
 /// The provider that arguments turn a client into, and the host it then has.
@@ -423,7 +473,16 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
     let mut owner = knowledge.provider(&provider);
     let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
-    let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
+    let named = argument.and_then(|(at, frames)| {
+        let known = cx.project.values(at, &frames);
+        known.into_iter().find_map(|known| match &known.value {
+            // `ModelPlatformType.OPENAI`: a library's name for a provider.
+            Value::Object(Ref::External(symbol, calls)) if calls.is_empty() => {
+                symbol.last().map(|last| last.to_ascii_lowercase().replace('_', "-"))
+            }
+            _ => known.literal_or_default(),
+        })
+    });
     let named = named.as_deref().and_then(|prefix| knowledge.by_prefix(&prefix.to_ascii_lowercase()));
     if let Some(entry) = named {
         provider.clone_from(&entry.id);
@@ -502,7 +561,8 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         }
     };
     let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
-    if is_foreign && knowledge.provider(&provider).is_some_and(|entry| entry.own_models) {
+    let serves_own = |entry: &Entry| entry.own_models || entry.copied && matches!(base, Base::Default);
+    if is_foreign && knowledge.provider(&provider).is_some_and(serves_own) {
         // What another branch gives to another client.
         (name, confidence) = (None, confidence.min(Confidence::Medium));
     }
@@ -645,14 +705,30 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     if outbound.connection && !outbound.address.scheme.starts_with("ws") {
         return None;
     }
-    let entry = owner_of(cx, &outbound.address)?;
+    let mut confidence = outbound.confidence;
+    let (entry, provider) = match owner_of(cx, &outbound.address) {
+        Some(entry) => (entry, entry.id.clone()),
+        None if speaks_to_model(cx, outbound) => {
+            // Everybody copies one interface; whose it is, the host may say.
+            confidence = confidence.min(Confidence::Medium);
+            let entries = || cx.project.knowledge.entries().map(|(_, entry)| entry);
+            let address = &outbound.address;
+            let entry = match is_loopback(address.bare_host()) {
+                true => entries().find(|entry| entry.loopback)?,
+                false => entries().find(|entry| entry.copied)?,
+            };
+            let named = url::is_external(&address.host) && !address.host.contains('{');
+            (entry, if named { provider_of_host(address.bare_host()) } else { entry.id.clone() })
+        }
+        None => return None,
+    };
     let path = outbound.address.path.to_ascii_lowercase();
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
     let model =
         model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
-    if model.is_none() && !is_model_path {
+    if model.is_none() && !is_model_path && confidence == outbound.confidence {
         return None;
     }
     let role = match entry.gateway {
@@ -672,13 +748,13 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         role,
         model,
         alternatives: Vec::new(),
-        provider: entry.id.clone(),
+        provider,
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
         line: cx.project.line(outbound.url_at),
         default_from_env,
         call: outbound.call.clone(),
-        confidence: outbound.confidence,
+        confidence,
         evidence,
     };
     Some(Usage { usage, order: (false, 0), host })
@@ -706,32 +782,47 @@ const MODEL_PATHS: &[(&str, Role)] = &[
     ("/models/", Role::Chat),
 ];
 
-/// Whether an address is a provider's: then it is no tool.
+/// Whether an address is a provider's, or is spoken to as to one: then it is no tool.
 pub fn is_model_endpoint(cx: &Context, outbound: &Outbound) -> bool {
-    owner_of(cx, &outbound.address).is_some()
+    owner_of(cx, &outbound.address).is_some() || speaks_to_model(cx, outbound)
 }
 
-/// `"model"` in the body of a request: a dict, or JSON made of one, among the arguments.
+/// A request that names a model and gives it messages, to an address that nobody knows.
+fn speaks_to_model(cx: &Context, outbound: &Outbound) -> bool {
+    !outbound.connection
+        && !cx.project.is_test(outbound.url_at.file)
+        && outbound.method.as_deref() == Some("POST")
+        && cx.owners(&outbound.address).next().is_none()
+        && requested(cx, outbound, &["messages"]).is_some()
+        && requested(cx, outbound, &["model"]).is_some()
+}
+
+/// `"model"` in the body of a request.
 fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
-    let Some(call) = cx.project.call(outbound.at) else { return (None, false, Vec::new()) };
-    let mut work: Vec<(At, Frames, u32)> = call
-        .args
-        .iter()
-        .map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0))
-        .collect();
+    let Some((value, frames)) = requested(cx, outbound, &["model", "modelId", "model_id"]) else {
+        return (None, false, Vec::new());
+    };
+    let known = cx.project.values(value, &frames);
+    let from_env = known.iter().any(|k| k.env().is_some());
+    match known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps))) {
+        Some((name, steps)) => (Some(name), from_env, steps),
+        None => (None, false, Vec::new()),
+    }
+}
+
+/// What stands under one of some keys in the body of a request: a dict, JSON made of one or a form, among the arguments.
+fn requested(cx: &Context, outbound: &Outbound, names: &[&str]) -> Option<(At, Frames)> {
+    let call = cx.project.call(outbound.at)?;
+    let here = |arg: &crate::facts::Arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0);
+    let mut work: Vec<(At, Frames, u32)> = call.args.iter().map(here).collect();
     while let Some((at, frames, depth)) = work.pop() {
         if depth > 5 {
             continue;
         }
-        for name in ["model", "modelId", "model_id"] {
-            if let Some((value, frames)) = cx.project.element(&(at, frames.clone()), name) {
-                let known = cx.project.values(value, &frames);
-                let from_env = known.iter().any(|k| k.env().is_some());
-                let first = known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps)));
-                return match first {
-                    Some((name, steps)) => (Some(name), from_env, steps),
-                    None => (None, false, Vec::new()),
-                };
+        for name in names {
+            let appended = || Some((appended(cx, at, name)?, frames.clone()));
+            if let Some(found) = cx.project.element(&(at, frames.clone()), name).or_else(appended) {
+                return Some(found);
             }
         }
         // `data=json.dumps({…}).encode()`, `body: JSON.stringify({…})`, `json=payload`.
@@ -739,12 +830,8 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             if let Ref::External(_, calls) = &reference {
                 for (call, frames) in calls {
                     let Some(the_call) = cx.project.call(*call) else { continue };
-                    work.extend(
-                        the_call
-                            .args
-                            .iter()
-                            .map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)),
-                    );
+                    let inner = the_call.args.iter().map(|arg| At { file: call.file, expr: arg.value });
+                    work.extend(inner.map(|at| (at, frames.clone(), depth + 1)));
                 }
             }
             if let Ref::Expr(to, frames) = reference {
@@ -759,7 +846,26 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             }
         }
     }
-    (None, false, Vec::new())
+    None
+}
+
+/// `form.append("model", "whisper-1")` of a form that is sent.
+fn appended(cx: &Context, form: At, name: &str) -> Option<At> {
+    let facts = cx.project.facts(form.file);
+    let ExprKind::Name(form_name) = *facts.kind(form.expr) else { return None };
+    let scope = facts.scope_of(form.expr);
+    let appends = |call: &&crate::facts::Call| match (facts.kind(call.callee), &call.args[..]) {
+        (ExprKind::Attr(base, method), [key, _, ..]) => {
+            matches!(*facts.kind(*base), ExprKind::Name(name) if name == form_name)
+                && facts.scope_of(call.expr) == scope
+                && matches!(facts.name(*method), "append" | "set")
+                && facts.text(key.value) == Some(name)
+        }
+        _ => false,
+    };
+    let from = facts.calls.partition_point(|call| call.expr < form.expr);
+    let call = facts.calls[..from].iter().rev().take(64).find(appends)?;
+    Some(At { file: form.file, expr: call.args[1].value })
 }
 
 /// `/v1beta/models/gemini-pro:generateContent`, `/model/anthropic.claude/invoke`, `/models/org/name`.
@@ -808,6 +914,11 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
                     hosts.push((site.at, Implied { host: host.clone(), by, steps: known.steps.clone() }));
                 }
             }
+            continue;
+        }
+        if let Some((address, steps)) = address_by_variable(cx, cx.project.knowledge.entry(hit.entry)) {
+            let host = address.bare_host().to_owned();
+            hosts.extend(url::is_external(&address.host).then_some((site.at, Implied { host, by: None, steps })));
             continue;
         }
         let by = site.symbol.display();

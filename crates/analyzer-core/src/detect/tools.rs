@@ -453,6 +453,11 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
         return;
     }
+    // A database in a file is no service.
+    let is_file = |default: &String| ["sqlite", "duckdb", "file:"].iter().any(|scheme| default.starts_with(scheme));
+    if outbound.connection && address.default.as_ref().is_some_and(is_file) {
+        return;
+    }
     let is_nobody = |host: &str| is_loopback(host) || url::is_for_examples(host);
     if kind == ToolKind::Http && (address.host.contains('{') || is_nobody(address.bare_host())) {
         return;

@@ -3,6 +3,8 @@
 //! A misspelt field is refused with its line. Every field says here what it is for; `knowledge/README.md` shows each
 //! with an example.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// One file.
@@ -315,6 +317,8 @@ rule!(
         form: Form,
         /// Where the name stands (call and decorator); for classes the attributes that hold it.
         name: Vec<ArgRef>,
+        /// It is where the call stands, wherever its name does.
+        here: bool,
         /// Where the function stands (call), whose name is taken when none is given.
         function: Vec<ArgRef>,
         /// Where the list or map stands (list).
@@ -405,8 +409,10 @@ rule!(
 rule!(
     /// A value of a library that stands for a model: `gemini20Flash` of Genkit's plug-in.
     ConstantRule {
-        /// The model.
+        /// The model; none where `members` has it.
         model: String,
+        /// The members of an enumeration and the model of each, when the symbol ends with `*`.
+        members: BTreeMap<String, String>,
     }
 );
 
@@ -457,6 +463,8 @@ pub struct McpNames {
     pub extensions: Vec<String>,
     /// Keys of configuration files that hold a map from names to servers.
     pub maps: Vec<String>,
+    /// Configuration files that the framework reads by itself.
+    pub files: Vec<String>,
 }
 
 /// Names under which code keeps the functions that a model may call, in small letters without underscores.

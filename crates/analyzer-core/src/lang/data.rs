@@ -1,4 +1,4 @@
-//! Data files to facts: YAML, JSON and TOML as the literals they are, prose as one text. Code that loads such a file means
+//! Data files to facts: YAML, JSON, TOML and `.env` as the literals they are, prose as one text. Code that loads such a file means
 //! these expressions.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -18,6 +18,7 @@ pub fn read(path: &str, text: &str) -> FileFacts {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_lock = name.contains("lock") || name.ends_with(".min.json");
     match extension {
+        _ if is_env_file(path) && text.len() <= LARGEST => variables(text),
         "yaml" | "yml" | "json" if text.len() <= LARGEST && !is_lock => structure(text),
         "toml" if text.len() <= LARGEST && !is_lock => tables(text),
         "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
@@ -120,6 +121,36 @@ fn structure(text: &str) -> FileFacts {
     if let Some(root) = root {
         b.facts.exports.push(("default".into(), Exported::Expr(root)));
     }
+    b.finish()
+}
+
+/// `.env`, `.env.local`, `.env.production`: what the program is started with, not a sample of it.
+pub fn is_env_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name == ".env"
+        || matches!(name.strip_prefix(".env."), Some("local" | "development" | "production" | "dev" | "prod"))
+}
+
+/// `KEY=value` by line.
+fn variables(text: &str) -> FileFacts {
+    let mut b = Builder::new(text);
+    let mut pairs = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let told = line.strip_prefix("export ").unwrap_or(line).split_once('=');
+        let Some((key, value)) = told.filter(|_| !line.starts_with('#')) else { continue };
+        let value = value.trim();
+        let bare = || value.split(" #").next().unwrap_or(value).trim_end();
+        let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.split(quote).next());
+        let value = quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare);
+        let span = Span { start: 0, end: 0, line: index as u32 + 1 };
+        if !value.is_empty() {
+            let key = b.expr(ExprKind::Text(key.trim().into()), span);
+            pairs.push((Some(key), b.expr(ExprKind::Text(value.into()), span)));
+        }
+    }
+    let root = b.expr(ExprKind::Dict(pairs), Span { start: 0, end: 0, line: 1 });
+    b.facts.exports.push(("default".into(), Exported::Expr(root)));
     b.finish()
 }
 

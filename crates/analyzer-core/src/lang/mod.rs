@@ -12,7 +12,7 @@ mod python;
 pub mod text;
 mod tree;
 
-pub use data::without_sample_mark;
+pub use data::{is_env_file, without_sample_mark};
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;

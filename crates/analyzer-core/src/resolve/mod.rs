@@ -510,6 +510,16 @@ impl<'a> Project<'a> {
         }
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
+            // `agent.name` of `Agent(name="planner")`: what a constructor outside was told. A model's own says it itself.
+            Ref::External(symbol, calls) => {
+                let hits = self.knowledge.lookup(&symbol.callee());
+                let (call, frames) =
+                    calls.last().filter(|_| key == "name" || !hits.iter().any(|h| h.kind == RuleKind::Model))?;
+                let facts = self.facts(call.file);
+                let told =
+                    self.call(*call)?.args.iter().find(|arg| arg.name.is_some_and(|sym| facts.name(sym) == key))?;
+                Some((At { file: call.file, expr: told.value }, frames.clone()))
+            }
             _ => None,
         })
     }

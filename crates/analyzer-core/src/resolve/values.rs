@@ -774,8 +774,29 @@ impl Project<'_> {
         Known { value: Value::Text(vec![Piece::Env { name, default }]), steps, origin: at }
     }
 
-    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`.
+    /// What the program itself gives a variable of the environment.
+    pub fn set_variable(&self, name: &str) -> Vec<Known> {
+        self.variables.get(name).map(|at| self.values(*at, &None)).unwrap_or_default()
+    }
+
+    /// Addresses and models of a submitted `.env`; what else is in there is nobody's business here.
+    fn env_file(&self, file: usize) -> Vec<(String, At)> {
+        let facts = self.facts(file);
+        let Some((_, Exported::Expr(root))) = facts.exports.first() else { return Vec::new() };
+        let ExprKind::Dict(pairs) = facts.kind(*root) else { return Vec::new() };
+        let told = pairs.iter().filter_map(|(key, value)| Some((facts.text((*key)?)?, facts.text(*value)?, *value)));
+        // `MODEL=MODEL_NAME` is a place to fill in.
+        let wanted = told.filter(|(key, text, _)| {
+            (key.contains("MODEL") || text.contains("://")) && text.contains(|c: char| c.is_lowercase())
+        });
+        wanted.map(|(key, _, expr)| (key.to_owned(), At { file, expr })).collect()
+    }
+
+    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`, lines of a `.env`.
     pub(super) fn sets_variables(&self, file: usize) -> Vec<(String, At)> {
+        if crate::lang::is_env_file(self.path(file)) {
+            return self.env_file(file);
+        }
         let facts = self.facts(file);
         let maps = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read).filter(|rule| rule.map);
         let maps: Vec<&str> = maps.flat_map(|rule| rule.python.iter().chain(&rule.js)).map(String::as_str).collect();
