@@ -248,6 +248,13 @@ fn a_comment_that_silences_nothing_is_taken_out_safely() {
         ("a.py", "x = 1  # agentlint: ignore[plain-http] old\ny = 2\n", "x = 1\ny = 2\n"),
         ("a.py", "if x:\n    # agentlint: ignore[plain-http]\n    y = 2\n", "if x:\n    y = 2\n"),
         ("a.js", "// agentlint: ignore[plain-http]\nlet y = 2;\n", "let y = 2;\n"),
+        // Prose and notebooks quote.
+        ("README.md", "# agentlint: ignore[plain-http] so\n", "="),
+        (
+            "a.ipynb",
+            "{\"cells\": [{\"cell_type\": \"code\", \"source\": [\n\"x = 1  # agentlint: ignore[plain-http]\\n\"\n]}]}\n",
+            "=",
+        ),
         // More may stand behind it on the line, and a slip of the pen means another rule.
         ("a.js", "let x = 1 /* agentlint: ignore[plain-http] */ + y;\n", "="),
         ("a.py", "x = 1  # agentlint: ignore[plain-htp]\n", "="),

@@ -60,7 +60,7 @@ pub(super) fn to_environment(seen: &Seen, place: &Place, secret: &Secret) -> Opt
     // A fallback must go, which changes what happens without the variable; a comment is nobody's value; a part is no whole.
     let cannot = ["fallback", "comment", "folded", "encoded", "part"];
     let kept = secret.reasons.iter().any(|reason| cannot.contains(&reason.as_str()));
-    if !is_code || source.language == Language::Notebook || facts.has_errors || kept {
+    if !is_code || matches!(source.language, Language::Notebook | Language::Component) || facts.has_errors || kept {
         return None;
     }
     let (literal, expr) = literal_at(facts, place)?;

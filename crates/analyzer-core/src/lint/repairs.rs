@@ -124,6 +124,13 @@ pub(super) fn without_requirement(seen: &Seen, declared: &Declared, place: &Plac
 pub(super) fn without_comment(seen: &Seen, place: &Place) -> Option<Fix> {
     let text = seen.text(place.file);
     let comment = text[place.span.clone()].trim_start();
+    // Prose and cells of notebooks quote comments; only code says where one ends.
+    let facts = seen.facts(place.file);
+    let own =
+        |c: &crate::facts::Comment| (c.start as usize..c.end as usize).contains(&(place.span.end - comment.len()));
+    if facts.code.is_some() || !facts.comments.iter().any(own) {
+        return None;
+    }
     // Something may stand behind `/* … */`.
     if !comment.starts_with('#') && !comment.starts_with("//") {
         return None;
