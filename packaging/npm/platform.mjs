@@ -13,5 +13,5 @@ const folder = join(out, `${os}-${cpu}`);
 mkdirSync(folder, { recursive: true });
 copyFileSync(binary, join(folder, file));
 chmodSync(join(folder, file), 0o755);
-const manifest = { name: `@agentlint/${os}-${cpu}`, version, description, license, os: [os], cpu: [cpu], files: [file] };
+const manifest = { name: `agentlint-cli-${os}-${cpu}`, version, description, license, os: [os], cpu: [cpu], files: [file] };
 writeFileSync(join(folder, "package.json"), JSON.stringify(manifest, null, 2) + "\n");

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use analyzer_core::lint::{Declared, LintOptions, RULES, RuleSet, lint};
+use analyzer_core::lint::{Declared, LintOptions, RULES, Report, RuleSet, lint};
 use analyzer_core::policy::Policy;
 use analyzer_core::{Options, Sources};
 
@@ -54,8 +54,8 @@ fn sections(text: &str) -> Vec<Section> {
     sections
 }
 
-/// Lines of a section that a rule finds, and those that its markers ask for.
-fn compare(rule: &'static str, section: &Section) -> (Vec<String>, Vec<String>) {
+/// A section's files without the markers of tests, what it declares, and the lines that it marks.
+fn read(rule: &str, section: &Section) -> (Vec<(String, String)>, Declared, Vec<String>) {
     let mut declared = Declared { by: "agent.lock".into(), ..Declared::default() };
     let mut wanted = Vec::new();
     let mut files = Vec::new();
@@ -87,9 +87,21 @@ fn compare(rule: &'static str, section: &Section) -> (Vec<String>, Vec<String>) 
         wanted.push(".mcp.json:4".into());
         wanted.sort();
     }
-    let sources = Sources::new(files).expect("pages hold clean paths");
-    let rules = RuleSet::default().pedantic();
-    let report = lint(&sources, &Options::default(), &LintOptions { rules, declared, ..LintOptions::default() });
+    (files, declared, wanted)
+}
+
+/// What all rules say.
+fn report(files: &[(String, String)], declared: &Declared) -> Report {
+    let sources = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let sources = Sources::new(sources).expect("pages hold clean paths");
+    let (rules, declared) = (RuleSet::default().pedantic(), declared.clone());
+    lint(&sources, &Options::default(), &LintOptions { rules, declared, ..LintOptions::default() })
+}
+
+/// Lines of a section that a rule finds, and those that its markers ask for.
+fn compare(rule: &'static str, section: &Section) -> (Vec<String>, Vec<String>) {
+    let (files, declared, mut wanted) = read(rule, section);
+    let report = report(&files, &declared);
     let mut found: Vec<String> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.rule == rule) {
         assert!(!finding.message.ends_with('.') && !finding.help.ends_with('.'), "{rule}: {finding:?}");
@@ -123,6 +135,134 @@ fn every_rule_has_a_page_that_proves_it() {
     }
     assert!(RULES.len() >= 25, "{} rules", RULES.len());
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The files with every repair of a rule made, and how many of those are not safe.
+fn repaired(rule: &str, files: &[(String, String)], declared: &Declared) -> (Vec<(String, String)>, usize) {
+    let report = report(files, declared);
+    let own = report.findings.iter().filter(|finding| finding.rule == rule);
+    let fixes: Vec<_> = own.filter_map(|finding| finding.fix.clone()).collect();
+    let edits: Vec<_> = fixes.iter().flat_map(|fix| fix.edits.clone()).collect();
+    let apply =
+        |(path, text): &(String, String)| (path.clone(), analyzer_core::lint::apply(path, text, edits.iter().cloned()));
+    (files.iter().map(apply).collect(), fixes.iter().filter(|fix| !fix.safe).count())
+}
+
+#[test]
+fn a_repaired_page_parses_and_its_rule_is_silent() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/analyzer-core/rules");
+    let mut unsafe_ones = Vec::new();
+    for rule in RULES {
+        let text = std::fs::read_to_string(folder.join(format!("{}.md", rule.name))).expect("each rule has a page");
+        let hit = sections(&text).into_iter().next().expect("a page has sections");
+        let (files, declared, _) = read(rule.name, &hit);
+        let (fixed, count) = repaired(rule.name, &files, &declared);
+        if count > 0 {
+            unsafe_ones.push(rule.name);
+        }
+        let after = report(&fixed, &declared);
+        assert!(!after.analysis.notes.iter().any(|note| note.code == "syntax"), "{}: {fixed:?}", rule.name);
+        let left = after.findings.iter().filter(|finding| finding.rule == rule.name && finding.fix.is_some());
+        assert_eq!(left.count(), 0, "{}: {fixed:?}", rule.name);
+        // What had a repair is gone.
+        let before = report(&files, &declared);
+        let unrepaired =
+            |report: &Report| report.findings.iter().filter(|f| f.rule == rule.name && f.fix.is_none()).count();
+        assert_eq!(unrepaired(&after), unrepaired(&before), "{}: {fixed:?}", rule.name);
+    }
+    let expected = [
+        "plain-http",
+        "tls-verification-off",
+        "request-without-timeout",
+        "unsafe-deserialization",
+        "unused-requirement",
+        "debug-mode",
+    ];
+    assert_eq!(unsafe_ones, expected);
+}
+
+/// A line of Python before and after the repairs that need a look; the same where there is none.
+const REPAIRS: &[(&str, &str, &str)] = &[
+    ("plain-http", "requests.get('http://api.northwind-crm.io/v1')", "requests.get('https://api.northwind-crm.io/v1')"),
+    (
+        "plain-http",
+        "BASE = 'http://api.northwind-crm.io'; requests.get(f'{BASE}/v1')",
+        "BASE = 'https://api.northwind-crm.io'; requests.get(f'{BASE}/v1')",
+    ),
+    (
+        "plain-http",
+        "requests.get(f'http://api.northwind-crm.io/v1/{os.getpid()}')",
+        "requests.get(f'https://api.northwind-crm.io/v1/{os.getpid()}')",
+    ),
+    // A port speaks one of both, a number has no certificate, a name may be longer.
+    ("plain-http", "requests.get('http://api.northwind-crm.io:8080/v1')", "="),
+    ("plain-http", "requests.get('http://93.184.216.34/v1')", "="),
+    (
+        "plain-http",
+        "requests.get('http://northwind-crm.io/'); 'http://northwind-crm.io.evil.example'",
+        "requests.get('https://northwind-crm.io/'); 'http://northwind-crm.io.evil.example'",
+    ),
+    ("tls-verification-off", "requests.get(url, verify=False)", "requests.get(url, verify=True)"),
+    (
+        "tls-verification-off",
+        "requests.get(url, verify = False, timeout=3)",
+        "requests.get(url, verify = True, timeout=3)",
+    ),
+    ("tls-verification-off", "context.verify_mode = ssl.CERT_NONE", "context.verify_mode = ssl.CERT_REQUIRED"),
+    ("tls-verification-off", "os.environ['PYTHONHTTPSVERIFY'] = '0'", "os.environ['PYTHONHTTPSVERIFY'] = '1'"),
+    ("tls-verification-off", "ssl._create_unverified_context()", "ssl.create_default_context()"),
+    ("request-without-timeout", "requests.get(url)", "requests.get(url, timeout=30)"),
+    ("request-without-timeout", "requests.get(url, )", "requests.get(url, timeout=30 )"),
+    (
+        "request-without-timeout",
+        "requests.get(url, params={'a': (1,)})",
+        "requests.get(url, params={'a': (1,)}, timeout=30)",
+    ),
+    ("request-without-timeout", "requests.get(\n    url,\n)", "requests.get(\n    url, timeout=30\n)"),
+    ("request-without-timeout", "requests.get(\n    url,  # ours\n)", "="),
+    ("request-without-timeout", "requests.get(**options)", "="),
+    ("unsafe-deserialization", "yaml.load(text)", "yaml.safe_load(text)"),
+    ("unsafe-deserialization", "list(yaml.load_all(text))", "list(yaml.safe_load_all(text))"),
+    ("unsafe-deserialization", "from yaml import load; load(text)", "="),
+    ("unsafe-deserialization", "pickle.loads(data)", "="),
+    ("debug-mode", "flask.Flask('a').run(debug=True)", "flask.Flask('a').run(debug=False)"),
+];
+
+#[test]
+fn repairs_that_need_a_look_change_what_they_say_and_nothing_else() {
+    let head = "import os, pickle, ssl\nimport flask, requests, yaml\n";
+    for (rule, before, after) in REPAIRS {
+        let files = [("agent.py".to_owned(), format!("{head}{before}\n"))];
+        let (fixed, count) = repaired(rule, &files, &Declared::default());
+        let (expected, changes) = if *after == "=" { (before, 0) } else { (after, 1) };
+        assert_eq!((fixed[0].1.as_str(), count), (format!("{head}{expected}\n").as_str(), changes), "{rule}");
+    }
+    let files = [("agent.js".to_owned(), "new https.Agent({ rejectUnauthorized: false });\n".to_owned())];
+    let (fixed, count) = repaired("tls-verification-off", &files, &Declared::default());
+    assert_eq!((fixed[0].1.as_str(), count), ("new https.Agent({ rejectUnauthorized: true });\n", 1));
+}
+
+#[test]
+fn a_comment_that_silences_nothing_is_taken_out_safely() {
+    for (path, before, after) in [
+        ("a.py", "x = 1  # agentlint: ignore[plain-http] old\ny = 2\n", "x = 1\ny = 2\n"),
+        ("a.py", "if x:\n    # agentlint: ignore[plain-http]\n    y = 2\n", "if x:\n    y = 2\n"),
+        ("a.js", "// agentlint: ignore[plain-http]\nlet y = 2;\n", "let y = 2;\n"),
+        // Prose and notebooks quote.
+        ("README.md", "# agentlint: ignore[plain-http] so\n", "="),
+        (
+            "a.ipynb",
+            "{\"cells\": [{\"cell_type\": \"code\", \"source\": [\n\"x = 1  # agentlint: ignore[plain-http]\\n\"\n]}]}\n",
+            "=",
+        ),
+        // More may stand behind it on the line, and a slip of the pen means another rule.
+        ("a.js", "let x = 1 /* agentlint: ignore[plain-http] */ + y;\n", "="),
+        ("a.py", "x = 1  # agentlint: ignore[plain-htp]\n", "="),
+    ] {
+        let files = [(path.to_owned(), before.to_owned())];
+        let (fixed, count) = repaired("unused-ignore", &files, &Declared::default());
+        assert_eq!((fixed[0].1.as_str(), count), (if after == "=" { before } else { after }, 0), "{before}");
+    }
 }
 
 /// Ways to write a credential down.
@@ -174,7 +314,7 @@ proptest::proptest! {
         let after = check(&fixed);
         proptest::prop_assert!(!after.analysis.notes.iter().any(|note| note.code == "syntax"), "{:?}", fixed);
         // What had a repair is gone, and nothing new is there.
-        let left = |report: &analyzer_core::lint::Report| {
+        let left = |report: &Report| {
             let secrets = report.findings.iter().filter(|finding| finding.rule == "hardcoded-secret");
             secrets.map(|finding| (finding.file.clone(), finding.fix.is_some())).collect::<Vec<_>>()
         };

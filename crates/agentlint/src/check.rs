@@ -13,13 +13,93 @@ use crate::error::Error;
 use crate::output::{Checked, Format, Output};
 use crate::project::Project;
 use crate::report::ReportV1;
-use crate::{Done, Surroundings, git};
+use crate::{Done, Surroundings, git, progress};
 
 /// `agentlint check`
 pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Result<Done, Error> {
     let began = now();
     let outputs = args.output.iter().map(|text| Output::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let project = Project::load(&args.scope, global)?;
+    let mut project = Project::load(&args.scope, global)?;
+    let look = || look(&project, args);
+    let mut looked = match surroundings.watched && !global.quiet {
+        true => {
+            let what = format!("analyzing {} files", project.sources.files().len());
+            progress::during(&what, progress::PATIENCE, std::io::stderr(), look)?
+        }
+        false => look()?,
+    };
+    if let Some(reason) = &args.add_ignores {
+        return silence(&project, &looked.report, reason, args.scope.is_stdin());
+    }
+    let mut notes = String::new();
+    if args.diff_fixes {
+        return Ok(Done { out: differences(&project, &looked.report, args.unsafe_fixes), notes, code: 0 });
+    }
+    let mut text = None;
+    if args.fix || args.unsafe_fixes {
+        let (files, repaired) = repaired(&project, &looked.report, args.unsafe_fixes);
+        writeln!(notes, "{repaired} repaired").expect("writing to a string");
+        project = match args.scope.is_stdin() {
+            true => project.with(files)?,
+            false => {
+                write(&project, files)?;
+                Project::load(&args.scope, global)?
+            }
+        };
+        if args.scope.is_stdin() {
+            text = project.sources.files().first().map(|source| source.text.to_string());
+        }
+        looked = self::look(&project, args)?;
+    }
+    let Looked { report, active, baselined, stale } = looked;
+    let v1 = ReportV1::new(&project, &report, active, baselined, stale);
+    let checked = Checked { project: &project, report: &report, v1: &v1 };
+    let mut out = String::new();
+    let plain = if surroundings.assistant { Format::Agent } else { Format::Full };
+    let default = [Output { format: plain, file: None }];
+    for output in if outputs.is_empty() { &default[..] } else { &outputs } {
+        match &output.file {
+            Some(file) => {
+                let text = checked.render(output.format, false);
+                std::fs::write(file, text).map_err(|error| Error::Write(file.clone(), error))?;
+            }
+            None => out.push_str(&checked.render(output.format, surroundings.colour)),
+        }
+    }
+    // What came from standard input goes back repaired, and the findings beside it.
+    if let Some(text) = text {
+        notes.push_str(&std::mem::replace(&mut out, text));
+    }
+    let fail_on = args.fail_on.or(project.config.fail_on).unwrap_or(FailOn::Medium);
+    let failing = report.findings.iter().any(|finding| fail_on.fails(finding.severity));
+    let incomplete = (args.fail_on_incomplete || project.config.fail_on_incomplete) && !v1.coverage.complete;
+    notes.push_str(&summary(&v1, began));
+    if global.verbose > 0 {
+        for file in &v1.coverage.skipped {
+            writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
+        }
+        for note in &v1.coverage.notes {
+            writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
+        }
+    }
+    if incomplete {
+        notes.push_str("not everything could be read, and --fail-on-incomplete asks for that; -v says what\n");
+    }
+    Ok(Done { out, notes, code: u8::from((failing || incomplete) && !args.exit_zero) })
+}
+
+/// What is reported of a project.
+struct Looked {
+    report: Report,
+    /// Rules that were checked.
+    active: usize,
+    /// Findings that the baseline knows, and entries of it that are gone.
+    baselined: usize,
+    stale: usize,
+}
+
+/// Findings of the active rules that are sure enough, on the lines that were asked for, and not known.
+fn look(project: &Project, args: &cli::Check) -> Result<Looked, Error> {
     let rules = project.rules(&args.select, &args.ignore, args.pedantic)?;
     let active = rules.active().count();
     let mut report = project.lint(rules, args.no_ignores)?;
@@ -38,52 +118,7 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
         Some(file) => known(&file, &mut report)?,
         None => (0, 0),
     };
-    if let Some(reason) = &args.add_ignores {
-        return silence(&project, &report, reason);
-    }
-    let mut notes = String::new();
-    if args.diff_fixes {
-        return Ok(Done { out: differences(&project, &report, args.unsafe_fixes), notes, code: 0 });
-    }
-    if args.fix || args.unsafe_fixes {
-        let repaired = repair(&project, &report, args.unsafe_fixes)?;
-        writeln!(notes, "{repaired} repaired").expect("writing to a string");
-        let again = Project::load(&args.scope, global)?;
-        let rules = again.rules(&args.select, &args.ignore, args.pedantic)?;
-        let fixed: BTreeSet<String> = report.findings.iter().map(|finding| finding.fingerprint.clone()).collect();
-        report = again.lint(rules, args.no_ignores)?;
-        report.findings.retain(|finding| finding.confidence >= least && fixed.contains(&finding.fingerprint));
-    }
-    let v1 = ReportV1::new(&project, &report, active, baselined, stale);
-    let checked = Checked { project: &project, report: &report, v1: &v1 };
-    let mut out = String::new();
-    let plain = if surroundings.assistant { Format::Agent } else { Format::Full };
-    let default = [Output { format: plain, file: None }];
-    for output in if outputs.is_empty() { &default[..] } else { &outputs } {
-        match &output.file {
-            Some(file) => {
-                let text = checked.render(output.format, false);
-                std::fs::write(file, text).map_err(|error| Error::Write(file.clone(), error))?;
-            }
-            None => out.push_str(&checked.render(output.format, surroundings.colour)),
-        }
-    }
-    let fail_on = args.fail_on.or(project.config.fail_on).unwrap_or(FailOn::Medium);
-    let failing = report.findings.iter().any(|finding| fail_on.fails(finding.severity));
-    let incomplete = (args.fail_on_incomplete || project.config.fail_on_incomplete) && !v1.coverage.complete;
-    notes.push_str(&summary(&v1, began));
-    if global.verbose > 0 {
-        for file in &v1.coverage.skipped {
-            writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
-        }
-        for note in &v1.coverage.notes {
-            writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
-        }
-    }
-    if incomplete {
-        notes.push_str("not everything could be read, and --fail-on-incomplete asks for that; -v says what\n");
-    }
-    Ok(Done { out, notes, code: u8::from((failing || incomplete) && !args.exit_zero) })
+    Ok(Looked { report, active, baselined, stale })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the rim: the summary says how long it took")]
@@ -114,9 +149,13 @@ fn summary(report: &ReportV1, began: std::time::Instant) -> String {
             write!(out, ", {count} {what}").expect("writing to a string");
         }
     }
-    let safe = report.findings.iter().filter(|f| f.fix.as_ref().is_some_and(|fix| fix.safe)).count();
-    if safe > 0 {
-        write!(out, "; [*] {safe} can be repaired by --fix").expect("writing to a string");
+    let repairs = |safe: bool| report.findings.iter().flat_map(|f| &f.fix).filter(|fix| fix.safe == safe).count();
+    match (repairs(true), repairs(false)) {
+        (0, 0) => {}
+        (safe, 0) => write!(out, "; [*] {safe} can be repaired by --fix").expect("writing to a string"),
+        (0, other) => write!(out, "; {other} can be repaired by --unsafe-fixes").expect("writing to a string"),
+        (safe, other) => write!(out, "; [*] {safe} can be repaired by --fix, {other} more by --unsafe-fixes")
+            .expect("writing to a string"),
     }
     if !report.coverage.complete {
         out.push_str("; not everything could be read (-v)");
@@ -140,13 +179,12 @@ fn repaired(project: &Project, report: &Report, also_unsafe: bool) -> (BTreeMap<
     (files.collect(), fixes.len())
 }
 
-fn repair(project: &Project, report: &Report, also_unsafe: bool) -> Result<usize, Error> {
-    let (files, count) = repaired(project, report, also_unsafe);
+fn write(project: &Project, files: BTreeMap<String, String>) -> Result<(), Error> {
     for (path, text) in files {
         let path = project.root.join(path);
         std::fs::write(&path, text).map_err(|error| Error::Write(path.clone(), error))?;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// The repairs as a difference between what may be shown of the files before and after.
@@ -172,7 +210,7 @@ fn differences(project: &Project, report: &Report, also_unsafe: bool) -> String 
     out
 }
 
-fn silence(project: &Project, report: &Report, reason: &str) -> Result<Done, Error> {
+fn silence(project: &Project, report: &Report, reason: &str, is_stdin: bool) -> Result<Done, Error> {
     let mut by_file: BTreeMap<&str, BTreeMap<u32, Vec<&str>>> = BTreeMap::new();
     for finding in &report.findings {
         let rules = by_file.entry(&finding.file).or_default().entry(finding.line).or_default();
@@ -180,8 +218,11 @@ fn silence(project: &Project, report: &Report, reason: &str) -> Result<Done, Err
             rules.push(finding.rule);
         }
     }
-    let mut count = 0;
+    let (mut count, mut out) = (0, String::new());
     for source in project.sources.files() {
+        if is_stdin {
+            out = source.text.to_string();
+        }
         // JSON has no comments.
         let Some(at) = by_file.get(&*source.path).filter(|_| !source.path.ends_with(".json")) else { continue };
         if source.language == Language::Notebook {
@@ -189,10 +230,13 @@ fn silence(project: &Project, report: &Report, reason: &str) -> Result<Done, Err
         }
         let path = project.root.join(&*source.path);
         let text = add_ignores(&source.text, source.language, at, reason);
-        std::fs::write(&path, text).map_err(|error| Error::Write(path.clone(), error))?;
+        match is_stdin {
+            true => out = text,
+            false => std::fs::write(&path, text).map_err(|error| Error::Write(path.clone(), error))?,
+        }
         count += at.len();
     }
-    Ok(Done { notes: format!("{count} comments added\n"), ..Done::default() })
+    Ok(Done { out, notes: format!("{count} comments added\n"), ..Done::default() })
 }
 
 const HEAD: &str =

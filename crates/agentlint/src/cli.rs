@@ -4,9 +4,23 @@ use std::path::PathBuf;
 
 use analyzer_core::analysis::Confidence;
 use analyzer_core::lint::Severity;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-const EXIT_CODES: &str = "Exit codes, the same for every output:
+/// The commands by what one wants, as the help shows them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Look", &["check", "inspect", "policy", "explain"]),
+    ("Guard", &["lock", "diff", "baseline", "init"]),
+    ("Serve", &["lsp", "mcp"]),
+    ("Set up", &["completions", "schema", "man", "help"]),
+];
+
+const AFTER: &str = "Examples:
+  agentlint check                         what is wrong here
+  agentlint check --fix                   and repaired, where that is safe
+  agentlint check --diff main -o github   on lines of a pull request, as annotations
+  agentlint lock --check                  fail when the agent may touch more than agent.lock says
+
+Exit codes, the same for every output:
   0  nothing at or above --fail-on
   1  findings at or above --fail-on, or a lock that differs
   2  could not run: bad flag, bad configuration, unreadable input
@@ -16,7 +30,7 @@ const EXIT_CODES: &str = "Exit codes, the same for every output:
 ///
 /// Runs offline, never executes your code, never prints a secret.
 #[derive(Debug, Parser)]
-#[command(name = "agentlint", version, propagate_version = true, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "agentlint", version, propagate_version = true, after_help = AFTER, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -24,6 +38,28 @@ pub struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub global: Global,
+}
+
+/// The command line with its commands in groups.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let styles = command.get_styles();
+    let (header, literal) = (*styles.get_header(), *styles.get_literal());
+    let mut groups = String::new();
+    for (heading, names) in GROUPS {
+        groups.push_str(&format!("{header}{heading}:{header:#}\n"));
+        for name in names {
+            let about = match command.find_subcommand(name) {
+                Some(own) => own.get_about().map(ToString::to_string).unwrap_or_default(),
+                None => "Print this message or the help of a command".to_owned(),
+            };
+            groups.push_str(&format!("  {literal}{name:<11}{literal:#}  {about}\n"));
+        }
+        groups.push('\n');
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    ))
 }
 
 /// Options of all commands.
@@ -65,7 +101,7 @@ pub enum Command {
     Check(Check),
     /// Print what was detected, as the deploy API sees it.
     Inspect(Inspect),
-    /// Print the least-privilege policies for this code, each rule with its lines and confidence.
+    /// Print the least-privilege policies for this code, each rule with its lines.
     Policy(PolicyArgs),
     /// Write agent.lock, the committed list of what this agent may touch.
     Lock(Lock),
@@ -92,9 +128,11 @@ pub enum Command {
         #[arg(value_enum)]
         of: SchemaOf,
     },
-    /// Print the manual page.
-    #[command(hide = true)]
-    Man,
+    /// Print the manual page, or write all pages into a folder.
+    Man {
+        /// Where the page of each command is written.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What to analyze.
@@ -121,6 +159,13 @@ pub struct Scope {
     pub jobs: Option<usize>,
 }
 
+impl Scope {
+    /// One file comes from standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path.as_os_str() == "-")
+    }
+}
+
 /// `agentlint check`
 #[derive(Debug, Args)]
 pub struct Check {
@@ -135,7 +180,8 @@ pub struct Check {
     /// Findings that are known and do not fail.
     #[arg(long, value_name = "FILE", help_heading = "Scope")]
     pub baseline: Option<PathBuf>,
-    /// Format and where it goes; repeatable. `full` on a terminal, `agent` where a coding assistant runs it.
+    /// Format and where it goes; repeatable: full, concise, json, jsonl, sarif, github, gitlab, junit, markdown, html,
+    /// agent. When absent `full`, and `agent` where a coding assistant runs it.
     #[arg(
         short,
         long,

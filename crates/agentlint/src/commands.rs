@@ -6,10 +6,9 @@ use std::path::Path;
 use analyzer_core::lint::{RULES, find, nearest};
 use analyzer_core::policy::{Bases, Pattern, suggest};
 use analyzer_core::{Analysis, analyze};
-use clap::CommandFactory;
 
 use crate::Done;
-use crate::cli::{self, Cli, DiffFormat, Global, InspectFormat, PolicyFormat, SchemaOf};
+use crate::cli::{self, DiffFormat, Global, InspectFormat, PolicyFormat, SchemaOf};
 use crate::discover::Found;
 use crate::error::Error;
 use crate::lock::{Change, Lock, Places};
@@ -284,7 +283,13 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
-      - run: pip install agentlint
+      - uses: actions/setup-python@v6
+        with:
+          python-version: \"3.x\"
+      # Where your wheel of agentlint-cli lies: a path, an address, a requirement of your own index.
+      - run: pip install \"$WHEEL\"
+        env:
+          WHEEL: ${{ vars.AGENTLINT_WHEEL }}
       - run: agentlint check -o github -o sarif=agentlint.sarif --exit-zero
       - run: agentlint lock --check
 ";
@@ -314,7 +319,7 @@ pub fn init(args: &cli::Init) -> Result<Done, Error> {
 /// `agentlint completions`
 pub fn completions(shell: clap_complete::Shell) -> Done {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "agentlint", &mut out);
+    clap_complete::generate(shell, &mut cli::command(), "agentlint", &mut out);
     Done::text(String::from_utf8_lossy(&out))
 }
 
@@ -328,9 +333,15 @@ pub fn schema(of: SchemaOf) -> Done {
 }
 
 /// `agentlint man`
-pub fn man() -> Result<Done, Error> {
+pub fn man(folder: Option<&Path>) -> Result<Done, Error> {
+    let command = || cli::command().disable_help_subcommand(true);
+    if let Some(folder) = folder {
+        let write = |error| Error::Write(folder.to_owned(), error);
+        std::fs::create_dir_all(folder).map_err(write)?;
+        clap_mangen::generate_to(command(), folder).map_err(write)?;
+        return Ok(Done::default());
+    }
     let mut out = Vec::new();
-    let page = clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(&mut out);
-    page.map_err(|error| Error::Write("-".into(), error))?;
+    clap_mangen::Man::new(command()).render(&mut out).map_err(|error| Error::Write("-".into(), error))?;
     Ok(Done::text(String::from_utf8_lossy(&out)))
 }

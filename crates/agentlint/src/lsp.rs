@@ -344,8 +344,10 @@ impl Server {
     }
 }
 
-fn invalid(id: lsp_server::RequestId, error: &serde_json::Error) -> Response {
-    Response::new_err(id, lsp_server::ErrorCode::InvalidParams as i32, error.to_string())
+/// The error itself would quote what was sent, which may hold a credential.
+fn invalid(id: lsp_server::RequestId, _: &serde_json::Error) -> Response {
+    let message = "the parameters are none that this request takes".to_owned();
+    Response::new_err(id, lsp_server::ErrorCode::InvalidParams as i32, message)
 }
 
 /// The path of a `file:` address.

@@ -12,13 +12,15 @@ mod lock;
 mod lsp;
 mod mcp;
 mod output;
+mod progress;
 mod project;
 mod report;
 
 use std::io::{IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use cli::{Cli, Colour, Command};
 use error::Error;
@@ -51,10 +53,16 @@ pub struct Surroundings {
     pub colour: bool,
     /// A coding assistant runs the command.
     pub assistant: bool,
+    /// Somebody sees standard error at once.
+    pub watched: bool,
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    say_no_more_of_panics(|text| {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    });
+    let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
@@ -64,17 +72,26 @@ fn main() -> ExitCode {
     };
     let surroundings = surroundings(cli.global.color);
     let quiet = cli.global.quiet;
-    let done = run(cli, surroundings).unwrap_or_else(|error| Done {
-        notes: format!("error: {error}\n"),
-        code: error.code(),
-        ..Done::default()
-    });
+    let done = match catch_unwind(AssertUnwindSafe(|| run(cli, surroundings))) {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => Done { notes: format!("error: {error}\n"), code: error.code(), ..Done::default() },
+        // What there is to say has been said.
+        Err(_) => Done { code: 2, ..Done::default() },
+    };
     // A pipe that closed early wants no more: `agentlint check | head`.
     let _ = std::io::stdout().lock().write_all(done.out.as_bytes());
     if !quiet || done.code > 1 {
         let _ = std::io::stderr().lock().write_all(done.notes.as_bytes());
     }
     ExitCode::from(done.code)
+}
+
+/// A panic's message may quote what was read, credentials too: only its place is said.
+fn say_no_more_of_panics(say: impl Fn(&str) + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        say(&format!("error: agentlint failed{place}: this is a defect, please report it and how it came about\n"));
+    }));
 }
 
 fn run(cli: Cli, surroundings: Surroundings) -> Result<Done, Error> {
@@ -92,7 +109,7 @@ fn run(cli: Cli, surroundings: Surroundings) -> Result<Done, Error> {
         Command::Mcp => mcp::run(),
         Command::Completions { shell } => Ok(commands::completions(shell)),
         Command::Schema { of } => Ok(commands::schema(of)),
-        Command::Man => commands::man(),
+        Command::Man { folder } => commands::man(folder.as_deref()),
     }
 }
 
@@ -107,5 +124,36 @@ fn surroundings(colour: Colour) -> Surroundings {
     };
     let named = ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT"];
     let refused = std::env::var_os("AI_AGENT").is_some_and(|value| value == "0");
-    Surroundings { colour, assistant: !refused && named.iter().any(|name| set(name)) }
+    let assistant = !refused && named.iter().any(|name| set(name));
+    Surroundings { colour, assistant, watched: std::io::stderr().is_terminal() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_says_where_it_was_and_quotes_nothing() {
+        let said = Arc::new(Mutex::new(String::new()));
+        let own = said.clone();
+        let before = std::panic::take_hook();
+        say_no_more_of_panics(move |text| own.lock().unwrap().push_str(text));
+        let quoted = "5cac1b890a43b5d490833fd11716268e2a78b070";
+        let ended = catch_unwind(|| panic!("the text is {quoted}"));
+        std::panic::set_hook(before);
+        let said = said.lock().unwrap().clone();
+        assert!(ended.is_err() && said.contains("src/main.rs:") && !said.contains(&quoted[..8]), "{said}");
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        let command = cli::command();
+        let help = command.clone().render_help().to_string();
+        for own in command.get_subcommands() {
+            let line = format!("  {:<11}  {}\n", own.get_name(), own.get_about().unwrap_or_default());
+            assert!(help.contains(&line), "{line}{help}");
+        }
+    }
 }

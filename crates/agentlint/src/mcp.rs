@@ -39,6 +39,7 @@ struct Server {
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Files {
     /// Text by path, relative to the project: `{"agent.py": "…"}`. Manifests and prompts help.
+    #[serde(deserialize_with = "texts")]
     files: BTreeMap<String, String>,
 }
 
@@ -46,10 +47,24 @@ struct Files {
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Named {
     /// Text by path, relative to the project.
+    #[serde(deserialize_with = "texts")]
     files: BTreeMap<String, String>,
     /// The agent's name, which its policies begin with.
     #[serde(default)]
     agent: Option<String>,
+}
+
+/// Files as they were sent; an error names what is wrong and quotes no text, which may hold a credential.
+fn texts<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let wrong = |what: &str| serde::de::Error::custom(format!("`files` is an object of texts by path; {what}"));
+    let serde_json::Value::Object(files) = serde_json::Value::deserialize(from)? else {
+        return Err(wrong("it is something else"));
+    };
+    let text = |(path, text)| match text {
+        serde_json::Value::String(text) => Ok((path, text)),
+        _ => Err(wrong("the text of one of them is none")),
+    };
+    files.into_iter().map(text).collect()
 }
 
 /// A rule.

@@ -1,6 +1,6 @@
 //! A project as commands see it: its files, its configuration, and the analysis of both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::lock;
 
 /// The files of a project and what is configured for them.
+#[derive(Clone)]
 pub struct Project {
     /// The folder that paths are relative to.
     pub root: PathBuf,
@@ -40,7 +41,7 @@ impl Project {
             // A second pool in one process is none; the first stays.
             let _ = analyzer_core::threads(jobs.max(1));
         }
-        if scope.paths.iter().any(|path| path.as_os_str() == "-") {
+        if scope.is_stdin() {
             return Project::of_stdin(scope, global);
         }
         let (root, files) = root(&scope.paths)?;
@@ -97,6 +98,16 @@ impl Project {
         }
         let packs = config.packs.iter().map(|folder| pack(&root, folder)).collect::<Result<_, _>>()?;
         Ok(Project { root, prefix, sources, untracked: found.untracked, skipped: found.skipped, only, config, packs })
+    }
+
+    /// The same with other texts of some files.
+    pub fn with(&self, texts: BTreeMap<String, String>) -> Result<Project, Error> {
+        let files = self.sources.files().iter().map(|source| {
+            let text = texts.get(&*source.path).cloned().unwrap_or_else(|| source.text.to_string());
+            (source.path.to_string(), text)
+        });
+        let sources = Sources::new(files).map_err(|error| Error::Usage(error.to_string()))?;
+        Ok(Project { sources, ..self.clone() })
     }
 
     /// What the analyzer is told.

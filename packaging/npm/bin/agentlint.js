@@ -4,7 +4,7 @@
 
 const { spawnSync } = require("node:child_process");
 
-const name = `@agentlint/${process.platform}-${process.arch}`;
+const name = `agentlint-cli-${process.platform}-${process.arch}`;
 const file = process.platform === "win32" ? "agentlint.exe" : "agentlint";
 
 let binary;

@@ -208,6 +208,38 @@ pub fn corpus(seed: u64, per_kind: usize, repeats: usize) -> Vec<Sample> {
     samples
 }
 
+/// Every kind in some contexts and every context with some kinds, drawn by lot, and private keys: what shows nothing of
+/// these shows nothing.
+pub fn whole(seed: u64, times: usize) -> Vec<Sample> {
+    let mut samples = corpus(seed, times, 0);
+    let mut rng = Rng(seed.wrapping_add(1));
+    for context in CONTEXTS {
+        let fitting: Vec<&'static Kind> = KINDS.iter().filter(|kind| fits(kind, context)).collect();
+        for _ in 0..times {
+            let mut sample = sample(rng.pick(&fitting), context, &mut rng);
+            sample.file = format!("{:05}/{}", samples.len(), sample.file);
+            samples.push(sample);
+        }
+    }
+    samples
+}
+
+/// What nobody may see of a sample's credential: all but the prefix by which everybody knows its issuer, and of an address
+/// only what is secret in it.
+pub fn hidden(sample: &Sample) -> &str {
+    let Some(Expected { value, .. }) = &sample.secret else { return "" };
+    let Some(kind) = KINDS.iter().find(|kind| kind.id == sample.kind) else { return value };
+    let public = match kind.spec {
+        // The same for all tokens of the issuer: the algorithm, the name of the index.
+        spec if spec.starts_with("{jwt") => value.find('.').map_or(0, |at| at + 1),
+        spec if spec.starts_with("{pypi") => "pypi-AgEIcHlwaS5vcmcCJ".len(),
+        spec => spec.find('{').unwrap_or(0),
+    };
+    let known_end =
+        if kind.spec.contains("://") { kind.spec.rfind('}').map_or(0, |at| kind.spec.len() - at - 1) } else { 0 };
+    &value[public..value.len() - known_end]
+}
+
 /// Nobody sends an address as a bearer token, or gives it to a client as its key.
 fn fits(kind: &Kind, context: &Context) -> bool {
     let asks = |hole: &str| context.text.contains(hole);

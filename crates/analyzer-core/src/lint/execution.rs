@@ -27,7 +27,7 @@ pub fn deserialization(seen: &Seen, out: &mut Vec<Draft>) {
         let (what, help) =
             found.call.what.split_once("; ").unwrap_or((&found.call.what, "read a format that is only data"));
         let message = format!("`{}` {what}", found.site.symbol.display());
-        out.push(Draft::new(seen.at(found.site.at), message, help));
+        out.push(Draft::new(seen.at(found.site.at), message, help).fix(found.fix(seen)));
     }
 }
 

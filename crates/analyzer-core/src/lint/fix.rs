@@ -57,9 +57,9 @@ pub(super) fn to_environment(seen: &Seen, place: &Place, secret: &Secret) -> Opt
     let facts = seen.facts(file);
     let variable = secret.suggested_env.as_deref()?;
     let is_code = source.language.is_python() || source.language.is_javascript();
-    // A fallback must go, which changes what happens without the variable; a comment is nobody's value.
-    let kept =
-        secret.reasons.iter().any(|reason| matches!(reason.as_str(), "fallback" | "comment" | "folded" | "encoded"));
+    // A fallback must go, which changes what happens without the variable; a comment is nobody's value; a part is no whole.
+    let cannot = ["fallback", "comment", "folded", "encoded", "part"];
+    let kept = secret.reasons.iter().any(|reason| cannot.contains(&reason.as_str()));
     if !is_code || matches!(source.language, Language::Notebook | Language::Component) || facts.has_errors || kept {
         return None;
     }

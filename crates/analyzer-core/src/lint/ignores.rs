@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::rules::find;
 use super::view::{Draft, Place, Seen};
-use super::{Finding, LintOptions, Severity};
+use super::{Finding, LintOptions, Severity, repairs};
 use crate::sources::Language;
 
 const OURS: &str = "agentlint: ignore";
@@ -65,7 +65,12 @@ pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Findin
                 Some(name) => format!("there is no rule `{}` to ignore", name.chars().take(60).collect::<String>()),
                 None => "this comment silences nothing".to_owned(),
             };
-            let draft = Draft::new(ignore.place, message, "take it out").severity(Severity::Low);
+            let fix = match unknown {
+                // A slip of the pen: who wrote it meant another rule.
+                Some(_) => None,
+                None => repairs::without_comment(seen, &ignore.place),
+            };
+            let draft = Draft::new(ignore.place, message, "take it out").severity(Severity::Low).fix(fix);
             findings.push(seen.finding(rule, lint.rules.severity(rule), draft));
         }
         findings.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));

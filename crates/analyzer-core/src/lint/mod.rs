@@ -14,6 +14,7 @@ mod models;
 mod network;
 mod packages;
 mod project;
+mod repairs;
 mod rules;
 mod select;
 mod servers;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::sinks;
 use super::taint::{FromModel, Taint};
 use super::view::{Draft, Seen, place};
+use super::{repairs, sinks};
 use crate::analysis::{Confidence, Tool, ToolKind};
 use crate::facts::ExprKind;
 use crate::knowledge::index::RuleKind;
@@ -34,7 +34,8 @@ pub fn plain_http(seen: &Seen, out: &mut Vec<Draft>) {
             _ => "ldaps",
         };
         let draft = Draft::new(seen.at(outbound.url_at), message, format!("use `{secure}://`"));
-        out.push(draft.because(&outbound.steps).confidence(outbound.confidence));
+        let fix = repairs::to_secure(seen, &address.scheme, secure, &address.host, &outbound.steps);
+        out.push(draft.because(&outbound.steps).confidence(outbound.confidence).fix(fix));
     }
     for tool in seen.analysis.tools.iter().filter(|tool| tool.kind == ToolKind::Mcp) {
         let Some(base) = tool.base_url.as_deref().filter(|base| base.starts_with("http://")) else { continue };
@@ -43,7 +44,8 @@ pub fn plain_http(seen: &Seen, out: &mut Vec<Draft>) {
             let message = format!(
                 "the MCP server {host} is reached over plain `http`: whoever is on the way speaks to the model"
             );
-            out.push(Draft::new(place, message, "use `https://`").because(&tool.evidence));
+            let fix = repairs::to_secure(seen, "http", "https", host, &tool.evidence);
+            out.push(Draft::new(place, message, "use `https://`").because(&tool.evidence).fix(fix));
         }
     }
 }
@@ -54,7 +56,7 @@ pub fn tls_off(seen: &Seen, out: &mut Vec<Draft>) {
     for found in sinks::calls(seen, "tls-verification-off") {
         let (what, help) = found.call.what.split_once("; ").unwrap_or((&found.call.what, help));
         let message = format!("`{}` {what}", found.site.symbol.display());
-        out.push(Draft::new(seen.at(found.site.at), message, help));
+        out.push(Draft::new(seen.at(found.site.at), message, help).fix(found.fix(seen)));
     }
 }
 
@@ -62,7 +64,7 @@ pub fn no_timeout(seen: &Seen, out: &mut Vec<Draft>) {
     for found in sinks::calls(seen, "request-without-timeout") {
         let (what, help) = found.call.what.split_once("; ").unwrap_or((&found.call.what, "pass `timeout=`"));
         let message = format!("`{}` {what}", found.site.symbol.display());
-        out.push(Draft::new(seen.at(found.site.at), message, help));
+        out.push(Draft::new(seen.at(found.site.at), message, help).fix(found.fix(seen)));
     }
 }
 

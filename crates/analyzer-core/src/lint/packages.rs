@@ -1,7 +1,7 @@
 //! Packages: what the manifest misses, does not need, or leaves to the day of the build.
 
-use super::fix;
 use super::view::{Draft, Place, Seen};
+use super::{fix, repairs};
 use crate::analysis::Confidence;
 use crate::manifest::Declared;
 
@@ -27,8 +27,9 @@ pub fn unused(seen: &Seen, out: &mut Vec<Draft>) {
         };
         let message = format!("nothing imports `{}`, which {} installs", declared.name, declared.file);
         let help = "take it out, and with it what it may bring along";
+        let fix = repairs::without_requirement(seen, declared, &place);
         // Frameworks load packages that no code imports.
-        out.push(Draft::new(place, message, help).confidence(Confidence::Medium));
+        out.push(Draft::new(place, message, help).confidence(Confidence::Medium).fix(fix));
     }
 }
 

@@ -1,12 +1,15 @@
 //! Calls, options and assignments by name: `rules/sinks.toml`, and who matches them.
 
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use super::credentials;
+use super::fix::Fix;
+use super::repairs;
 use super::view::{Draft, Seen};
 use crate::analysis::Confidence;
 use crate::facts::{ExprId, ExprKind, FileFacts, Item, Sym};
@@ -49,6 +52,11 @@ pub struct Call {
     pub sql: bool,
     /// What it does, for messages.
     pub what: String,
+    /// What to call instead, by last name.
+    #[serde(default)]
+    instead: BTreeMap<String, String>,
+    /// The argument that it lacks.
+    add: Option<String>,
 }
 
 /// An option or an assignment that a rule looks for.
@@ -61,6 +69,8 @@ struct Setting {
     #[serde(default)]
     modules: Vec<String>,
     what: String,
+    /// The value that repairs it.
+    instead: Option<String>,
 }
 
 struct Index {
@@ -110,6 +120,14 @@ impl Found<'_> {
     /// The argument that matters.
     pub fn argument(&self, cx: &Context) -> Option<(At, Frames)> {
         cx.project.argument(self.site.at, &None, &self.call.arg)
+    }
+
+    /// The repair that the entry names.
+    pub fn fix(&self, seen: &Seen) -> Option<Fix> {
+        match &self.call.add {
+            Some(argument) => repairs::with_argument(seen, self.site.at, argument),
+            None => repairs::to_call(seen, self.site.at, &self.call.instead),
+        }
     }
 }
 
@@ -256,7 +274,9 @@ pub fn settings(seen: &Seen, rule: &str, help: &str, out: &mut Vec<Draft>) {
         let setting = given.setting();
         if setting.rule == rule {
             let message = format!("`{name}` set to `{}` {}", setting.value, setting.what);
-            out.push(Draft::new(seen.at(*at), message, help));
+            let fix =
+                setting.instead.as_ref().and_then(|other| repairs::to_value(seen, *at, name, &setting.value, other));
+            out.push(Draft::new(seen.at(*at), message, help).fix(fix));
         }
     }
 }

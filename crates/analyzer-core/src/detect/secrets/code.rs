@@ -361,7 +361,7 @@ impl<'f> Reader<'f> {
 }
 
 /// Calls that [`fold`] understands.
-const FOLDING: &[&str] = &[
+pub const FOLDING: &[&str] = &[
     "join",
     "b64decode",
     "urlsafe_b64decode",

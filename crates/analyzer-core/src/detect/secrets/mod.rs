@@ -17,6 +17,7 @@ mod plain;
 mod scan;
 mod shape;
 mod text;
+mod torn;
 mod value;
 
 use std::borrow::Cow;
@@ -197,7 +198,8 @@ impl<'m> Found<'m> {
         memo::note(On::Secrets, 0);
         let found = &self.files[file];
         let whole = |candidate: &Candidate| {
-            source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
+            let own = source.text.get(candidate.span.clone());
+            own.is_some_and(|text| text.contains(candidate.value.expose())) && !candidate.reasons.contains(&torn::PART)
         };
         let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
         let Values { everywhere, masks, .. } = &*self.values;
@@ -252,6 +254,7 @@ fn of_file(source: &Source, facts: &FileFacts, formats: &Formats) -> Vec<Candida
     }
     let mut found = merge(found);
     found.truncate(MOST);
+    torn::mark(facts, &source.text, &mut found);
     two_parts(&mut found, formats);
     found
 }
