@@ -2,7 +2,7 @@
 
 use analyzer_core::analysis::{Confidence, Severity};
 use analyzer_core::{Analysis, Options, Sources, analyze};
-use test_bench::secrets::{Finding, Rng, Sample, Score, corpus, make};
+use test_bench::secrets::{Finding, ROUNDS, Rng, Sample, Score, corpus, make};
 
 fn analysis(sample: &Sample) -> Analysis {
     let sources = Sources::new([(sample.file.as_str(), sample.text.as_str())]).expect("a clean path");
@@ -18,7 +18,7 @@ fn findings(analysis: &Analysis) -> Vec<Finding> {
 fn credentials_of_every_kind_are_found_in_every_context_and_look_alikes_are_none() {
     let mut score = Score::default();
     let mut wrong = Vec::new();
-    for sample in corpus(20_261_127, 20, 5) {
+    for sample in corpus(ROUNDS, 20_261_127, 20, 5) {
         let analysis = analysis(&sample);
         let (before, said) = (score_of(&score), findings(&analysis));
         score.add(&sample, &said);
@@ -144,7 +144,7 @@ fn a_fingerprint_survives_moves_and_follows_the_value() {
 /// Whatever the analysis quotes, no credential of the corpus is in it.
 #[test]
 fn no_answer_holds_a_credential_of_the_corpus() {
-    for sample in corpus(8, 3, 0) {
+    for sample in corpus(ROUNDS, 8, 3, 0) {
         let Some(expected) = &sample.secret else { continue };
         let analysis = analysis(&sample);
         if analysis.secrets.is_empty() {

@@ -10,7 +10,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use test_bench::secrets::{Finding, Sample, Score, corpus};
+use test_bench::secrets::{Finding, ROUNDS, Sample, Score, corpus};
 
 use crate::run::{Done, say, target};
 use peers::PEERS;
@@ -28,6 +28,9 @@ pub struct Flags {
     /// Copies of each look-alike.
     #[arg(long, default_value_t = 6)]
     repeats: usize,
+    /// Only the contexts and look-alikes of this round, from 1.
+    #[arg(long)]
+    round: Option<usize>,
     /// Only these, by name; `ours` is one.
     #[arg(long)]
     only: Vec<String>,
@@ -54,7 +57,11 @@ pub fn run(flags: &Flags) -> Done {
         return ours::scan(folder, flags.bytes);
     }
     let place = target().join("secrets-bench");
-    let samples = corpus(flags.seed, flags.per_kind, flags.repeats);
+    let rounds = match flags.round {
+        Some(round) => ROUNDS.get(round.wrapping_sub(1)..round).ok_or(format!("there are {} rounds", ROUNDS.len()))?,
+        None => ROUNDS,
+    };
+    let samples = corpus(rounds, flags.seed, flags.per_kind, flags.repeats);
     let folder = place.join("corpus");
     write(&folder, &samples)?;
     let secrets = samples.iter().filter(|sample| sample.secret.is_some()).count();
