@@ -158,6 +158,12 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             typed_by_issuer(&mut found, formats);
             Some(found)
         }
+        What::Password => {
+            let mut found = candidate(span, value, "password", 240, around);
+            found.reasons.push("flag");
+            (found.guessable, found.confidence) = (!judge::machine_made(value), Confidence::Medium);
+            Some(found)
+        }
         What::Basic | What::Flag => {
             let login = if hit.what == What::Basic { decoded_login(value)? } else { value.to_owned() };
             let (user, password) = login.split_once(':')?;
@@ -296,7 +302,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let words = || names::words(around.name.unwrap_or(""));
     let accepted = match kind {
         Kind::Password => machine || judge::chosen(value),
-        Kind::ApiKey | Kind::Token | Kind::ClientSecret => machine || judge::chosen(value) && strong_choice(value),
+        Kind::ApiKey | Kind::Token | Kind::ClientSecret => {
+            let secret = || words().last().is_some_and(|word| matches!(word.as_str(), "secret" | "secrets"));
+            machine || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
+        }
         Kind::PrivateKey => machine && value.len() >= 32,
         Kind::Webhook => {
             value.starts_with("https://") && value.rsplit(['/', '=']).next().is_some_and(judge::machine_made)
@@ -336,7 +345,7 @@ const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "
 fn strong_choice(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     let symbol = value.bytes().any(|b| !b.is_ascii_alphanumeric());
-    value.len() >= 12 && has(u8::is_ascii_digit) && symbol && !judge::language(value)
+    value.len() >= 12 && has(u8::is_ascii_digit) && symbol && !judge::language(value) && !judge::wordy(value)
 }
 
 /// A format that only a use or a name makes one: 40 hexadecimal digits for Deepgram.
@@ -345,7 +354,8 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
     // A client or an address that takes credentials of this very shape says what is handed to it without a word.
     let handed = meaning.by <= By::Client && around.position.is_some() && judge::machine_made(value);
     let placed = meaning.position.is_some() && meaning.position == around.position;
-    let given = around.kind.is_some() || placed || handed && meaning.position.is_none();
+    let told = meaning.by == By::Name && judge::telling(value);
+    let given = around.kind.is_some() || placed || told || handed && meaning.position.is_none();
     if !given || judge::invented(value) || judge::language(value) || around.kind == Some(Kind::Connection) {
         return None;
     }

@@ -93,6 +93,7 @@ impl<'f> Reader<'f> {
 
     fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
         meaning::of_site(site, used, &self.imports, self.formats)
+            .or_else(|| meaning::of_branch(self.text, span.start, self.formats))
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
             .or_else(|| meaning::of_imports(&self.imports, self.formats))
     }
@@ -149,10 +150,16 @@ impl<'f> Reader<'f> {
             // A value that is written whole elsewhere is found there; one put together of parts is found here.
             let texts: Vec<(ExprId, String)> =
                 elsewhere.iter().filter_map(|id| Some((*id, fold::fold(self.facts, *id)?))).collect();
-            let here = out.split_off(before);
-            out.extend(
-                here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))),
-            );
+            let written = |found: &Candidate| texts.iter().find(|(_, text)| text.contains(found.value.expose()));
+            let (there, here): (Vec<_>, Vec<_>) =
+                out.split_off(before).into_iter().partition(|found| written(found).is_some());
+            for mut found in there {
+                let place = written(&found).map(|(id, _)| self.span(*id));
+                found.span = place.map_or(found.span.clone(), |place| self.within(place, found.value.expose()));
+                out.push(found);
+            }
+            let before = out.len();
+            out.extend(here);
             if out.len() > before {
                 // The beginning of a token may look like one: the whole is what was put together.
                 let spans: Vec<Range<usize>> = texts.iter().map(|(id, _)| self.span(*id)).collect();
@@ -217,6 +224,12 @@ impl<'f> Reader<'f> {
             remark: self.is_remark(span.start),
             hosts: &hosts,
         };
+        if let ExprKind::Call(call) = self.facts.kind(id)
+            && let [to] = &self.facts.calls[*call as usize].args[..]
+            && self.facts.text(to.value) == Some("base64")
+        {
+            out.extend(self.login(span.clone(), folded, &around));
+        }
         for hit in &inner.hits {
             let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
             found.reasons.push("folded");
@@ -228,7 +241,8 @@ impl<'f> Reader<'f> {
             out.push(found);
         }
         if worth {
-            out.extend(candidate::of_name(span.clone(), folded, &around, self.formats));
+            let place = self.within(span, folded);
+            out.extend(candidate::of_name(place, folded, &around, self.formats));
         }
     }
 
@@ -241,6 +255,13 @@ impl<'f> Reader<'f> {
             return (position == 1).then_some(names::Kind::Password);
         }
         let own = site.name.as_deref().and_then(|name| self.formats.kind_of(name));
+        // `API_KEYS = {"serper": "…"}`: the table says what its values are, its keys whose.
+        let of_table = || {
+            let issuer = site.name.as_deref().and_then(|name| self.formats.issuer_of_words(&names::words(name)));
+            let kinds = issuer.map_or(&[][..], |_| &site.outer).iter().filter_map(|name| self.formats.kind_of(name));
+            kinds.into_iter().find(|kind| *kind != names::Kind::Weak)
+        };
+        let own = own.or_else(of_table);
         let own = match own {
             // `aws["key"]`, `openai.key`.
             Some(names::Kind::Weak)
@@ -275,6 +296,8 @@ impl<'f> Reader<'f> {
     fn literals(&self, covered: &[bool], out: &mut Vec<Candidate>) {
         for literal in self.literals.iter().filter(|literal| !covered[literal.id.0 as usize]) {
             let Some(value) = self.facts.text(literal.id) else { continue };
+            // `'"…"'` is code for a program that pastes it.
+            let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
             // Most strings are words: they are passed over before anything is asked of the tree.
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
             if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
@@ -288,7 +311,8 @@ impl<'f> Reader<'f> {
             }
             let site = self.site(literal);
             let kind = self.kind(&site);
-            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook));
+            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook))
+                || judge::telling(value) && meaning::of_name(site.name.as_deref(), &[], self.formats).is_some();
             if !named && site.position.is_none() && !encoded {
                 continue;
             }
@@ -304,7 +328,11 @@ impl<'f> Reader<'f> {
                 remark: self.is_remark(literal.span.start),
                 hosts: &hosts,
             };
-            let span = self.inside(literal, value);
+            let span = self.within(literal.span.clone(), value);
+            let encoder = site.callee.as_deref().and_then(|callee| callee.rsplit('.').next());
+            if encoder.is_some_and(|encoder| ENCODERS.contains(&encoder)) {
+                out.extend(self.login(span.clone(), value, &around));
+            }
             if encoded {
                 out.extend(candidate::of_encoded(span.clone(), value, &around, self.formats));
             }
@@ -312,11 +340,19 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// The span of the value between its quotes.
-    fn inside(&self, literal: &Literal, value: &str) -> Range<usize> {
-        match self.text.get(literal.span.clone()).and_then(|raw| raw.find(value)) {
-            Some(at) => literal.span.start + at..literal.span.start + at + value.len(),
-            None => literal.span.clone(),
+    /// `name:password` that is about to become a header.
+    fn login(&self, span: Range<usize>, value: &str, around: &Around) -> Option<Candidate> {
+        let hit = super::scan::login(value)?;
+        let mut found = candidate::of_hit(value, &hit, around, self.formats)?;
+        found.span = span;
+        Some(found)
+    }
+
+    /// Where a value stands in a literal that may hold more, between its quotes.
+    fn within(&self, literal: Range<usize>, value: &str) -> Range<usize> {
+        match self.text.get(literal.clone()).and_then(|raw| raw.find(value)) {
+            Some(at) => literal.start + at..literal.start + at + value.len(),
+            None => literal,
         }
     }
 
@@ -382,4 +418,9 @@ const FOLDING: &[&str] = &[
     "replace",
     "replaceAll",
     "format",
+    "dedent",
+    "cleandoc",
 ];
+
+/// Calls that encode a login for a header.
+const ENCODERS: &[&str] = &["btoa", "b64encode", "standard_b64encode", "urlsafe_b64encode"];

@@ -80,6 +80,14 @@ pub fn machine_made(value: &str) -> bool {
     value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
 }
 
+/// Long and mixed: of such a value only a token is made, and no identifier or checksum.
+pub fn telling(value: &str) -> bool {
+    value.len() >= 40
+        && alphabet(value) == Alphabet::Base64
+        && entropy(value) >= DOCUMENTED_ENTROPY
+        && machine_made(value)
+}
+
 /// A password that somebody chose.
 pub fn chosen(value: &str) -> bool {
     if !(6..=128).contains(&value.len()) || placeholder(value) || invented(value) || !value.is_ascii() {
@@ -108,17 +116,32 @@ pub fn chosen(value: &str) -> bool {
     if COMMON.contains(&letters.as_str()) && !symbol || leet(&value.to_ascii_lowercase()) {
         return false;
     }
-    let parts: Vec<&str> = value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    // `oauth2_password`, `step-1-title`: words that happen to hold a digit.
-    let wordy = parts.iter().all(|part| {
+    match wordy(value) {
+        true => passphrase(&parts(value), digits, upper, value),
+        false => digit || value.len() >= 8,
+    }
+}
+
+fn parts(value: &str) -> Vec<&str> {
+    value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect()
+}
+
+/// `oauth2_password`, `step-1-title`: words that happen to hold a digit.
+pub fn wordy(value: &str) -> bool {
+    let parts = parts(value);
+    let word = |part: &&str| {
         let name = part.trim_end_matches(|c: char| c.is_ascii_digit());
         part.len() < 4 || language(name) && part.len() - name.len() <= 2 || name.len() == part.len()
-    });
-    if parts.len() >= 2 && wordy {
-        return passphrase(&parts, digits, upper, value);
-    }
-    digit || value.len() >= 8
+    };
+    parts.len() >= 2 && parts.iter().all(word)
+}
+
+/// A secret that somebody typed: not words, and of more than letters and a digit.
+pub fn made_up(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let symbol = value.bytes().any(|b| b"!@#$%^&*?~".contains(&b));
+    value.len() >= 8 && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && symbol && !wordy(value)
 }
 
 /// `s3cr3t`, `my-p4ssw0rd`: only the words themselves, spelt with digits.

@@ -87,7 +87,8 @@ pub fn words(name: &str) -> Vec<String> {
 pub fn classify(words: &[String]) -> Option<Kind> {
     let (at, kind) = (0..words.len()).rev().find_map(|at| Some((at, keyword(words, at)?)))?;
     let after = &words[at + 1..];
-    if after.iter().any(|word| SPEAKS_OF.contains(&word.as_str())) {
+    let counted = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    if after.iter().any(|word| SPEAKS_OF.contains(&word.as_str()) || SPEAKS_OF.contains(&&*counted(word))) {
         return None;
     }
     let before = &words[..at];
@@ -351,6 +352,11 @@ const SPEAKS_OF: &[&str] = &[
     "changed",
     "rotation",
     "strength",
+    "rule",
+    "rules",
+    "requirement",
+    "requirements",
+    "complexity",
     "efficient",
     "validity",
     "duration",

@@ -53,7 +53,8 @@ fn beside(text: &str, at: usize) -> Vec<String> {
 fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> Option<meaning::Meaning> {
     let name = pair.map(|pair| &text[pair.name.clone()]);
     let own = meaning::of_name(name, &[], formats);
-    own.or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
+    own.or_else(|| meaning::of_name(plain::whose(text, at).as_deref(), &[], formats))
+        .or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
         .or_else(|| meaning::of_line(text, at, formats))
         .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))
 }
