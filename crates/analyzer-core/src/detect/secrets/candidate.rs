@@ -300,11 +300,16 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let machine = judge::machine_made(value);
     let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
     let words = || names::words(around.name.unwrap_or(""));
+    // A sentence has words behind `password:`; an assignment in one has not.
+    let variable = |name: &str| name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase());
+    let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(variable));
     let accepted = match kind {
-        Kind::Password => machine || judge::chosen(value),
+        Kind::Password => machine || judge::chosen(value) || typed(),
         Kind::ApiKey | Kind::Token | Kind::ClientSecret => {
             let secret = || words().last().is_some_and(|word| matches!(word.as_str(), "secret" | "secrets"));
-            machine || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
+            machine
+                || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
+                || secret() && value.len() >= 8 && typed()
         }
         Kind::PrivateKey => machine && value.len() >= 32,
         Kind::Webhook => {
@@ -334,6 +339,7 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     found.confidence = match (machine, around.remark) {
         (true, false) if means_use => Confidence::High,
         (_, true) => Confidence::Low,
+        (false, false) if !judge::chosen(value) => Confidence::Low,
         _ => Confidence::Medium,
     };
     Some(found)

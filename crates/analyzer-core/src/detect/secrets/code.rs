@@ -45,7 +45,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
     let mut out = Vec::new();
     reader.hits(&found, &mut out);
     let covered = reader.composites(&mut out);
-    reader.literals(&covered, &mut out);
+    reader.literals(&covered, &found.names, &mut out);
     reader.remarks(&found, &mut out);
     // A public identifier is no secret whatever it is called.
     out.retain(|candidate| candidate.rank >= 600 || !found.public.contains(&candidate.span));
@@ -293,20 +293,32 @@ impl<'f> Reader<'f> {
     }
 
     /// Each literal by its name.
-    fn literals(&self, covered: &[bool], out: &mut Vec<Candidate>) {
+    fn literals(&self, covered: &[bool], names: &[usize], out: &mut Vec<Candidate>) {
         for literal in self.literals.iter().filter(|literal| !covered[literal.id.0 as usize]) {
             let Some(value) = self.facts.text(literal.id) else { continue };
             // `'"…"'` is code for a program that pastes it.
             let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
             // Most strings are words: they are passed over before anything is asked of the tree.
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
-            if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
+            let cued = || {
+                names
+                    .get(names.partition_point(|at| at + CUED < literal.span.start))
+                    .is_some_and(|at| *at < literal.span.start)
+            };
+            let typed = !odd && cued() && judge::typed(value);
+            if !(odd || typed) || !(5..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
             // What the value says of itself is cheaper to ask than what stands around it.
             let encoded = value.len() >= 24 && fold::decoded(value).is_some();
             let address = value.starts_with("https://");
-            if !encoded && !address && !judge::plausible(value) && !judge::chosen(value) {
+            if !encoded
+                && !address
+                && !typed
+                && !judge::plausible(value)
+                && !judge::chosen(value)
+                && !judge::typed(value)
+            {
                 continue;
             }
             let site = self.site(literal);
@@ -383,7 +395,7 @@ impl<'f> Reader<'f> {
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) {
+            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) && !judge::typed(value) {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)
@@ -421,6 +433,9 @@ const FOLDING: &[&str] = &[
     "dedent",
     "cleandoc",
 ];
+
+/// Bytes in front of a literal in which a name of secrets may stand that it is given.
+const CUED: usize = 80;
 
 /// Calls that encode a login for a header.
 const ENCODERS: &[&str] = &["btoa", "b64encode", "standard_b64encode", "urlsafe_b64encode"];

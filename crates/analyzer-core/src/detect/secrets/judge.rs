@@ -123,6 +123,28 @@ pub fn chosen(value: &str) -> bool {
     }
 }
 
+/// A password of small letters that are no word of any language, or of digits: only the name beside it can say that it is one.
+pub fn typed(value: &str) -> bool {
+    const SAID: &[&str] = &[
+        "pass", "pwd", "secret", "user", "admin", "root", "test", "key", "token", "auth", "login", "name", "field",
+        "text", "type", "null", "none", "true", "false", "sql", "conf", "param", "kwarg", "asdf", "qwer", "zxcv",
+        "foo", "bar", "baz", "xyz", "abc", "crypt", "sha", "md5", "http", "html", "utf", "dev", "prod", "local",
+        "host", "demo", "cli",
+    ];
+    if !(5..=32).contains(&value.len()) || placeholder(value) || invented(value) {
+        return false;
+    }
+    if value.bytes().all(|b| b.is_ascii_digit()) {
+        return (6..=12).contains(&value.len()) && !value.ends_with("00");
+    }
+    let parts = parts(value);
+    let letters = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase()) && !language(part));
+    let word = parts.concat();
+    let (pairs, common) = familiar(&word);
+    let said = COMMON.contains(&word.as_str()) || SAID.iter().any(|said| word.contains(said));
+    letters && parts.len() <= 4 && !said && common * 100 < pairs * 45
+}
+
 fn parts(value: &str) -> Vec<&str> {
     value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect()
 }
@@ -368,6 +390,13 @@ const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar
 
 /// Reads like words and not like chance.
 pub fn language(value: &str) -> bool {
+    let (pairs, common) = familiar(value);
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    pairs >= 3 && letters * 3 >= value.len() * 2 && common * 100 >= pairs * 62
+}
+
+/// Pairs of letters, and those of them that words are made of.
+fn familiar(value: &str) -> (usize, usize) {
     static COMMON_PAIRS: std::sync::LazyLock<[bool; 26 * 26]> = std::sync::LazyLock::new(|| {
         let mut table = [false; 26 * 26];
         for pair in PAIRS.split_whitespace().map(str::as_bytes) {
@@ -385,8 +414,7 @@ pub fn language(value: &str) -> bool {
             common += usize::from(COMMON_PAIRS[place]);
         }
     }
-    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
-    pairs >= 3 && letters * 3 >= value.len() * 2 && common * 100 >= pairs * 62
+    (pairs, common)
 }
 
 /// A path, a dotted name, a model with its date: parts that are words or numbers.

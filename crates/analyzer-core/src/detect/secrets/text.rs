@@ -23,7 +23,12 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         let (name, value) = (&text[pair.name.clone()], &text[pair.value.clone()]);
         let encoded = value.len() >= 24 && fold::decoded(value).is_some();
         // Cheap questions first: most pairs of a large file are no credentials.
-        if !encoded && !judge::plausible(value) && !judge::chosen(value) && !value.starts_with("https://") {
+        if !encoded
+            && !judge::plausible(value)
+            && !judge::chosen(value)
+            && !judge::typed(value)
+            && !value.starts_with("https://")
+        {
             continue;
         }
         let kind = formats.kind_of(name);
