@@ -261,6 +261,10 @@ fn worded(body: &str) -> bool {
 
 fn of_jwt(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
     let (header, payload) = checksum::jwt(value)?;
+    // Without a claim it says nothing about anybody: `{}`, `{"a": 1}`.
+    if !payload.as_object().is_some_and(|claims| claims.keys().any(|claim| claim.len() >= 3)) {
+        return None;
+    }
     let says = |field: &str| payload.get(field).and_then(serde_json::Value::as_str).unwrap_or("");
     if says("role") == "anon" || says("sub") == "1234567890" || says("name") == "John Doe" {
         return None; // Supabase's public key; the token that every tutorial shows.
@@ -304,10 +308,11 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let variable = |name: &str| name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase());
     let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(variable));
     let accepted = match kind {
-        Kind::Password => machine || judge::chosen(value) || typed(),
+        Kind::Password => machine || judge::chosen(value) || judge::scrambled(value) || typed(),
         Kind::ApiKey | Kind::Token | Kind::ClientSecret => {
             let secret = || words().last().is_some_and(|word| matches!(word.as_str(), "secret" | "secrets"));
             machine
+                || judge::scrambled(value)
                 || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
                 || secret() && value.len() >= 8 && typed()
         }

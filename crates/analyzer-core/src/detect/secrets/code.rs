@@ -305,7 +305,7 @@ impl<'f> Reader<'f> {
                     .get(names.partition_point(|at| at + CUED < literal.span.start))
                     .is_some_and(|at| *at < literal.span.start)
             };
-            let typed = !odd && cued() && judge::typed(value);
+            let typed = !odd && cued() && (judge::typed(value) || judge::scrambled(value));
             if !(odd || typed) || !(5..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
@@ -395,7 +395,9 @@ impl<'f> Reader<'f> {
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) && !judge::typed(value) {
+            if kind.is_none()
+                || !judge::plausible(value) && !judge::chosen(value) && !judge::typed(value) && !judge::scrambled(value)
+            {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
-use super::names::Kind;
+use super::names::{self, Kind};
 use super::{fold, plain};
 use crate::facts::{Bound, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
 
@@ -399,6 +399,14 @@ impl<'f> Context<'f> {
             *position == index as usize
                 && (path == *taker || path.ends_with(taker) && path[..path.len() - taker.len()].ends_with('.'))
         });
+        // `builder.with_api_key("…")`, `config.setToken("…")`
+        if index == 0 && call.args.len() == 1 && name.is_none() && site.name.is_none() {
+            let words = names::words(&callee);
+            let told = words.split_first().filter(|(verb, _)| matches!(verb.as_str(), "set" | "with"));
+            let rest =
+                told.map(|(_, rest)| rest).filter(|rest| names::classify(rest).is_some_and(|kind| kind != Kind::Weak));
+            site.name = rest.map(|rest| rest.join("_"));
+        }
         if let Some((_, _, called)) = taken.filter(|_| name.is_none() && site.name.is_none()) {
             site.name = Some((*called).to_owned());
         }

@@ -98,7 +98,8 @@ pub fn chosen(value: &str) -> bool {
     }
     if value.starts_with(['/', '.', '#', '-', ':', '@', '*', '&'])
         || value.contains("://")
-        || value.ends_with([':', ','])
+        || value.contains(":/")
+        || value.ends_with([':', ',', '?'])
     {
         return false;
     }
@@ -121,6 +122,20 @@ pub fn chosen(value: &str) -> bool {
         true => passphrase(&parts(value), digits, upper, value),
         false => digit || value.len() >= 8,
     }
+}
+
+/// Letters alone that a machine drew: of both cases or all large, and hardly a pair that words have.
+pub fn scrambled(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let (pairs, common) = familiar(value);
+    let mixed = has(u8::is_ascii_lowercase) && pairs * 8 < value.len() * 7; // Cases change within words.
+    (16..=64).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphabetic())
+        && (mixed || !has(u8::is_ascii_lowercase))
+        && common * 100 < pairs * 40
+        && entropy(value) >= 3.2
+        && !placeholder(value)
+        && !invented(value)
 }
 
 /// A password of small letters that are no word of any language, or of digits: only the name beside it can say that it is one.

@@ -122,10 +122,34 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         "string" | "str" if matches!(before, "connection" | "conn") => Kind::Connection,
         "uri" | "url" if matches!(before, "webhook") => Kind::Webhook,
         "webhook" => Kind::Webhook,
+        // `PGPASSWORD`, `openaiapikey`: words that nobody separated.
+        long if long.len() > 8 && JOINED.iter().any(|(end, _)| long.ends_with(end)) => {
+            let (end, kind) = *JOINED.iter().find(|(end, _)| long.ends_with(end))?;
+            let rest = &long[..long.len() - end.len()];
+            if NOT_SECRET.iter().any(|word| word.len() > 1 && rest == *word) {
+                return None;
+            }
+            kind
+        }
         "key" | "auth" | "authorization" | "credential" | "credentials" | "cred" | "creds" => Kind::Weak,
         _ => return None,
     })
 }
+
+/// What a word ends with that holds a secret.
+const JOINED: &[(&str, Kind)] = &[
+    ("password", Kind::Password),
+    ("passwd", Kind::Password),
+    ("apikey", Kind::ApiKey),
+    ("secretkey", Kind::ApiKey),
+    ("apitoken", Kind::ApiKey),
+    ("accesstoken", Kind::Token),
+    ("authtoken", Kind::Token),
+    ("bottoken", Kind::Token),
+    ("clientsecret", Kind::ClientSecret),
+    ("appsecret", Kind::ClientSecret),
+    ("jwtsecret", Kind::ApiKey),
+];
 
 /// Words before `tokens` that mean pieces of text.
 const SPOKEN: &[&str] = &[

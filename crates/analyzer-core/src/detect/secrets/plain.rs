@@ -80,11 +80,21 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     {
         return Some(value);
     }
+    // `CREATE USER agent WITH PASSWORD '…'`
+    let sql = || {
+        let start = super::scan::floor(text, name.start.saturating_sub(160));
+        let before = text[start..name.start].rsplit(['\n', ';']).next().unwrap_or("").to_ascii_uppercase();
+        let statement = ["USER", "ROLE", "LOGIN"].iter().any(|word| before.contains(word));
+        statement && text[name.clone()].eq_ignore_ascii_case("password")
+    };
     let after = match (at(separator), at(separator + 1)) {
         (b'=', b'=') => return None, // A comparison.
         (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
         (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
         (b',', _) if quoted => separator + 1,
+        (b'\'', _) if separator > i && sql() => separator,
+        // `setPassword("…")`, `.withToken("…")`
+        (b'(', b'"' | b'\'') if separator == name.end && is_setter(&text[name.clone()]) => separator + 1,
         (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => {
             // A table of a document: its next cell, unless that describes the value.
             let cell = text[separator + 1..].split(['|', '\n']).next().unwrap_or("").trim();
@@ -124,6 +134,12 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         start += end + 3;
     }
     value_at(text, start)
+}
+
+/// A method that is told a secret: `dataSource.setPassword`.
+fn is_setter(name: &str) -> bool {
+    let words = names::words(name.rsplit('.').next().unwrap_or(name));
+    words.len() >= 2 && matches!(words[0].as_str(), "set" | "with") && names::classify(&words[1..]).is_some()
 }
 
 /// Statements that put a space between the name and its value: Dockerfiles, shells, `.netrc`.
@@ -269,7 +285,9 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     // `&` joins parameters, unless it stands in a quoted password.
     let end = if quote.is_none() { value.find('&').unwrap_or(value.len()) } else { value.len() };
     // Unquoted code is no value.
-    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]));
+    // `var password: Text? = null`: what stands there is a type.
+    let declares = || text[start + end..].trim_start_matches(' ').starts_with("= ");
+    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]) || declares());
     (!code && end >= 4).then_some(start..start + end)
 }
 
@@ -280,7 +298,13 @@ fn reference(value: &str) -> bool {
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             && !super::judge::machine_made(part)
     };
-    value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
+    let word = |part: &str| {
+        let letters = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        letters && part.starts_with(|c: char| c.is_ascii_alphabetic()) && super::judge::language(part)
+    };
+    let members =
+        value.contains('.') && value.split('.').all(word) && value.split('.').any(|part| names::words(part).len() > 1);
+    members || value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
 }
 
 fn indent(line: &str) -> usize {

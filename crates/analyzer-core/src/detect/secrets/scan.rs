@@ -224,6 +224,7 @@ fn real_password(user: &str, password: &str, host: &str) -> bool {
         && (!lower.eq_ignore_ascii_case(user) || is_public(host) && !STAND_INS.contains(&user.to_ascii_lowercase().as_str()))
         && !judge::template(password)
         && !judge::placeholder(password)
+        && !(password.contains('_') && password.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
         && !password.contains(['{', '}', '$', '[', ']', '(', ' '])
         && !password.contains("**")
         && !(user.contains(['{', '$', '<']) && judge::language(password))

@@ -27,6 +27,7 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
             && !judge::plausible(value)
             && !judge::chosen(value)
             && !judge::typed(value)
+            && !judge::scrambled(value)
             && !value.starts_with("https://")
         {
             continue;
