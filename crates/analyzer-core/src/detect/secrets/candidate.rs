@@ -305,8 +305,7 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
     let words = || names::words(around.name.unwrap_or(""));
     // A sentence has words behind `password:`; an assignment in one has not.
-    let variable = |name: &str| name.contains('_') && !name.bytes().any(|b| b.is_ascii_lowercase());
-    let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(variable));
+    let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(names::is_shouted));
     let accepted = match kind {
         Kind::Password => machine || judge::chosen(value) || judge::scrambled(value) || typed(),
         Kind::ApiKey | Kind::Token | Kind::ClientSecret => {

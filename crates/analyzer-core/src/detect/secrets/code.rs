@@ -395,9 +395,8 @@ impl<'f> Reader<'f> {
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none()
-                || !judge::plausible(value) && !judge::chosen(value) && !judge::typed(value) && !judge::scrambled(value)
-            {
+            let typed = judge::scrambled(value) || judge::typed(value) && names::is_shouted(name);
+            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) && !typed {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)

@@ -553,8 +553,7 @@ fn names_secret(name: &str) -> bool {
 
 /// A variable of the environment whose name says that it holds a secret.
 fn is_variable(name: &str) -> bool {
-    let shouted = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    name.contains('_') && name.bytes().all(shouted) && names_secret(name)
+    names::is_shouted(name) && names_secret(name)
 }
 
 /// The long name of a command's option: `-k, --api-key <key>`.

@@ -144,7 +144,7 @@ pub fn typed(value: &str) -> bool {
         "pass", "pwd", "secret", "user", "admin", "root", "test", "key", "token", "auth", "login", "name", "field",
         "text", "type", "null", "none", "true", "false", "sql", "conf", "param", "kwarg", "asdf", "qwer", "zxcv",
         "foo", "bar", "baz", "xyz", "abc", "crypt", "sha", "md5", "http", "html", "utf", "dev", "prod", "local",
-        "host", "demo", "cli",
+        "host", "demo", "cli", "unknown",
     ];
     if !(5..=32).contains(&value.len()) || placeholder(value) || invented(value) {
         return false;
@@ -157,7 +157,7 @@ pub fn typed(value: &str) -> bool {
     let word = parts.concat();
     let (pairs, common) = familiar(&word);
     let said = COMMON.contains(&word.as_str()) || SAID.iter().any(|said| word.contains(said));
-    letters && parts.len() <= 4 && !said && common * 100 < pairs * 45
+    letters && parts.len() <= 4 && !said && common * 100 < pairs * 60
 }
 
 fn parts(value: &str) -> Vec<&str> {

@@ -83,6 +83,11 @@ pub fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// Spelt as variables of the environment are: `DB_PASSWORD`.
+pub fn is_shouted(name: &str) -> bool {
+    name.contains('_') && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// What a name says of its value; none for a name that speaks of no secret.
 pub fn classify(words: &[String]) -> Option<Kind> {
     let (at, kind) = (0..words.len()).rev().find_map(|at| Some((at, keyword(words, at)?)))?;
