@@ -145,6 +145,10 @@ impl Modules {
         let roots = self.python_roots(importer, root);
         let found = roots.iter().find_map(|folder| self.python_file(folder, &name).filter(other));
         found.or_else(|| match self.is_known_python(root) {
+            // A folder beside the file's package may be a package's namesake, but hardly with the same modules in it.
+            true if name.contains('/') => {
+                self.inner_roots(importer).find_map(|folder| self.python_file(&folder, &name))
+            }
             true => None,
             false => self.unknown_python(&roots, &name).filter(other),
         })
@@ -277,8 +281,15 @@ impl Modules {
         roots
     }
 
+    fn inner_roots(&self, importer: &str) -> impl Iterator<Item = String> {
+        let folder = folder_of(importer);
+        let roots = self.roots.get(folder).cloned().unwrap_or_else(|| self.roots_from(folder));
+        roots.inner.into_iter()
+    }
+
     fn roots_from(&self, mut folder: &str) -> Roots {
         let mut roots = Roots::default();
+        let mut is_first = true;
         // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
         // unless nobody knows another module of that name.
         loop {
@@ -286,6 +297,12 @@ impl Modules {
             let by_name = self.named_folders.contains(name) && self.projects.contains(above);
             let inside_package = by_name || self.files.contains_key(&below(folder, "__init__.py"));
             let project = self.projects.contains(folder);
+            // Without a file of its own a folder of a package is one all the same, except where a script lies in it.
+            let parts = std::iter::successors(Some(folder), |folder| (!folder.is_empty()).then(|| folder_of(folder)));
+            let mut above_it = parts.skip(1).take_while(|above| !above.is_empty());
+            let is_part = above_it.any(|above| self.files.contains_key(&below(above, "__init__.py")));
+            let inside_package = inside_package || is_part && !is_first;
+            is_first = false;
             match inside_package && !project {
                 true => roots.inner.push(folder.to_owned()),
                 false => roots.own.push(folder.to_owned()),
@@ -520,6 +537,18 @@ mod tests {
         assert_eq!(p.python("app/llms/use.py", "openai", None), "");
         assert!(!p.1.is_local_python("app/llms/use.py", "openai"));
         assert_eq!(p.python("app/llms/use.py", "mine", None), "app/llms/mine.py");
+        assert_eq!(p.python("app/llms/use.py", "llms.openai", None), "app/llms/openai.py");
+    }
+
+    #[test]
+    fn a_folder_of_a_package_hides_no_known_package_below_it() {
+        let p =
+            Project::of(&["chat/__init__.py", "chat/handlers/openai/__init__.py", "chat/handlers/openai/speech.py"]);
+        assert_eq!(p.python("chat/handlers/openai/speech.py", "openai", None), "");
+        assert_eq!(
+            p.python("chat/handlers/openai/speech.py", "handlers.openai", None),
+            "chat/handlers/openai/__init__.py"
+        );
     }
 
     #[test]

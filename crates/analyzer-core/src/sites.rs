@@ -352,7 +352,14 @@ impl<'a> Context<'a> {
     /// The providers and services whose host an address has.
     pub fn owners(&self, address: &Address) -> impl Iterator<Item = (Folder, u32)> + '_ {
         let known = &self.project.knowledge;
-        known.by_host(&address.host, &address.path).into_iter().map(|entry| (known.folder(entry), entry))
+        let mut owners = known.by_host(&address.host, &address.path);
+        if let (true, false, Some((_, port))) =
+            (owners.is_empty(), crate::resolve::url::is_external(&address.host), address.host.rsplit_once(':'))
+        {
+            // What serves on this machine may as well do so on another of the house.
+            owners = known.by_host(&format!("localhost:{port}"), &address.path);
+        }
+        owners.into_iter().map(|entry| (known.folder(entry), entry))
     }
 }
 

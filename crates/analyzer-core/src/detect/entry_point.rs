@@ -121,6 +121,10 @@ fn judge(
     }
     let served = source.path.split('/').rev().skip(1).find_map(|folder| entry.folders.get(folder));
     add(served.copied().unwrap_or(0), None);
+    let place = source.path.rsplit_once('.').map_or(&*source.path, |(place, _)| place);
+    if let Some(given) = entry.pages.get(place.strip_prefix("src/").unwrap_or(place)) {
+        add(*given, Some(format!("`{name}` is the page at the root")));
+    }
     let exported = |name: &str| facts.exports.iter().any(|(exported, _)| **exported == *name);
     let bound = |name: &str| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
     let object = entry.objects.iter().filter(|(name, _)| bound(name)).max_by_key(|(_, given)| **given);
@@ -134,6 +138,9 @@ fn judge(
     }
     add(entry.imports * imports.min(5) as i32, None);
     add(entry.depth * source.path.matches('/').count() as i32, None);
+    if source.path.ends_with(".ipynb") {
+        add(entry.notebook, None);
+    }
     if is_beside(&source.path) && started.is_none() {
         add(entry.beside.points, None);
     }
@@ -156,6 +163,7 @@ pub(super) fn is_beside(path: &str) -> bool {
 struct Entry {
     starts: Vec<i32>,
     main_guard: i32,
+    notebook: i32,
     top_level_call: i32,
     unimported: i32,
     imports: i32,
@@ -163,6 +171,7 @@ struct Entry {
     handlers: BTreeMap<String, i32>,
     names: BTreeMap<String, i32>,
     folders: BTreeMap<String, i32>,
+    pages: BTreeMap<String, i32>,
     objects: BTreeMap<String, i32>,
     beside: Beside,
 }

@@ -5,6 +5,7 @@ use crate::facts::{Exported, MODULE};
 use crate::knowledge::index::RuleKind;
 use crate::resolve::At;
 use crate::sites::Context;
+use crate::sources::Language;
 
 /// Names of functions that the platform's runtime looks for, in its order (measured on the published runtime 1.4.2).
 const FUNCTIONS: &[&str] = &["handler", "invoke", "main", "run", "lambda_handler"];
@@ -24,6 +25,9 @@ pub fn detect(cx: &Context) -> Vec<Handler> {
         }
     }
     for file in 0..cx.project.files.len() {
+        if cx.project.files[file].source.language == Language::Text {
+            continue;
+        }
         let facts = cx.project.facts(file);
         let path = cx.project.path(file).to_owned();
         for function in &facts.functions {

@@ -15,8 +15,8 @@ use crate::sites::{Context, Outbound, Site};
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
-    /// Its place among the usages of one call, by the order in which the code gives its models.
-    order: usize,
+    /// Its place among the usages of one call: another provider's model goes last, else as the code gives its models.
+    order: (bool, usize),
     /// The host that is reached, when one is known.
     pub host: Option<Implied>,
 }
@@ -112,7 +112,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
             call,
             confidence: Confidence::Medium,
         };
-        Usage { usage, order: 0, host: None }
+        Usage { usage, order: (false, 0), host: None }
     };
     idle.into_iter().map(usage).collect()
 }
@@ -159,20 +159,39 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
     for hit in decide(cx, site) {
         let entry = cx.project.knowledge.entry(hit.entry);
         let rule = &entry.model[hit.rule as usize];
-        let bases = bases(cx, site, rule);
+        let bases = bases(cx, site, entry, rule);
         for model in models(cx, site, rule) {
+            // Known by its members alone, a call must name its model: others have a `messages.create` too.
+            if hit.by_suffix && matches!(model, Model::Absent) && !is_told_by_spread(cx, site.at) {
+                continue;
+            }
             for (base, from) in &bases {
                 // A model of one branch and an address of another never meet.
                 let apart = matches!((&model, from), (Model::Given(model), Some(from)) if are_exclusive(cx, model.origin, *from));
                 if !apart {
                     let found = usage(cx, site, hit, &model, base);
-                    let order = usages.len();
-                    usages.extend(found.map(|found| Usage { order, ..found }));
+                    let place = usages.len();
+                    usages.extend(found.map(|found| Usage { order: (found.order.0, place), ..found }));
                 }
             }
         }
     }
     usages
+}
+
+/// Whether arguments are handed on in a way that may name anything: `create(**options)`, `create(options)`.
+fn is_told_by_spread(cx: &Context, call: At) -> bool {
+    let facts = cx.project.facts(call.file);
+    let is_python = cx.project.files[call.file].source.language.is_python();
+    let hides = |kind: &ExprKind| match kind {
+        ExprKind::Spread(_) => true,
+        ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| key.is_none()),
+        ExprKind::Name(_) | ExprKind::Attr(..) | ExprKind::Call(_) => !is_python,
+        _ => false,
+    };
+    cx.project
+        .call(call)
+        .is_some_and(|call| call.args.iter().any(|arg| arg.name.is_none() && hides(facts.kind(arg.value))))
 }
 
 /// Two expressions stand in different branches of one statement.
@@ -230,8 +249,11 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
 fn constant(cx: &Context, rule: &ModelRule, at: At, known: Known) -> Known {
     let Value::Object(Ref::External(symbol, _)) = &known.value else { return known };
     let Some((entry, index)) = cx.project.rules(symbol, RuleKind::Constant).next() else { return known };
-    let model = &entry.constant[index as usize].model;
-    let text = if rule.router { format!("{}/{model}", entry.id) } else { model.clone() };
+    let constant = &entry.constant[index as usize];
+    let member = symbol.last().and_then(|last| constant.members.get(last));
+    let Some(model) = member.or(Some(&constant.model)).filter(|model| !model.is_empty()) else { return known };
+    let routed = rule.router && constant.members.is_empty();
+    let text = if routed { format!("{}/{model}", entry.id) } else { model.clone() };
     let mut steps = known.steps.clone();
     steps.push(cx.step(at, format!("`{}`", symbol.display())));
     Known { value: Value::Text(vec![Piece::Lit(text)]), steps, ..known }
@@ -270,7 +292,7 @@ enum Base {
 }
 
 /// The addresses of a call, each with the expression that gives it.
-fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
+fn bases(cx: &Context, site: &Site, entry: &Entry, rule: &ModelRule) -> Vec<(Base, Option<At>)> {
     let mut places: Vec<(At, Frames, Vec<ArgRef>)> = vec![(site.at, None, rule.base.clone())];
     let mut switched = switched(cx, site.at, &None, &rule.switch);
     if let Some((client, hit)) = cx.client_of(&site.chain) {
@@ -304,8 +326,19 @@ fn bases(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<(Base, Option<At>)>
             return bases;
         }
     }
-    let configured = configured(cx, site).unwrap_or(Base::Default);
-    vec![(configured, None)]
+    let set = || address_by_variable(cx, entry).map(|(address, steps)| Base::Given(address, steps));
+    vec![(configured(cx, site).or_else(set).unwrap_or(Base::Default), None)]
+}
+
+/// `os.environ["OPENAI_BASE_URL"] = "…"`: the address of a variable that a provider's library reads by itself, where the
+/// program or a submitted `.env` sets it.
+fn address_by_variable(cx: &Context, entry: &Entry) -> Option<(Address, Vec<Step>)> {
+    let known = entry.client.iter().flat_map(|client| &client.base_env).flat_map(|name| cx.project.set_variable(name));
+    let addresses = known.filter_map(|known| match &known.value {
+        Value::Text(pieces) => Some((url::parse(pieces)?, known.steps)),
+        _ => None,
+    });
+    addresses.into_iter().find(|(address, _)| !address.host.is_empty())
 }
 
 /// The provider that arguments turn a client into, and the host it then has.
@@ -423,7 +456,16 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
     let mut owner = knowledge.provider(&provider);
     let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
-    let named = argument.and_then(|(at, frames)| cx.project.text(at, &frames));
+    let named = argument.and_then(|(at, frames)| {
+        let known = cx.project.values(at, &frames);
+        known.into_iter().find_map(|known| match &known.value {
+            // `ModelPlatformType.OPENAI`: a library's name for a provider.
+            Value::Object(Ref::External(symbol, calls)) if calls.is_empty() => {
+                symbol.last().map(|last| last.to_ascii_lowercase().replace('_', "-"))
+            }
+            _ => known.literal_or_default(),
+        })
+    });
     let named = named.as_deref().and_then(|prefix| knowledge.by_prefix(&prefix.to_ascii_lowercase()));
     if let Some(entry) = named {
         provider.clone_from(&entry.id);
@@ -449,7 +491,12 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     if rule.router && name.is_none() && owner.is_none() && rule.provider.is_none() {
         return None; // Neither model nor provider: nothing is said.
     }
-    let mut role = role(rule.role.as_deref().or(name.as_deref().and_then(role_of_name)));
+    let told = rule.roles.iter().find(|told| {
+        let task = cx.project.argument(site.at, &None, &told.arg).and_then(|(at, frames)| cx.project.text(at, &frames));
+        task.is_some_and(|task| told.values.contains(&task))
+    });
+    let told = told.map(|told| &*told.role).or(rule.role.as_deref());
+    let mut role = role(told.or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);
     let host = match base {
         Base::Default => implied(cx, site, rule, owner, hit),
@@ -496,6 +543,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             (url::is_external(&address.host)).then(|| Implied { host, by: None, steps: base_steps.clone() })
         }
     };
+    let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
+    if is_foreign && knowledge.provider(&provider).is_some_and(|entry| entry.own_models) {
+        // What another branch gives to another client.
+        (name, confidence) = (None, confidence.min(Confidence::Medium));
+    }
     let call = site.symbol.display();
     steps.truncate(12);
     steps.push(cx.step(site.at, format!("call of `{call}`")));
@@ -512,7 +564,14 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         confidence,
         evidence: steps,
     };
-    Some(Usage { usage, order: 0, host })
+    Some(Usage { usage, order: (is_foreign, 0), host })
+}
+
+/// Whether a model is one of another provider than the one that is asked for it, both of which name theirs.
+fn is_foreign(cx: &Context, provider: &str, model: &str) -> bool {
+    let knowledge = cx.project.knowledge;
+    let has_models = knowledge.provider(provider).is_some_and(|entry| !entry.models.is_empty());
+    has_models && knowledge.by_model(model).is_some_and(|owner| owner.id != provider)
 }
 
 /// Spaces and braces are no part of a model's name.
@@ -664,7 +723,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         confidence: outbound.confidence,
         evidence,
     };
-    Some(Usage { usage, order: 0, host })
+    Some(Usage { usage, order: (false, 0), host })
 }
 
 /// Parts of paths that stand for models in the APIs of all providers, and the role they imply.
@@ -791,6 +850,11 @@ pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
                     hosts.push((site.at, Implied { host: host.clone(), by, steps: known.steps.clone() }));
                 }
             }
+            continue;
+        }
+        if let Some((address, steps)) = address_by_variable(cx, cx.project.knowledge.entry(hit.entry)) {
+            let host = address.bare_host().to_owned();
+            hosts.extend(url::is_external(&address.host).then_some((site.at, Implied { host, by: None, steps })));
             continue;
         }
         let by = site.symbol.display();

@@ -74,6 +74,7 @@ pub fn services(cx: &Context) -> Vec<Service> {
                 false => vec![template],
                 true => named(cx, site.at, rule, &template),
             };
+            let names = if rule.by_class.is_empty() { names } else { named_by_class(cx, site, rule) };
             let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
             let names = named_by_host(cx, site.at, rule).map_or(names, |name| vec![name]);
             for name in names {
@@ -193,6 +194,9 @@ fn listed(cx: &Context) -> Vec<Service> {
                     }
                     let entry = cx.project.knowledge.entry(hit.entry);
                     let rule = &entry.service[hit.rule as usize];
+                    if !rule.by_class.is_empty() {
+                        continue;
+                    }
                     let name = tool_name(rule, entry);
                     let (hosts, implied) = hosts(cx, item, &frames, rule, &entry.hosts);
                     services.push(Service {
@@ -261,6 +265,36 @@ fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String
     let known = cx.project.values(value, &frames);
     let texts = known.iter().filter_map(Known::literal_or_default).filter(|text| !rule.except.contains(text));
     texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
+}
+
+/// `acme-search-tool` of `AcmeSearchTool()` of a library of tools, where nothing more is known of the class.
+fn named_by_class(cx: &Context, site: &Site, rule: &ServiceRule) -> Vec<String> {
+    let says_more = |kind: RuleKind| {
+        site.hits(kind).any(|hit| match kind {
+            RuleKind::Service => cx.project.knowledge.entry(hit.entry).service[hit.rule as usize].by_class.is_empty(),
+            _ => !hit.by_suffix,
+        })
+    };
+    let kinds = [RuleKind::Service, RuleKind::Function, RuleKind::Mcp, RuleKind::Client];
+    let class = site.symbol.last().filter(|name| name.starts_with(char::is_uppercase));
+    let class = class.filter(|name| rule.by_class.iter().any(|end| name.ends_with(end.as_str()) && *name != end));
+    let class = class.filter(|name| !rule.except.iter().any(|other| other == name));
+    class.filter(|_| !kinds.into_iter().any(says_more)).map(kebab).into_iter().collect()
+}
+
+/// `AcmeSQLTool` is `acme-sql-tool`.
+fn kebab(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut out = String::new();
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| letters[before]);
+        let ends_capitals = || letters.get(index + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && before.is_some_and(|before| !before.is_uppercase() || ends_capitals()) {
+            out.push('-');
+        }
+        out.extend(letter.to_lowercase());
+    }
+    out
 }
 
 /// `gmail-smtp` of `SMTP("smtp.gmail.com")`, where the rule says so and the code writes the host down.
@@ -417,6 +451,11 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
         return;
     }
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
+        return;
+    }
+    // A database in a file is no service.
+    let is_file = |default: &String| ["sqlite", "duckdb", "file:"].iter().any(|scheme| default.starts_with(scheme));
+    if outbound.connection && address.default.as_ref().is_some_and(is_file) {
         return;
     }
     let is_nobody = |host: &str| is_loopback(host) || url::is_for_examples(host);

@@ -340,7 +340,12 @@ impl Knowledge {
                 };
             }
         }
-        self.by_model(model).map(|entry| (entry, model.to_owned()))
+        let known = self.by_model(model).map(|entry| (entry, model.to_owned()));
+        known.or_else(|| {
+            // A gateway of one's own in front: `our-gateway/anthropic/claude-…`.
+            let (_, rest) = model.split_once('/')?;
+            self.prefix(rest.split_once('/')?.0).and_then(|_| self.route(rest))
+        })
     }
 
     /// The provider of a bare model name.

@@ -3,6 +3,8 @@
 //! A misspelt field is refused with its line. Every field says here what it is for; `knowledge/README.md` shows each
 //! with an example.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// One file.
@@ -34,6 +36,9 @@ pub struct Entry {
     /// Beginnings of its models' names, for routers that are given a bare model.
     #[serde(default)]
     pub models: Vec<String>,
+    /// It serves its own models only: one that is another provider's never goes to it.
+    #[serde(default)]
+    pub own_models: bool,
     /// Import roots (Python) that mean it is used.
     #[serde(default)]
     pub python_packages: Vec<String>,
@@ -147,6 +152,8 @@ rule!(
     ModelRule {
         /// `chat` when absent; `embedding`, `classify`, `reranking`.
         role: Option<String>,
+        /// Arguments that tell another role: what a pipeline is for.
+        roles: Vec<RoleOf>,
         /// Where the model stands; the first that is given counts.
         model: Vec<ArgRef>,
         /// Provider id; that of the file when absent.
@@ -194,6 +201,18 @@ rule!(
     }
 );
 
+/// An argument that tells a role: `pipeline("text-classification", …)`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleOf {
+    /// Where it stands.
+    pub arg: Vec<ArgRef>,
+    /// Its values.
+    pub values: Vec<String>,
+    /// The role then.
+    pub role: String,
+}
+
 /// An argument that turns a client into another provider's: `genai.Client(vertexai=True)`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -237,7 +256,7 @@ rule!(
         tool: Option<String>,
         /// Where the call names the service; `{}` in `tool` is replaced by it (`aws-{}`).
         tool_arg: Vec<ArgRef>,
-        /// Values of `tool_arg` that are no tools (model runtimes, token services).
+        /// Values of `tool_arg`, or classes, that are no tools (model runtimes, token services).
         except: Vec<String>,
         /// Host; the file's first host when absent.
         host: Option<String>,
@@ -255,6 +274,8 @@ rule!(
         unless: Vec<ArgRef>,
         /// The tool is named after the host where the code writes one down.
         by_host: bool,
+        /// Ends of the names of classes: one that no other rule knows is a tool named after itself.
+        by_class: Vec<String>,
         /// The platform gives it its address in `TOOL_{NAME}_URL`: an `env` tool.
         platform: bool,
         /// Where the address is given.
@@ -296,6 +317,8 @@ rule!(
         form: Form,
         /// Where the name stands (call and decorator); for classes the attributes that hold it.
         name: Vec<ArgRef>,
+        /// It is where the call stands, wherever its name does.
+        here: bool,
         /// Where the function stands (call), whose name is taken when none is given.
         function: Vec<ArgRef>,
         /// Where the list or map stands (list).
@@ -386,8 +409,10 @@ rule!(
 rule!(
     /// A value of a library that stands for a model: `gemini20Flash` of Genkit's plug-in.
     ConstantRule {
-        /// The model.
+        /// The model; none where `members` has it.
         model: String,
+        /// The members of an enumeration and the model of each, when the symbol ends with `*`.
+        members: BTreeMap<String, String>,
     }
 );
 

@@ -1,7 +1,9 @@
-//! Data files to facts: YAML and JSON as the literals they are, prose as one text. Code that loads such a file means
+//! Data files to facts: YAML, JSON, TOML and `.env` as the literals they are, prose as one text. Code that loads such a file means
 //! these expressions.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::builder::Builder;
 use super::tree::Span;
@@ -12,14 +14,36 @@ const LARGEST: usize = 512 << 10;
 
 /// What a data file says; nothing for files of other kinds.
 pub fn read(path: &str, text: &str) -> FileFacts {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let name = without_sample_mark(path.rsplit('/').next().unwrap_or(path)).to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_lock = name.contains("lock") || name.ends_with(".min.json");
     match extension {
+        _ if is_env_file(path) && text.len() <= LARGEST => variables(text),
         "yaml" | "yml" | "json" if text.len() <= LARGEST && !is_lock => structure(text),
+        "toml" if text.len() <= LARGEST && !is_lock => tables(text),
         "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
         _ => FileFacts::default(),
     }
+}
+
+/// `config.yaml` for `config-example.yaml`, `config.sample.yaml`, `example.config.yaml` and `config.yaml.dist`.
+pub fn without_sample_mark(name: &str) -> String {
+    const MARKS: [&str; 5] = ["example", "sample", "template", "dist", "default"];
+    let separators = ['.', '-', '_'];
+    for mark in MARKS {
+        let Some(at) = name.find(mark) else { continue };
+        let (before, after) = (&name[..at], &name[at + mark.len()..]);
+        if let (Some(rest), true) = (before.strip_suffix(separators), after.is_empty() || after.starts_with(separators))
+        {
+            return format!("{rest}{after}");
+        }
+        if let (true, Some(rest)) =
+            (before.is_empty(), after.strip_prefix(separators).filter(|rest| rest.contains('.')))
+        {
+            return rest.to_owned();
+        }
+    }
+    name.to_owned()
 }
 
 fn prose(text: &str) -> FileFacts {
@@ -100,6 +124,83 @@ fn structure(text: &str) -> FileFacts {
     b.finish()
 }
 
+/// `.env`, `.env.local`, `.env.production`: what the program is started with, not a sample of it.
+pub fn is_env_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name == ".env"
+        || matches!(name.strip_prefix(".env."), Some("local" | "development" | "production" | "dev" | "prod"))
+}
+
+/// `KEY=value` by line.
+fn variables(text: &str) -> FileFacts {
+    let mut b = Builder::new(text);
+    let mut pairs = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let told = line.strip_prefix("export ").unwrap_or(line).split_once('=');
+        let Some((key, value)) = told.filter(|_| !line.starts_with('#')) else { continue };
+        let value = value.trim();
+        let bare = || value.split(" #").next().unwrap_or(value).trim_end();
+        let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.split(quote).next());
+        let value = quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare);
+        let span = Span { start: 0, end: 0, line: index as u32 + 1 };
+        if !value.is_empty() {
+            let key = b.expr(ExprKind::Text(key.trim().into()), span);
+            pairs.push((Some(key), b.expr(ExprKind::Text(value.into()), span)));
+        }
+    }
+    let root = b.expr(ExprKind::Dict(pairs), Span { start: 0, end: 0, line: 1 });
+    b.facts.exports.push(("default".into(), Exported::Expr(root)));
+    b.finish()
+}
+
+/// TOML as its tables come; what does not parse is left out.
+fn tables(text: &str) -> FileFacts {
+    let mut b = Builder::new(text);
+    let (root, _) = DeTable::parse_recoverable(text);
+    let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
+    let root = item(&mut b, &Lines::new(text), &root, 0);
+    b.facts.exports.push(("default".into(), Exported::Expr(root)));
+    b.finish()
+}
+
+/// Where lines begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(text: &str) -> Lines {
+        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    fn span(&self, offset: usize) -> Span {
+        Span { start: 0, end: 0, line: self.0.partition_point(|end| *end < offset) as u32 + 1 }
+    }
+}
+
+/// Tables deeper than this are no configuration.
+const DEEPEST: u32 = 64;
+
+fn item(b: &mut Builder, lines: &Lines, value: &Spanned<DeValue>, depth: u32) -> ExprId {
+    let span = lines.span(value.span().start);
+    let kind = match value.get_ref() {
+        _ if depth > DEEPEST => ExprKind::Unknown,
+        DeValue::String(text) => ExprKind::Text((&**text).into()),
+        DeValue::Integer(number) => ExprKind::Text(number.as_str().into()),
+        DeValue::Float(number) => ExprKind::Text(number.as_str().into()),
+        DeValue::Boolean(value) => ExprKind::Bool(*value),
+        DeValue::Datetime(time) => ExprKind::Text(time.to_string().as_str().into()),
+        DeValue::Array(items) => ExprKind::List(items.iter().map(|entry| item(b, lines, entry, depth + 1)).collect()),
+        DeValue::Table(table) => {
+            let pair = |(key, value): (&Spanned<DeString>, &Spanned<DeValue>)| {
+                let name = b.expr(ExprKind::Text((&**key.get_ref()).into()), lines.span(key.span().start));
+                (Some(name), item(b, lines, value, depth + 1))
+            };
+            ExprKind::Dict(table.iter().map(pair).collect())
+        }
+    };
+    b.expr(kind, span)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +221,35 @@ mod tests {
         assert_eq!(value(&yaml, &["writer", "role"]).unwrap().0, "Chief editor\n");
         let json = read("tools.json", "{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n");
         assert_eq!(value(&json, &["name"]), Some(("get_weather".into(), 2)));
+    }
+
+    #[test]
+    fn toml_is_tables_with_lines() {
+        let text = "name = 'x'\n[llm]\nchat.model = \"gpt-4o\"\nbroken = \n[tail]\nkeys = ['a']\n";
+        let facts = read("config.toml", text);
+        assert_eq!(value(&facts, &["llm", "chat", "model"]), Some(("gpt-4o".into(), 3)));
+        assert_eq!(value(&facts, &["name"]), Some(("x".into(), 1)));
+    }
+
+    #[test]
+    fn deep_tables_cost_no_stack() {
+        for text in [
+            format!("{}b = 1", "a.".repeat(100_000)),
+            format!("x = {}", "[".repeat(200_000)),
+            format!("[{}b]", "a.".repeat(100_000)),
+        ] {
+            read("config.toml", &text);
+        }
+    }
+
+    #[test]
+    fn samples_are_named_after_what_they_are_samples_of() {
+        for sample in ["config-example.yaml", "config.sample.yaml", "example.config.yaml", "config.yaml.dist"] {
+            assert_eq!(without_sample_mark(sample), "config.yaml", "{sample}");
+        }
+        for other in ["examples.yaml", "example.yaml", "my_examples.json"] {
+            assert_ne!(without_sample_mark(other), "s.yaml", "{other}");
+        }
     }
 
     #[test]

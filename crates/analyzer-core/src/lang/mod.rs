@@ -12,6 +12,8 @@ mod python;
 pub mod text;
 mod tree;
 
+pub use data::{is_env_file, without_sample_mark};
+
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 

@@ -1,5 +1,9 @@
 //! JavaScript's manifests: package.json, Deno's configuration, TypeScript's paths.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::text::{folder_of, join};
@@ -44,9 +48,17 @@ pub(super) fn package(cx: &mut Reader, source: &Source) {
 
 /// What `npm start` runs counts more than `main`, which counts more than what runs in development.
 fn starts(cx: &mut Reader, source: &Source, package: &Value) {
-    for (rank, key) in [(1, "start"), (3, "serve"), (3, "dev"), (4, "start:dev"), (4, "agent"), (4, "cli")] {
+    let known = cx.found.starts.len();
+    for (key, &rank) in &SCRIPTS.starts {
         if let Some(command) = package.get("scripts").and_then(|scripts| scripts.get(key)?.as_str()) {
             start::command(cx, rank, source, command, &format!("script `{key}`"));
+        }
+    }
+    // Of scripts with names of their own, the first that starts something.
+    for (key, command) in entries(package.get("scripts")) {
+        let is_chore = SCRIPTS.chores.prefixes.iter().any(|chore| key.starts_with(chore.as_str()));
+        if let (Some(command), false, true) = (command.as_str(), is_chore, cx.found.starts.len() == known) {
+            start::command(cx, 4, source, command, &format!("script `{key}`"));
         }
     }
     if let Some(main) = package.get("main").and_then(Value::as_str) {
@@ -61,6 +73,23 @@ fn starts(cx: &mut Reader, source: &Source, package: &Value) {
         }
     }
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scripts {
+    starts: BTreeMap<String, u8>,
+    chores: Chores,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chores {
+    prefixes: Vec<String>,
+}
+
+static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| {
+    toml::from_str(include_str!("../../knowledge/packages/npm-scripts.toml")).expect("a test reads every embedded list")
+});
 
 /// `imports` and `scopes` of an import map; `tasks` that start something.
 pub(super) fn deno(cx: &mut Reader, source: &Source) {

@@ -149,7 +149,7 @@ impl Project<'_> {
     }
 
     /// Whether a callee is the constructor of the base class: `super().__init__`, `super`.
-    pub(super) fn is_base_constructor(&self, callee: At) -> bool {
+    pub fn is_base_constructor(&self, callee: At) -> bool {
         let facts = self.facts(callee.file);
         match *facts.kind(callee.expr) {
             ExprKind::Name(sym) => facts.name(sym) == "super" && !self.is_python(callee.file),

@@ -66,11 +66,17 @@ impl Project<'_> {
             let own: Vec<&str> = file.split('/').collect();
             own.iter().rev().zip(parts.iter().rev()).take_while(|(a, b)| a == b).count()
         };
-        let candidates = self.files.iter().enumerate().filter(|(_, file)| {
-            file.source.language == Language::Text && file.source.path.rsplit('/').next() == Some(name)
+        // Real configuration is often not submitted; its sample is then the best that is known.
+        let real = crate::lang::without_sample_mark(name);
+        let candidates = self.files.iter().enumerate().filter(|(_, file)| file.source.language == Language::Text);
+        let named = candidates.filter(|(_, file)| {
+            let own = file.source.path.rsplit('/').next().unwrap_or_default();
+            own == *name || (own.len() > real.len() && crate::lang::without_sample_mark(own) == real)
         });
-        let best = candidates.max_by_key(|(index, file)| {
-            (ends(&file.source.path), shared(self.path(from), &file.source.path), std::cmp::Reverse(*index))
+        let best = named.max_by_key(|(index, file)| {
+            let is_it = file.source.path.rsplit('/').next() == Some(name);
+            let path = &file.source.path;
+            (is_it, ends(path), shared(self.path(from), path), std::cmp::Reverse(*index))
         });
         let (file, _) = best?;
         match self.facts(file).exports.first() {
@@ -81,7 +87,7 @@ impl Project<'_> {
 
     pub(super) fn data_file_of(&self, at: At) -> Option<At> {
         let text = self.facts(at.file).text(at.expr)?;
-        let is_data = [".yaml", ".yml", ".json"].iter().any(|end| text.ends_with(end));
+        let is_data = [".yaml", ".yml", ".json", ".toml"].iter().any(|end| text.ends_with(end));
         if is_data { self.data_file(at.file, text) } else { None }
     }
 

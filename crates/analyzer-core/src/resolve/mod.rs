@@ -12,6 +12,7 @@ mod inquiry;
 mod kept;
 mod names;
 mod params;
+mod placed;
 mod text;
 pub mod url;
 mod values;
@@ -33,6 +34,7 @@ use crate::work;
 pub use callees::{Callee, Callees};
 pub use inquiry::Inquiry;
 use kept::Kept;
+use placed::Placed;
 pub use values::{Known, Piece, Value};
 
 /// Steps one question may take.
@@ -240,6 +242,8 @@ pub struct Project<'a> {
     tests: Vec<bool>,
     /// Variables that the program sets itself.
     variables: FxHashMap<String, At>,
+    /// What the program puts into places outside it.
+    placed: Placed,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
@@ -269,6 +273,7 @@ impl<'a> Project<'a> {
             aliases: FxHashSet::default(),
             tests,
             variables: FxHashMap::default(),
+            placed: Placed::default(),
         };
         let extends: Vec<((usize, ClassId), (usize, ClassId))> =
             (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
@@ -280,6 +285,10 @@ impl<'a> Project<'a> {
         let all = 0..project.files.len();
         let set: Vec<(String, At)> =
             all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
+        let places = all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.places(file));
+        for (key, holder, at) in places.collect::<Vec<_>>() {
+            project.placed.entry(key).or_default().push((holder, at));
+        }
         let found: Vec<(Callees, Vec<(Ref, At)>)> = all.into_par_iter().map(|file| project.first_look(file)).collect();
         for (name, at) in set {
             project.variables.entry(name).or_insert(at);
@@ -496,10 +505,46 @@ impl<'a> Project<'a> {
         if let Some(assigned) = self.assigned_item(holder.0, key) {
             return Some((assigned, holder.1.clone()));
         }
+        if let Some(passed) = self.passed_on(holder, key, q) {
+            return Some(passed);
+        }
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
+            // `agent.name` of `Agent(name="planner")`: what a constructor outside was told. A model's own says it itself.
+            Ref::External(symbol, calls) => {
+                let hits = self.knowledge.lookup(&symbol.callee());
+                let (call, frames) =
+                    calls.last().filter(|_| key == "name" || !hits.iter().any(|h| h.kind == RuleKind::Model))?;
+                let facts = self.facts(call.file);
+                let told =
+                    self.call(*call)?.args.iter().find(|arg| arg.name.is_some_and(|sym| facts.name(sym) == key))?;
+                Some((At { file: call.file, expr: told.value }, frames.clone()))
+            }
             _ => None,
         })
+    }
+
+    /// `**options` of the function that this stands in: the argument of that name, of the call being looked into or
+    /// of the first caller that gives one.
+    fn passed_on(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        let (at, frames) = holder;
+        let (function, index) = self.parameter_of(*at)?;
+        let param = self.facts(at.file).functions[function.0 as usize].params[index as usize];
+        if param.kind != ParamKind::Keywords || !q.step() {
+            return None;
+        }
+        let frame = frames.as_ref().filter(|frame| frame.function == (at.file, function));
+        let callers = match frame {
+            Some(frame) => vec![(frame.call, frame.outer.clone())],
+            None => self.callers(at.file, function).iter().take(q.many * 2).map(|call| (*call, None)).collect(),
+        };
+        let given = |(call, frames): (At, Frames), q: &mut Question| {
+            let the_call = self.call(call)?;
+            self.named_argument(call, &frames, the_call, key, q)
+        };
+        let found = callers.into_iter().find_map(|caller| given(caller, q));
+        q.back();
+        found
     }
 
     /// `payload["model"] = "x"` and `payload.model = "x"` on the name that is asked about.

@@ -288,8 +288,13 @@ impl Project<'_> {
         }
         let refs = match base {
             Ref::External(symbol, calls) => {
-                let mut refs = self.type_arguments(&calls, q);
-                refs.push(Ref::External(symbol.member(name), calls));
+                let placed = self.placed(&symbol, name);
+                let mut refs: Vec<Ref> = placed.into_iter().flat_map(|at| self.refer_in(at, &None, q)).collect();
+                refs.retain(|reference| !matches!(reference, Ref::Unknown));
+                if refs.is_empty() {
+                    refs = self.type_arguments(&calls, q);
+                    refs.push(Ref::External(symbol.member(name), calls));
+                }
                 refs
             }
             Ref::Module(file) => self
@@ -347,6 +352,9 @@ impl Project<'_> {
             }
             // `Agent[Deps](…)` is `Agent(…)`; `process.env["X"]` is `process.env.X`.
             Ref::External(symbol, calls) => match self.text_in(key, frames, q) {
+                Some(name) if !self.placed(&symbol, &name).is_empty() => {
+                    self.member(Ref::External(symbol, calls), &name, q)
+                }
                 Some(name) if !symbol.is_python() => vec![Ref::External(symbol.member(&name), calls)],
                 _ => vec![Ref::External(symbol, calls)],
             },
@@ -381,6 +389,11 @@ impl Project<'_> {
                     }
                     if let Some(root) = self.loaded(&symbol, &calls, at, frames, q) {
                         refs.push(Ref::Expr(root, None));
+                        continue;
+                    }
+                    let taken = self.taken_out(at, frames, q);
+                    if !taken.is_empty() {
+                        refs.extend(taken.into_iter().flat_map(|at| self.refer_in(at, &None, q)));
                         continue;
                     }
                     calls.push((at, frames.clone()));

@@ -227,7 +227,7 @@ impl Project<'_> {
         };
         Some(match method {
             "strip" | "trim" | "encode" | "decode" | "toString" | "lower" | "upper" | "toLowerCase" | "valueOf"
-            | "href" | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" => {
+            | "href" | "get_secret_value" | "as_posix" | "unwrap" | "human_repr" | "render" => {
                 let known = self.values_in(base, frames, q);
                 match method {
                     "strip" | "trim" if argument(0, q).is_none() => map(known, &|text| text.trim().to_owned()),

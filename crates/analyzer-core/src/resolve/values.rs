@@ -442,7 +442,16 @@ impl Project<'_> {
                     if let Some(template) = self.env_map(symbol, base) {
                         let name = variable_name(template, key);
                         out.push(self.variable(at, name, None, q));
-                    } else if let Some((call, _)) = calls.last() {
+                        continue;
+                    }
+                    let before = out.len();
+                    for placed in self.placed(symbol, key) {
+                        out.extend(self.values_in(placed, &None, q));
+                    }
+                    if out.len() > before {
+                        continue;
+                    }
+                    if let Some((call, _)) = calls.last() {
                         out.extend(self.parsed_option(*call, symbol, key, q));
                     }
                 }
@@ -690,6 +699,10 @@ impl Project<'_> {
             if let Some(root) = self.loaded(symbol, calls, at, frames, q) {
                 return self.values_in(root, &None, q);
             }
+            let taken = self.taken_out(at, frames, q);
+            if !taken.is_empty() {
+                return prefer_known(taken.into_iter().flat_map(|at| self.values_in(at, &None, q)).collect());
+            }
         }
         let facts = self.facts(at.file);
         if let ExprKind::Attr(base, method) = *facts.kind(call.callee) {
@@ -761,8 +774,29 @@ impl Project<'_> {
         Known { value: Value::Text(vec![Piece::Env { name, default }]), steps, origin: at }
     }
 
-    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`.
+    /// What the program itself gives a variable of the environment.
+    pub fn set_variable(&self, name: &str) -> Vec<Known> {
+        self.variables.get(name).map(|at| self.values(*at, &None)).unwrap_or_default()
+    }
+
+    /// Addresses and models of a submitted `.env`; what else is in there is nobody's business here.
+    fn env_file(&self, file: usize) -> Vec<(String, At)> {
+        let facts = self.facts(file);
+        let Some((_, Exported::Expr(root))) = facts.exports.first() else { return Vec::new() };
+        let ExprKind::Dict(pairs) = facts.kind(*root) else { return Vec::new() };
+        let told = pairs.iter().filter_map(|(key, value)| Some((facts.text((*key)?)?, facts.text(*value)?, *value)));
+        // `MODEL=MODEL_NAME` is a place to fill in.
+        let wanted = told.filter(|(key, text, _)| {
+            (key.contains("MODEL") || text.contains("://")) && text.contains(|c: char| c.is_lowercase())
+        });
+        wanted.map(|(key, _, expr)| (key.to_owned(), At { file, expr })).collect()
+    }
+
+    /// Variables that a file sets: `os.environ["X"] = …`, `process.env.X = …`, lines of a `.env`.
     pub(super) fn sets_variables(&self, file: usize) -> Vec<(String, At)> {
+        if crate::lang::is_env_file(self.path(file)) {
+            return self.env_file(file);
+        }
         let facts = self.facts(file);
         let maps = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read).filter(|rule| rule.map);
         let maps: Vec<&str> = maps.flat_map(|rule| rule.python.iter().chain(&rule.js)).map(String::as_str).collect();

@@ -60,6 +60,8 @@ impl Found<'_, '_> {
                     ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
                     ArgRef::Position(_) => None,
                 });
+                let attribute =
+                    attribute.or_else(|| self.told_to_base(file, ClassId(index as u32), &self.rule(hit).name));
                 let own = class.name.map(|sym| facts.name(sym).to_owned());
                 let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
                 if let Some(name) = attribute.or(own) {
@@ -95,6 +97,20 @@ impl Found<'_, '_> {
             }
         }
         None
+    }
+
+    /// `super().__init__(name="search")`: what a constructor tells that of the base class.
+    fn told_to_base(&self, file: usize, class: ClassId, places: &[ArgRef]) -> Option<String> {
+        let facts = self.cx.project.facts(file);
+        let (_, constructor) = self.cx.project.constructor(file, class).filter(|(own, _)| *own == file)?;
+        let constructor = &facts.functions[constructor.0 as usize];
+        if constructor.class != Some(class) {
+            return None;
+        }
+        let here = |expr| At { file, expr };
+        let calls = facts.calls.iter().filter(|call| facts.scope_of(call.expr) == constructor.scope);
+        let base = calls.into_iter().find(|call| self.cx.project.is_base_constructor(here(call.callee)))?;
+        self.text(here(base.expr), places)
     }
 
     fn class_text(&self, file: usize, class: ClassId, name: &str) -> Option<String> {

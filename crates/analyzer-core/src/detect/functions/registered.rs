@@ -42,7 +42,8 @@ impl Found<'_, '_> {
             let names = self.texts(site.at, &rule.name);
             if names.len() > 1 || names.len() == 1 && self.is_member_name(site.at, &rule) {
                 for known in names {
-                    let (file, line) = self.named_at(&known);
+                    let here = (site.at.file, cx.project.line(site.at));
+                    let (file, line) = if rule.here { here } else { self.named_at(&known) };
                     self.add(known.literal_or_default().unwrap_or_default(), file, line, None, by.clone());
                 }
                 continue;
