@@ -1,6 +1,6 @@
 //! Credentials: a corpus that is made apart from the analyzer's formats, and the laws of what is reported.
 
-use analyzer_core::analysis::{Confidence, Severity};
+use analyzer_core::analysis::{Confidence, Exposure, Severity};
 use analyzer_core::{Analysis, Options, Sources, analyze};
 use test_bench::secrets::{Finding, ROUNDS, Rng, Sample, Score, corpus, make};
 
@@ -62,6 +62,19 @@ fn a_models_key_is_linked_to_the_model_it_pays_for() {
     let analysis = of_files(&[("agent.py", client + call), ("other.py", reads)]);
     assert_eq!(opened(&analysis).1, "OPENAI_KEY_STAGING", "the variable that the code reads already");
     assert!(analysis.secrets[0].env_read && analysis.secrets[0].description.contains("OPENAI_KEY_STAGING"));
+}
+
+#[test]
+fn a_secret_that_a_model_or_a_log_gets_to_read_says_so() {
+    let key = make("{an:40}", &mut Rng(9));
+    let shown = |text: String| of_files(&[("agent.py", text)]).secrets[0].exposed_in.clone();
+    let flows = |rest: &str| shown(format!("CRM_TOKEN = \"{key}\"\n{rest}\n"));
+    assert_eq!(flows("SYSTEM_PROMPT = f\"Use {CRM_TOKEN} for the CRM.\""), [Exposure::Prompt]);
+    assert_eq!(flows("logger.info(\"token %s\", CRM_TOKEN)"), [Exposure::Log]);
+    assert_eq!(flows("connect(CRM_TOKEN)"), []);
+    assert_eq!(shown(format!("print(\"CRM_TOKEN={key}\")\n")), [Exposure::Log]);
+    let message = format!("run([{{\"role\": \"system\", \"content\": \"CRM_TOKEN={key} opens the CRM.\"}}])\n");
+    assert_eq!(shown(message), [Exposure::Prompt]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::checksum::{self, Proof};
+use super::exposure::Exposures;
 use super::formats::{Formats, When};
 use super::meaning::{By, Meaning};
 use super::names::{self, Kind};
@@ -31,6 +32,8 @@ pub struct Candidate {
     pub rank: u32,
     /// Bytes of the value that its format makes public.
     pub public: usize,
+    /// Where others read it.
+    pub exposed: Exposures,
     /// Little enough is unknown of it that it could be guessed.
     pub guessable: bool,
 }
@@ -48,6 +51,8 @@ pub struct Around<'a> {
     pub remark: bool,
     /// External hosts that its use names.
     pub hosts: &'a [String],
+    /// Where others read it.
+    pub exposed: Exposures,
 }
 
 impl Around<'_> {
@@ -83,6 +88,7 @@ fn candidate(span: Range<usize>, value: &str, kind: &str, rank: u32, around: &Ar
         reasons,
         rank,
         public: 0,
+        exposed: around.exposed,
         guessable: false,
     }
 }

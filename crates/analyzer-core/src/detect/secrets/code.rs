@@ -9,7 +9,7 @@ use super::formats::Formats;
 use super::meaning::{self, Meaning};
 use super::names;
 use super::scan::{Scan, scan};
-use super::{fold, judge, plain};
+use super::{exposure, fold, judge, plain};
 use crate::facts::{ExprId, ExprKind, FileFacts};
 
 /// A string literal: where it is, and which.
@@ -113,7 +113,15 @@ impl<'f> Reader<'f> {
             // The name of a long text is not that of a token in it.
             let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
             let name = site.name.as_deref().filter(|_| whole);
-            let around = Around { name, meaning, fallback: site.fallback, remark, hosts: &hosts, ..Around::default() };
+            let around = Around {
+                name,
+                meaning,
+                fallback: site.fallback,
+                remark,
+                hosts: &hosts,
+                exposed: exposure::of(&site, &used),
+                ..Around::default()
+            };
             out.extend(candidate::of_hit(self.text, hit, &around, self.formats));
         }
     }
@@ -223,6 +231,7 @@ impl<'f> Reader<'f> {
             fallback: site.fallback,
             remark: self.is_remark(span.start),
             hosts: &hosts,
+            exposed: exposure::of(&site, &used),
         };
         if let ExprKind::Call(call) = self.facts.kind(id)
             && let [to] = &self.facts.calls[*call as usize].args[..]
@@ -339,6 +348,7 @@ impl<'f> Reader<'f> {
                 fallback: site.fallback,
                 remark: self.is_remark(literal.span.start),
                 hosts: &hosts,
+                exposed: exposure::of(&site, &used),
             };
             let span = self.within(literal.span.clone(), value);
             let encoder = site.callee.as_deref().and_then(|callee| callee.rsplit('.').next());
@@ -401,7 +411,9 @@ impl<'f> Reader<'f> {
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)
                 .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
-            let around = Around { name: Some(name), kind, meaning, remark, ..Around::default() };
+            let within = self.literal_at(&pair.name).map(|literal| self.cx().site(literal.id)).unwrap_or_default();
+            let exposed = exposure::of(&within, &[]);
+            let around = Around { name: Some(name), kind, meaning, remark, exposed, ..Around::default() };
             out.extend(candidate::of_name(pair.value.clone(), value, &around, self.formats));
         }
     }
