@@ -264,6 +264,20 @@ const COMMON: &[&str] = &[
     "login",
     "letmein",
     "qwerty",
+    "dev",
+    "development",
+    "local",
+    "prod",
+    "staging",
+    "app",
+    "db",
+    "docker",
+    "mongo",
+    "mongodb",
+    "redis",
+    "sandbox",
+    "temp",
+    "welcome",
 ];
 
 /// Somebody is asked to put a value here, or a program will.
@@ -488,7 +502,8 @@ mod tests {
     #[test]
     fn a_chosen_password_is_told_from_a_word() {
         assert!(chosen("Tr0ub4dor&3"));
-        for value in ["password", "password123", "postgres", "db_password", "hunter", "current-password", "••••"]
+        for value in
+            ["password", "password123", "dev123", "postgres", "db_password", "hunter", "current-password", "••••"]
         {
             assert!(!chosen(value), "{value}");
         }
