@@ -1,10 +1,10 @@
 //! MCP servers that the agent connects to: by command, by address, by a map of either.
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
-use crate::facts::{Exported, Expr, ExprKind};
+use crate::facts::{Exported, Expr, ExprId, ExprKind};
 use crate::knowledge::Knowledge;
 use crate::knowledge::index::RuleKind;
-use crate::knowledge::schema::{ArgRef, McpNames};
+use crate::knowledge::schema::{ArgRef, Entry, McpNames};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Value};
 use crate::sites::Context;
@@ -62,15 +62,32 @@ fn configured(cx: &Context) -> Vec<Server> {
             continue;
         }
         let ExprKind::Dict(pairs) = facts.kind(*root) else { continue };
-        let map =
-            pairs.iter().find(|(key, _)| key.and_then(|key| facts.text(key)).is_some_and(|key| names.is_own_map(key)));
+        let key_of = |pair: &&(Option<ExprId>, ExprId)| pair.0.and_then(|key| facts.text(key)).unwrap_or_default();
+        // `mcp: {servers: …}` says in two words whose servers these are.
+        let inner =
+            pairs.iter().filter(|pair| key_of(pair) == "mcp").filter_map(|&(_, inner)| match facts.kind(inner) {
+                ExprKind::Dict(pairs) => pairs.iter().find(|pair| names.is_map(key_of(pair))),
+                _ => None,
+            });
+        let map = pairs.iter().find(|pair| names.is_own_map(key_of(pair))).or_else(|| inner.into_iter().next());
         if let Some(&(_, map)) = map
-            && is_spoken_of(cx, file)
+            && (is_spoken_of(cx, file) || is_read_by_framework(cx, file))
         {
             servers.extend(of_map(cx, At { file, expr: map }, &None, cx.project.path(file)));
         }
     }
     servers
+}
+
+/// A framework that the program imports reads a file of this name.
+fn is_read_by_framework(cx: &Context, file: usize) -> bool {
+    let path = cx.project.path(file);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let reads = |entry: &Entry| {
+        let packages = entry.python_packages.iter().chain(&entry.npm_packages);
+        entry.mcp_names.files.iter().any(|file| file == name) && packages.into_iter().any(|root| cx.imports_root(root))
+    };
+    cx.project.knowledge.entries().any(|(_, entry)| reads(entry))
 }
 
 /// Code holds a text that ends with the file's name.
@@ -218,6 +235,10 @@ impl<'a> Names<'a> {
 fn name_of_address(address: &Address) -> Option<String> {
     if let Some(env) = &address.env {
         return Some(super::tools::name_of_variable(env));
+    }
+    if address.bare_host().chars().all(|c| c.is_ascii_digit() || c == '.') {
+        // Nothing says whose address this is but its path.
+        return address.path.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
     }
     let labels: Vec<&str> = address.bare_host().split('.').filter(|l| !["www", "mcp", "api"].contains(l)).collect();
     labels.first().map(|label| (*label).to_owned())

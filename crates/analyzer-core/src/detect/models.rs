@@ -237,12 +237,29 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             }
         });
     }
+    // Of several callers' models, the one that the author takes when nobody says otherwise goes first.
+    if models.len() > 1
+        && let Some(default) = default_of(cx, at)
+    {
+        models.retain(
+            |model| !matches!(model, Model::Given(known) if known.literal_or_default() == default.literal_or_default()),
+        );
+        models.insert(0, Model::Given(default));
+    }
     // What is known goes before what an unknown call might give.
     if models.iter().any(|model| matches!(model, Model::Given(known) if known.is_resolved())) {
         models.retain(|model| matches!(model, Model::Given(_) | Model::Object));
     }
     models.truncate(6);
     models
+}
+
+/// The literal that a parameter has when it is left out.
+fn default_of(cx: &Context, at: At) -> Option<Known> {
+    let (function, index) = cx.project.parameter_of(at)?;
+    let expr = cx.project.facts(at.file).functions[function.0 as usize].params[index as usize].default?;
+    let known = cx.project.values(At { file: at.file, expr }, &None);
+    known.into_iter().find(|known| known.literal_or_default().is_some_and(|text| is_model_name(&text)))
 }
 
 /// A library's value that stands for a model is that model, with its provider where the call takes any.
@@ -544,7 +561,8 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         }
     };
     let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
-    if is_foreign && knowledge.provider(&provider).is_some_and(|entry| entry.own_models) {
+    let serves_own = |entry: &Entry| entry.own_models || entry.copied && matches!(base, Base::Default);
+    if is_foreign && knowledge.provider(&provider).is_some_and(serves_own) {
         // What another branch gives to another client.
         (name, confidence) = (None, confidence.min(Confidence::Medium));
     }
@@ -687,14 +705,30 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     if outbound.connection && !outbound.address.scheme.starts_with("ws") {
         return None;
     }
-    let entry = owner_of(cx, &outbound.address)?;
+    let mut confidence = outbound.confidence;
+    let (entry, provider) = match owner_of(cx, &outbound.address) {
+        Some(entry) => (entry, entry.id.clone()),
+        None if speaks_to_model(cx, outbound) => {
+            // Everybody copies one interface; whose it is, the host may say.
+            confidence = confidence.min(Confidence::Medium);
+            let entries = || cx.project.knowledge.entries().map(|(_, entry)| entry);
+            let address = &outbound.address;
+            let entry = match is_loopback(address.bare_host()) {
+                true => entries().find(|entry| entry.loopback)?,
+                false => entries().find(|entry| entry.copied)?,
+            };
+            let named = url::is_external(&address.host) && !address.host.contains('{');
+            (entry, if named { provider_of_host(address.bare_host()) } else { entry.id.clone() })
+        }
+        None => return None,
+    };
     let path = outbound.address.path.to_ascii_lowercase();
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
     let model =
         model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
-    if model.is_none() && !is_model_path {
+    if model.is_none() && !is_model_path && confidence == outbound.confidence {
         return None;
     }
     let role = match entry.gateway {
@@ -714,13 +748,13 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         role,
         model,
         alternatives: Vec::new(),
-        provider: entry.id.clone(),
+        provider,
         variable_name,
         file: cx.project.path(outbound.url_at.file).to_owned(),
         line: cx.project.line(outbound.url_at),
         default_from_env,
         call: outbound.call.clone(),
-        confidence: outbound.confidence,
+        confidence,
         evidence,
     };
     Some(Usage { usage, order: (false, 0), host })
@@ -748,32 +782,47 @@ const MODEL_PATHS: &[(&str, Role)] = &[
     ("/models/", Role::Chat),
 ];
 
-/// Whether an address is a provider's: then it is no tool.
+/// Whether an address is a provider's, or is spoken to as to one: then it is no tool.
 pub fn is_model_endpoint(cx: &Context, outbound: &Outbound) -> bool {
-    owner_of(cx, &outbound.address).is_some()
+    owner_of(cx, &outbound.address).is_some() || speaks_to_model(cx, outbound)
 }
 
-/// `"model"` in the body of a request: a dict, or JSON made of one, among the arguments.
+/// A request that names a model and gives it messages, to an address that nobody knows.
+fn speaks_to_model(cx: &Context, outbound: &Outbound) -> bool {
+    !outbound.connection
+        && !cx.project.is_test(outbound.url_at.file)
+        && outbound.method.as_deref() == Some("POST")
+        && cx.owners(&outbound.address).next().is_none()
+        && requested(cx, outbound, &["messages"]).is_some()
+        && requested(cx, outbound, &["model"]).is_some()
+}
+
+/// `"model"` in the body of a request.
 fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
-    let Some(call) = cx.project.call(outbound.at) else { return (None, false, Vec::new()) };
-    let mut work: Vec<(At, Frames, u32)> = call
-        .args
-        .iter()
-        .map(|arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0))
-        .collect();
+    let Some((value, frames)) = requested(cx, outbound, &["model", "modelId", "model_id"]) else {
+        return (None, false, Vec::new());
+    };
+    let known = cx.project.values(value, &frames);
+    let from_env = known.iter().any(|k| k.env().is_some());
+    match known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps))) {
+        Some((name, steps)) => (Some(name), from_env, steps),
+        None => (None, false, Vec::new()),
+    }
+}
+
+/// What stands under one of some keys in the body of a request: a dict, JSON made of one or a form, among the arguments.
+fn requested(cx: &Context, outbound: &Outbound, names: &[&str]) -> Option<(At, Frames)> {
+    let call = cx.project.call(outbound.at)?;
+    let here = |arg: &crate::facts::Arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0);
+    let mut work: Vec<(At, Frames, u32)> = call.args.iter().map(here).collect();
     while let Some((at, frames, depth)) = work.pop() {
         if depth > 5 {
             continue;
         }
-        for name in ["model", "modelId", "model_id"] {
-            if let Some((value, frames)) = cx.project.element(&(at, frames.clone()), name) {
-                let known = cx.project.values(value, &frames);
-                let from_env = known.iter().any(|k| k.env().is_some());
-                let first = known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps)));
-                return match first {
-                    Some((name, steps)) => (Some(name), from_env, steps),
-                    None => (None, false, Vec::new()),
-                };
+        for name in names {
+            let appended = || Some((appended(cx, at, name)?, frames.clone()));
+            if let Some(found) = cx.project.element(&(at, frames.clone()), name).or_else(appended) {
+                return Some(found);
             }
         }
         // `data=json.dumps({…}).encode()`, `body: JSON.stringify({…})`, `json=payload`.
@@ -781,12 +830,8 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             if let Ref::External(_, calls) = &reference {
                 for (call, frames) in calls {
                     let Some(the_call) = cx.project.call(*call) else { continue };
-                    work.extend(
-                        the_call
-                            .args
-                            .iter()
-                            .map(|arg| (At { file: call.file, expr: arg.value }, frames.clone(), depth + 1)),
-                    );
+                    let inner = the_call.args.iter().map(|arg| At { file: call.file, expr: arg.value });
+                    work.extend(inner.map(|at| (at, frames.clone(), depth + 1)));
                 }
             }
             if let Ref::Expr(to, frames) = reference {
@@ -801,7 +846,26 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
             }
         }
     }
-    (None, false, Vec::new())
+    None
+}
+
+/// `form.append("model", "whisper-1")` of a form that is sent.
+fn appended(cx: &Context, form: At, name: &str) -> Option<At> {
+    let facts = cx.project.facts(form.file);
+    let ExprKind::Name(form_name) = *facts.kind(form.expr) else { return None };
+    let scope = facts.scope_of(form.expr);
+    let appends = |call: &&crate::facts::Call| match (facts.kind(call.callee), &call.args[..]) {
+        (ExprKind::Attr(base, method), [key, _, ..]) => {
+            matches!(*facts.kind(*base), ExprKind::Name(name) if name == form_name)
+                && facts.scope_of(call.expr) == scope
+                && matches!(facts.name(*method), "append" | "set")
+                && facts.text(key.value) == Some(name)
+        }
+        _ => false,
+    };
+    let from = facts.calls.partition_point(|call| call.expr < form.expr);
+    let call = facts.calls[..from].iter().rev().take(64).find(appends)?;
+    Some(At { file: form.file, expr: call.args[1].value })
 }
 
 /// `/v1beta/models/gemini-pro:generateContent`, `/model/anthropic.claude/invoke`, `/models/org/name`.

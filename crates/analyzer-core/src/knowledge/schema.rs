@@ -463,6 +463,8 @@ pub struct McpNames {
     pub extensions: Vec<String>,
     /// Keys of configuration files that hold a map from names to servers.
     pub maps: Vec<String>,
+    /// Configuration files that the framework reads by itself.
+    pub files: Vec<String>,
 }
 
 /// Names under which code keeps the functions that a model may call, in small letters without underscores.
