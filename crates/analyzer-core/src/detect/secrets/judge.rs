@@ -80,6 +80,12 @@ pub fn machine_made(value: &str) -> bool {
     value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
 }
 
+/// A word that everybody takes, with or without a number: `dev123`.
+pub fn stand_in(value: &str) -> bool {
+    let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    COMMON.contains(&letters.as_str())
+}
+
 /// Long and mixed: of such a value only a token is made, and no identifier or checksum.
 pub fn telling(value: &str) -> bool {
     value.len() >= 40
@@ -113,8 +119,7 @@ pub fn chosen(value: &str) -> bool {
     if !digit && !symbol || !(upper || lower) {
         return false;
     }
-    let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    if COMMON.contains(&letters.as_str()) && !symbol || leet(&value.to_ascii_lowercase()) {
+    if stand_in(value) && !symbol || leet(&value.to_ascii_lowercase()) {
         return false;
     }
     let digits = value.bytes().filter(u8::is_ascii_digit).count();

@@ -216,15 +216,18 @@ fn real_password(user: &str, password: &str, host: &str) -> bool {
         "dbpassword",
     ];
     let lower = password.to_ascii_lowercase();
+    let everyday = judge::stand_in(&lower) && lower.bytes().all(|b| b.is_ascii_alphanumeric());
+    let shouted = password.contains('_') && password.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     password.len() >= 4
         && !lower.contains("%20")
         && !judge::leet(&lower)
+        && !everyday
         && !STAND_INS.contains(&lower.as_str())
         // On a host of the world the name may be the password; on this machine and in documents it stands for one.
         && (!lower.eq_ignore_ascii_case(user) || is_public(host) && !STAND_INS.contains(&user.to_ascii_lowercase().as_str()))
         && !judge::template(password)
         && !judge::placeholder(password)
-        && !(password.contains('_') && password.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        && !shouted
         && !password.contains(['{', '}', '$', '[', ']', '(', ' '])
         && !password.contains("**")
         && !(user.contains(['{', '$', '<']) && judge::language(password))
@@ -280,7 +283,7 @@ fn flag(text: &str, at: usize, hits: &mut Vec<Hit>) {
 pub fn login(text: &str) -> Option<Hit> {
     let (user, password) = text.split_once(':')?;
     let secret = judge::machine_made(user) && password.is_empty() || real_password(user, password, "");
-    (secret && !text.contains([' ', '/'])).then(|| Hit { span: 0..text.len(), what: What::Flag })
+    (secret && !text.contains([' ', '/'])).then_some(Hit { span: 0..text.len(), what: What::Flag })
 }
 
 /// Commands, and the flag behind which they take a password.
