@@ -56,7 +56,7 @@ const MANIFESTS: [&str; 8] = [
     "tsconfig.json",
 ];
 
-const EXTENSIONS: [&str; 9] = ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "json"];
+const EXTENSIONS: [&str; 12] = ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "json", "vue", "svelte", "astro"];
 
 impl Modules {
     /// Indexes the files; the manifests say what else names them.

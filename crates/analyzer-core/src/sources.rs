@@ -67,6 +67,8 @@ pub enum Language {
     Tsx,
     /// A Jupyter notebook: its code cells are Python.
     Notebook,
+    /// A single-file component (Vue, Svelte, Astro): its scripts are TypeScript.
+    Component,
     /// Everything else: manifests, configuration, prose.
     Text,
 }
@@ -82,6 +84,7 @@ impl Language {
             Some("ts" | "mts" | "cts") => Language::TypeScript,
             Some("tsx") => Language::Tsx,
             Some("ipynb") => Language::Notebook,
+            Some("vue" | "svelte" | "astro") => Language::Component,
             Some(_) => Language::Text,
             None => match text.lines().next() {
                 Some(line) if line.starts_with("#!") && line.contains("python") => Language::Python,
@@ -103,7 +106,7 @@ impl Language {
 
     /// JavaScript's module and naming rules apply.
     pub fn is_javascript(self) -> bool {
-        matches!(self, Language::JavaScript | Language::TypeScript | Language::Tsx)
+        matches!(self, Language::JavaScript | Language::TypeScript | Language::Tsx | Language::Component)
     }
 }
 

@@ -10,7 +10,7 @@ use super::graph::Graph;
 use crate::analysis::Handler;
 use crate::facts::{FileFacts, MODULE};
 use crate::manifest::Manifests;
-use crate::sources::{Source, Sources};
+use crate::sources::{Language, Source, Sources};
 
 /// The file that starts the program, empty when none could, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,6 +141,9 @@ fn judge(
     if source.path.ends_with(".ipynb") {
         add(entry.notebook, None);
     }
+    if source.language == Language::Component {
+        add(entry.component, None);
+    }
     if is_beside(&source.path) && started.is_none() {
         add(entry.beside.points, None);
     }
@@ -164,6 +167,7 @@ struct Entry {
     starts: Vec<i32>,
     main_guard: i32,
     notebook: i32,
+    component: i32,
     top_level_call: i32,
     unimported: i32,
     imports: i32,

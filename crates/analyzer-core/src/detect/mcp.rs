@@ -21,6 +21,7 @@ pub struct Server {
 /// One entry per server.
 pub fn detect(cx: &Context) -> Vec<Server> {
     let mut servers = Vec::new();
+    let own = own_servers(cx);
     for site in &cx.sites {
         for hit in site.hits(RuleKind::Mcp) {
             let rule = &cx.project.knowledge.entry(hit.entry).mcp[hit.rule as usize];
@@ -35,7 +36,7 @@ pub fn detect(cx: &Context) -> Vec<Server> {
             }
             let name = text(cx, site.at, &rule.name);
             let get = |places: &[ArgRef]| cx.project.argument(site.at, &None, places);
-            let found = server(cx, name, get(&rule.command), get(&rule.args), get(&rule.url), site.at, &call);
+            let found = server(cx, &own, name, get(&rule.command), get(&rule.args), get(&rule.url), site.at, &call);
             if let Some(found) = found {
                 servers.push(found);
                 break;
@@ -126,7 +127,7 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
                 matches!(cx.project.facts(value.file).kind(value.expr), ExprKind::Text(_))
                     .then(|| (value, frames.clone()))
             });
-            servers.extend(server(cx, Some(key), get("command"), get("args"), url, value, call));
+            servers.extend(server(cx, &[], Some(key), get("command"), get("args"), url, value, call));
         }
     }
     servers
@@ -134,6 +135,7 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
 
 fn server(
     cx: &Context,
+    own: &[(usize, String)],
     name: Option<String>,
     command: Option<(At, Frames)>,
     args: Option<(At, Frames)>,
@@ -164,7 +166,8 @@ fn server(
     if command.is_none() && url.is_none() {
         return None;
     }
-    let name = name.or(derived)?;
+    let name =
+        name.or_else(|| of_own(cx, own, address.as_ref().map(|(address, _)| address), words.as_deref())).or(derived)?;
     let mut evidence: Vec<Step> = address.iter().flat_map(|(_, steps)| steps.clone()).collect();
     evidence.push(cx.step(at, format!("`{call}`")));
     let (base_url, env, default) = match &address {
@@ -189,6 +192,55 @@ fn server(
         evidence,
     };
     Some(Server { tool, host })
+}
+
+/// The names that the project's own servers give themselves, with their files.
+fn own_servers(cx: &Context) -> Vec<(usize, String)> {
+    let places =
+        ["name", "0", "0.name"].map(|place| place.parse().map_or(ArgRef::Name(place.into()), ArgRef::Position));
+    let mut own = Vec::new();
+    for site in &cx.sites {
+        let is_server = site
+            .hits(RuleKind::Handler)
+            .any(|hit| cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "mcp_server");
+        if is_server && !cx.project.is_test(site.at.file) {
+            let calls = site.chain.iter().map(|(call, _)| *call).chain([site.at]);
+            let name = calls.into_iter().find_map(|call| Some((call.file, text(cx, call, &places)?)));
+            own.extend(name.filter(|(_, name)| !name.is_empty()));
+        }
+    }
+    own.sort();
+    own.dedup();
+    own
+}
+
+/// The name that a submitted server gives itself: the one in the script that is run, the only one where an address on
+/// this machine is called.
+fn of_own(
+    cx: &Context,
+    own: &[(usize, String)],
+    address: Option<&Address>,
+    words: Option<&[String]>,
+) -> Option<String> {
+    let only = |named: Vec<&(usize, String)>| {
+        let (_, first) = named.first()?;
+        named.iter().all(|(_, other)| other == first).then(|| first.clone())
+    };
+    match (address, words) {
+        (Some(address), _) if address.env.is_none() && super::tools::is_loopback(address.bare_host()) => {
+            only(own.iter().collect())
+        }
+        (None, Some(words)) => words.iter().find_map(|word| {
+            let script = word.trim_start_matches(['.', '/', '\\']);
+            let is_run = |file: usize| {
+                let path = cx.project.path(file);
+                path.strip_suffix(script).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+            };
+            let is_script = script.contains('.') && !script.is_empty();
+            is_script.then(|| only(own.iter().filter(|(file, _)| is_run(*file)).collect())).flatten()
+        }),
+        _ => None,
+    }
 }
 
 /// What is known of the names of servers, of all entries.

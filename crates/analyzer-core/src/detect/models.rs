@@ -214,7 +214,15 @@ enum Model {
 
 fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
     let Some((at, frames)) = cx.project.argument(site.at, &None, &rule.model) else {
-        return if rule.optional { Vec::new() } else { vec![Model::Absent] };
+        let is_given = || {
+            let given = cx.project.argument(site.at, &None, &rule.given);
+            given.is_some_and(|(at, frames)| {
+                let is_none = matches!(cx.project.facts(at.file).kind(at.expr), ExprKind::Null | ExprKind::Bool(false));
+                let counts_itself = |r: &Ref| matches!(r, Ref::External(..)) && is_model_object(cx, r);
+                !is_none && !cx.project.refer(at, &frames).iter().any(counts_itself)
+            })
+        };
+        return if rule.optional && !is_given() { Vec::new() } else { vec![Model::Absent] };
     };
     let known = cx.project.values(at, &frames);
     let mut models = Vec::new();
@@ -647,8 +655,13 @@ fn provider_of_host(host: &str) -> String {
 /// Calls that take models of any kind: the name says which this is.
 fn role_of_name(model: &str) -> Option<&'static str> {
     let model = model.to_ascii_lowercase();
-    let kinds =
-        [("rerank", "reranking"), ("embed", "embedding"), ("moderation", "classify"), ("llama-guard", "classify")];
+    let kinds = [
+        ("rerank", "reranking"),
+        ("embed", "embedding"),
+        ("/bge-", "embedding"),
+        ("moderation", "classify"),
+        ("llama-guard", "classify"),
+    ];
     kinds.iter().find(|(part, _)| model.contains(part)).map(|(_, role)| *role)
 }
 
@@ -939,5 +952,7 @@ fn region(cx: &Context, template: &str, at: At, frames: &Frames, places: &[ArgRe
     let (at, frames) = cx.project.argument(at, frames, places)?;
     let known = cx.project.values(at, &frames);
     let region = known.iter().find_map(Known::literal_or_default).filter(|region| !region.is_empty())?;
+    // Google's global location has a host without a region.
+    let template = if region == "global" { template.replace("{region}-", "") } else { template.to_owned() };
     Some(template.replace("{region}", &region).to_ascii_lowercase())
 }

@@ -428,6 +428,28 @@ impl Found {
     }
 }
 
+/// `postgres` of `postgresql://…` on a machine that the environment names: the variable may tell less.
+fn service_of_scheme(cx: &Context, address: &Address) -> Option<String> {
+    if url::is_external(address.bare_host()) && !address.host.contains('{') {
+        return None;
+    }
+    let of_default =
+        || address.default.as_deref().and_then(|default| default.split_once("://")).map(|(scheme, _)| scheme);
+    let scheme = Some(&*address.scheme).filter(|scheme| !scheme.is_empty()).or_else(of_default)?;
+    let scheme = scheme.split('+').next().unwrap_or(scheme);
+    let mut entries = cx.project.knowledge.entries().map(|(_, entry)| entry);
+    let entry = entries.find(|entry| entry.schemes.iter().any(|own| own == scheme))?;
+    Some(entry.tool.clone().unwrap_or_else(|| entry.id.clone()))
+}
+
+/// `jobs-feed.rapidapi.com` for `jobs-feed.p.rapidapi.com`: labels that all hosts of a family share say nothing.
+fn member_of_family(entry: &Entry, host: &str) -> Option<String> {
+    let shared = entry.hosts.iter().filter_map(|own| own.strip_prefix("*."));
+    let shared = shared.into_iter().find(|shared| host.strip_suffix(shared).is_some_and(|rest| rest.ends_with('.')))?;
+    let at = shared.match_indices('.').rev().nth(1).map_or(0, |(at, _)| at + 1);
+    Some(format!("{}{}", host.strip_suffix(shared)?, &shared[at..]))
+}
+
 fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     let address = &outbound.address;
     if super::models::is_model_endpoint(cx, outbound) {
@@ -435,12 +457,22 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     }
     let owner = cx.owners(address).find(|(folder, _)| *folder == Folder::Service || *folder == Folder::Client);
     let entry = owner.map(|(_, index)| cx.project.knowledge.entry(index));
-    let known_name = entry.map(|entry| entry.tool.clone().unwrap_or_else(|| format!("{}-api", entry.id)));
+    let known_name = entry
+        .filter(|entry| !entry.named_by_host)
+        .map(|entry| entry.tool.clone().unwrap_or_else(|| format!("{}-api", entry.id)));
     let known_name = known_name.filter(|name| !name.contains("{}"));
+    let by_scheme = (outbound.connection && address.env.is_some()).then(|| service_of_scheme(cx, address)).flatten();
     let (kind, name) = match &address.env {
+        _ if by_scheme.is_some() => (ToolKind::Sdk, by_scheme.unwrap_or_default()),
         Some(env) => (ToolKind::Env, name_of_variable(env)),
         None if address.host.is_empty() || address.host.starts_with('{') => return,
-        None => (ToolKind::Http, known_name.unwrap_or_else(|| name_of_host(address.bare_host()))),
+        None => {
+            let family = entry
+                .filter(|entry| entry.named_by_host)
+                .and_then(|entry| member_of_family(entry, address.bare_host()));
+            let host = family.as_deref().unwrap_or(address.bare_host());
+            (ToolKind::Http, known_name.unwrap_or_else(|| name_of_host(host)))
+        }
     };
     // Where the library that connects is a service's own, that is the tool.
     let is_service = |site: &Site| {
@@ -490,7 +522,7 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     );
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "[::1]"
 }
 
@@ -566,7 +598,7 @@ pub fn name_of_variable(variable: &str) -> String {
 /// `api.acme.io` is `acme-api`, `hooks.acme.io` `acme-hooks`, `api.cloud.acme.io` `acme-cloud-api`, `acme.io` and
 /// `www.acme.io` are `acme`.
 pub fn name_of_host(host: &str) -> String {
-    let labels: Vec<&str> = host.split('.').filter(|label| *label != "www" && label.len() > 1).collect();
+    let labels: Vec<&str> = host.split('.').filter(|label| *label != "www").collect();
     let is_address = host.chars().all(|c| c.is_ascii_digit() || c == '.');
     // In a cluster the first label is the service.
     if let (Some(first), true) =

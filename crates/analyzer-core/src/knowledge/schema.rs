@@ -30,6 +30,12 @@ pub struct Entry {
     pub auth: Option<Auth>,
     /// Name of the tool, for services; `{id}-api` when absent.
     pub tool: Option<String>,
+    /// Schemes of its connection strings: `postgresql` of `postgresql+asyncpg://…`.
+    #[serde(default)]
+    pub schemes: Vec<String>,
+    /// An address of it that is written out is named after its host, not after it.
+    #[serde(default)]
+    pub named_by_host: bool,
     /// Provider ids that routers write in front of a model: `openai/gpt-4o`, `openai:gpt-4o`.
     #[serde(default)]
     pub prefixes: Vec<String>,
@@ -164,6 +170,8 @@ rule!(
         router: bool,
         /// Without a model argument this is no usage (agents that can inherit a model).
         optional: bool,
+        /// With one of these given it is a usage all the same, of a model that nobody knows.
+        given: Vec<ArgRef>,
         /// Where this very call overrides the address (constructors that are client and usage in one).
         base: Vec<ArgRef>,
         /// Host when the address is not overridden; the provider's first host when absent.

@@ -4,6 +4,7 @@
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod builder;
+mod component;
 mod data;
 mod javascript;
 mod literal;
@@ -41,7 +42,7 @@ fn grammar(language: Language) -> Option<Grammar> {
         Language::JavaScript => Grammar::JavaScript,
         Language::TypeScript => Grammar::TypeScript,
         Language::Tsx => Grammar::Tsx,
-        Language::Text | Language::Notebook => return None,
+        Language::Text | Language::Notebook | Language::Component => return None,
     })
 }
 
@@ -52,6 +53,12 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
         Language::Notebook => {
             let code = notebook::code(&source.text);
             let mut facts = read_code(&code, Language::Python, cancel)?;
+            facts.code = Some(code.into());
+            Ok(facts)
+        }
+        Language::Component => {
+            let code = component::code(&source.text);
+            let mut facts = read_code(&code, Language::TypeScript, cancel)?;
             facts.code = Some(code.into());
             Ok(facts)
         }

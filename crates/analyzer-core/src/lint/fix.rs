@@ -60,7 +60,7 @@ pub(super) fn to_environment(seen: &Seen, place: &Place, secret: &Secret) -> Opt
     // A fallback must go, which changes what happens without the variable; a comment is nobody's value.
     let kept =
         secret.reasons.iter().any(|reason| matches!(reason.as_str(), "fallback" | "comment" | "folded" | "encoded"));
-    if !is_code || source.language == Language::Notebook || facts.has_errors || kept {
+    if !is_code || matches!(source.language, Language::Notebook | Language::Component) || facts.has_errors || kept {
         return None;
     }
     let (literal, expr) = literal_at(facts, place)?;

@@ -2,7 +2,7 @@
 
 use super::{Found, first_sentence};
 use crate::analysis::Step;
-use crate::facts::{Bound, ClassId, FunctionId};
+use crate::facts::{Bound, ClassId, ExprId, ExprKind, FunctionId};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Form};
 use crate::resolve::{At, Ref};
@@ -66,6 +66,50 @@ impl Found<'_, '_> {
                 let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
                 if let Some(name) = attribute.or(own) {
                     self.add(name, file, class.line, description, by);
+                }
+            }
+        }
+    }
+
+    /// `class Search { name = "search"; parameters = {type: "object", …} }`: a class that says what a model needs to know
+    /// of a tool, whatever interface it was written for.
+    pub(super) fn shaped_classes(&mut self) {
+        let cx = self.cx;
+        for file in 0..cx.project.files.len() {
+            let facts = cx.project.facts(file);
+            for (index, class) in facts.classes.iter().enumerate() {
+                let says =
+                    |names: &[&str]| names.iter().any(|name| !facts.bindings_named(class.scope, name).is_empty());
+                if !says(&["name"])
+                    || !says(&["description"])
+                    || self.tool_base(file, ClassId(index as u32), 0).is_some()
+                {
+                    continue;
+                }
+                let fields = ["parameters", "inputSchema", "input_schema", "schema", "parametersSchema", "args_schema"];
+                let bindings = fields.iter().flat_map(|name| facts.bindings_named(class.scope, name));
+                let is_schema = |expr: ExprId| {
+                    match facts.kind(expr) {
+                    ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| {
+                        matches!(key.and_then(|key| facts.text(key)), Some("type" | "properties" | "required"))
+                    }),
+                    ExprKind::Call(_) => facts.call(expr).is_some_and(
+                        |call| matches!(*facts.kind(call.callee), ExprKind::Attr(_, member) if facts.name(member) == "object"),
+                    ),
+                    _ => false,
+                }
+                };
+                let takes = |binding: &crate::facts::Binding| match binding.value {
+                    Bound::Expr(expr) => is_schema(expr),
+                    Bound::Function(id) => facts.functions[id.0 as usize].returns.iter().any(|&expr| is_schema(expr)),
+                    _ => false,
+                };
+                if bindings.into_iter().any(takes)
+                    && let Some(name) = self.class_text(file, ClassId(index as u32), "name")
+                {
+                    let what = "class with name, description and parameters".to_owned();
+                    let by = Step { what, file: cx.project.path(file).to_owned(), line: class.line };
+                    self.add(name, file, class.line, None, by);
                 }
             }
         }

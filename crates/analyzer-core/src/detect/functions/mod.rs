@@ -28,6 +28,7 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
     found.decorators();
     found.calls();
     found.classes();
+    found.shaped_classes();
     found.schemas();
     found.named();
     let mut tools = found.tools;
