@@ -102,7 +102,8 @@ fn unclosed_quotes_cost_what_closed_ones_do_or_end_early() {
 
 #[test]
 fn a_file_over_its_budget_gives_strings_and_imports() {
-    let facts = lang::text::read_lines("import requests\nx = 'a' + \"b\"\ny = '''never closed\n", Language::Python);
+    let text = "import requests\nx = 'a' + \"b\"\ny = '''never closed\n";
+    let facts = lang::text::read_lines(&text.into(), Language::Python);
     assert!(facts.over_budget);
     assert_eq!(&*facts.imports[0].module, "requests");
     let texts: Vec<&str> = (0..facts.exprs.len()).filter_map(|i| facts.text(ExprId(i as u32))).collect();

@@ -6,10 +6,18 @@
 
 mod bindings;
 mod names;
+mod texts;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use thin_vec::ThinVec;
 
 use crate::work;
 pub use bindings::Bindings;
 use names::Names;
+pub use texts::Text;
+use texts::Texts;
 
 /// An expression of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,9 +68,9 @@ pub struct Expr {
 #[derive(Debug, Clone)]
 pub enum ExprKind {
     /// A string literal, decoded.
-    Text(Box<str>),
+    Text(Text),
     /// A number, as written.
-    Number(Box<str>),
+    Number(Text),
     /// `True`, `false`.
     Bool(bool),
     /// `None`, `null`, `undefined`.
@@ -76,7 +84,7 @@ pub enum ExprKind {
     /// A call or `new`; the number indexes [`FileFacts::calls`].
     Call(u32),
     /// Interpolated text, template, `a + b + c`, adjacent literals: the parts in order.
-    Concat(Vec<ExprId>),
+    Concat(ThinVec<ExprId>),
     /// `template % values`.
     Percent(ExprId, ExprId),
     /// `a or b`, `a || b`, `a ?? b`: the first that holds.
@@ -84,9 +92,9 @@ pub enum ExprKind {
     /// One or the other, by a condition.
     Cond(ExprId, ExprId),
     /// Keys and values; the key of a spread is none.
-    Dict(Vec<(Option<ExprId>, ExprId)>),
+    Dict(ThinVec<(Option<ExprId>, ExprId)>),
     /// List, tuple, set, array.
-    List(Vec<ExprId>),
+    List(ThinVec<ExprId>),
     /// `*x`, `...x`.
     Spread(ExprId),
     /// Lambda, arrow function, function expression.
@@ -107,7 +115,7 @@ pub struct Call {
     /// What is called.
     pub callee: ExprId,
     /// The arguments in order.
-    pub args: Vec<Arg>,
+    pub args: ThinVec<Arg>,
     /// The call as an expression.
     pub expr: ExprId,
     /// Called with `new`.
@@ -133,11 +141,11 @@ pub struct Function {
     /// Its own scope.
     pub scope: ScopeId,
     /// Parameters in order.
-    pub params: Vec<Param>,
+    pub params: ThinVec<Param>,
     /// Decorators, outermost first.
-    pub decorators: Vec<ExprId>,
+    pub decorators: ThinVec<ExprId>,
     /// Values of its `return` statements, or of its body when that is an expression.
-    pub returns: Vec<ExprId>,
+    pub returns: ThinVec<ExprId>,
     /// Its docstring or leading comment.
     pub doc: Option<ExprId>,
     /// The class it is a method of.
@@ -182,9 +190,9 @@ pub struct Class {
     /// Its scope: class attributes, methods, and what methods assign to `self`.
     pub scope: ScopeId,
     /// Base classes in order.
-    pub bases: Vec<ExprId>,
+    pub bases: ThinVec<ExprId>,
     /// Decorators.
-    pub decorators: Vec<ExprId>,
+    pub decorators: ThinVec<ExprId>,
     /// Its docstring.
     pub doc: Option<ExprId>,
 }
@@ -347,12 +355,13 @@ pub struct FileFacts {
     /// Line of the first expression statement at module level that calls something.
     pub first_top_level_call: Option<u32>,
     /// The text that places in these facts refer to, where that is not the file's own: a notebook's cells.
-    pub code: Option<Box<str>>,
+    pub code: Option<Arc<str>>,
     /// The grammar met something it did not understand.
     pub has_errors: bool,
     /// The parser gave up within its budget; only strings and imports were read, line by line.
     pub over_budget: bool,
     names: Names,
+    texts: Texts,
 }
 
 impl FileFacts {
@@ -376,6 +385,11 @@ impl FileFacts {
         self.names.intern(name)
     }
 
+    /// The symbol of the name that a literal is, made if it is new.
+    pub(crate) fn intern_text(&mut self, text: Text) -> Sym {
+        self.names.intern(self.texts.get(text))
+    }
+
     /// An expression.
     pub fn expr(&self, id: ExprId) -> &Expr {
         &self.exprs[id.0 as usize]
@@ -394,10 +408,25 @@ impl FileFacts {
         }
     }
 
+    /// The text of a literal.
+    pub fn text_of(&self, text: Text) -> &str {
+        self.texts.get(text)
+    }
+
+    /// Keeps the text of a literal: where it stands in the source, unless it was made.
+    pub(crate) fn keep(&mut self, text: Cow<str>) -> Text {
+        self.texts.keep(text)
+    }
+
+    /// Begins with the text that literals may stand in.
+    pub(crate) fn of(source: &Arc<str>) -> FileFacts {
+        FileFacts { texts: Texts::of(source.clone()), ..FileFacts::default() }
+    }
+
     /// The text of a string literal.
     pub fn text(&self, id: ExprId) -> Option<&str> {
-        match self.kind(id) {
-            ExprKind::Text(text) => Some(text),
+        match *self.kind(id) {
+            ExprKind::Text(text) => Some(self.text_of(text)),
             _ => None,
         }
     }
@@ -432,14 +461,15 @@ impl FileFacts {
 
     /// Gives back the memory that was reserved for more.
     pub(crate) fn shrink(&mut self) {
-        exact(&mut self.exprs);
         exact(&mut self.calls);
         exact(&mut self.functions);
         exact(&mut self.blocks);
         exact(&mut self.scopes);
         exact(&mut self.imports);
         exact(&mut self.comments);
+        exact(&mut self.place_assignments);
         self.names.shrink();
+        self.texts.shrink();
     }
 
     /// Whether `outer` is `inner` or contains it.

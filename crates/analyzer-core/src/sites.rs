@@ -66,7 +66,7 @@ pub struct Context<'a> {
     /// All addresses.
     pub outbound: Vec<Outbound>,
     /// Names that calls are assigned to.
-    pub assigned: FxHashMap<At, String>,
+    assigned: FxHashMap<At, Sym>,
     /// Roots of all imports, once somebody asks.
     roots: OnceLock<FxHashSet<String>>,
     /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
@@ -85,7 +85,7 @@ impl<'a> Context<'a> {
     }
 
     fn with(project: &'a Project<'a>, all: bool) -> Context<'a> {
-        let per_file: Vec<(Vec<Site>, FxHashMap<At, String>)> = (0..project.files.len())
+        let per_file: Vec<(Vec<Site>, FxHashMap<At, Sym>)> = (0..project.files.len())
             .into_par_iter()
             .map(|file| (sites_of(project, file, all), assigned(project, file)))
             .collect();
@@ -139,6 +139,11 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// The name that a call is assigned to.
+    pub fn assigned(&self, call: At) -> Option<&'a str> {
+        Some(self.project.facts(call.file).name(*self.assigned.get(&call)?))
+    }
+
     /// The site of a call.
     pub fn site(&self, at: At) -> Option<&Site> {
         let from = self.sites.partition_point(|site| site.at < at);
@@ -158,8 +163,8 @@ impl<'a> Context<'a> {
         // What a method of a client gives back is assigned to something else than the client.
         let is_method = matches!(facts.kind(call.callee), ExprKind::Attr(..))
             && self.site(at).is_some_and(|site| !site.chain.is_empty() || site.symbol.is_unknown());
-        if let Some(name) = self.assigned.get(&at).filter(|_| !is_method) {
-            return name.clone();
+        if let Some(name) = self.assigned(at).filter(|_| !is_method) {
+            return name.to_owned();
         }
         let mut expr = call.callee;
         let mut last = None;
@@ -477,7 +482,7 @@ fn applied(project: &Project, site: &Site) -> Option<Site> {
 }
 
 /// The names that calls of a file are assigned to.
-fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
+fn assigned(project: &Project, file: usize) -> FxHashMap<At, Sym> {
     let facts = project.facts(file);
     let mut names = FxHashMap::default();
     for ((_, sym), bindings) in facts.bindings.iter() {
@@ -485,10 +490,9 @@ fn assigned(project: &Project, file: usize) -> FxHashMap<At, String> {
             if let Bound::Expr(expr) = binding.value
                 && matches!(facts.kind(expr), ExprKind::Call(_))
             {
-                let name = facts.name(*sym).to_owned();
-                let slot = names.entry(At { file, expr }).or_insert_with(|| name.clone());
-                if name < *slot {
-                    *slot = name; // The same whatever the order of the map.
+                let slot = names.entry(At { file, expr }).or_insert(*sym);
+                if facts.name(*sym) < facts.name(*slot) {
+                    *slot = *sym; // The same whatever the order of the map.
                 }
             }
         }

@@ -18,7 +18,7 @@ pub fn detect(cx: &Context) -> Vec<Handler> {
         let rule = &cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize];
         let facts = cx.project.facts(site.at.file);
         let at_module = facts.scope_of(site.at.expr) == MODULE;
-        let name = cx.assigned.get(&site.at).cloned().unwrap_or_else(|| site.symbol.display());
+        let name = cx.assigned(site.at).map_or_else(|| site.symbol.display(), str::to_owned);
         if at_module || rule.kind != "object" {
             let file = cx.project.path(site.at.file).to_owned();
             handlers.push(Handler { name, kind: rule.kind.clone(), file, line: cx.project.line(site.at) });

@@ -1,7 +1,7 @@
 //! MCP servers that the agent connects to: by command, by address, by a map of either.
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
-use crate::facts::{Exported, Expr, ExprId, ExprKind};
+use crate::facts::{Exported, ExprId, ExprKind, FileFacts};
 use crate::knowledge::Knowledge;
 use crate::knowledge::index::RuleKind;
 use crate::knowledge::schema::{ArgRef, Entry, McpNames};
@@ -96,8 +96,11 @@ fn is_spoken_of(cx: &Context, file: usize) -> bool {
     let path = cx.project.path(file);
     let name = path.rsplit('/').next().unwrap_or(path);
     let programs = cx.project.files.iter().filter(|file| file.source.language != Language::Text);
-    let speaks = |expr: &Expr| matches!(&expr.kind, ExprKind::Text(text) if text.ends_with(name));
-    programs.into_iter().any(|program| program.facts.exprs.iter().any(speaks))
+    let speaks = |facts: &FileFacts| {
+        let mut kinds = facts.exprs.iter().map(|expr| &expr.kind);
+        kinds.any(|kind| matches!(kind, ExprKind::Text(text) if facts.text_of(*text).ends_with(name)))
+    };
+    programs.into_iter().any(|program| speaks(&program.facts))
 }
 
 fn text(cx: &Context, call: At, places: &[ArgRef]) -> Option<String> {
@@ -271,6 +274,8 @@ impl<'a> Names<'a> {
         let is_name = |word: &&String| {
             let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
             let is_runner = self.all(|names| &names.runners).any(|runner| runner == base);
+            // `docker run -e API_TOKEN image`.
+            let is_runner = is_runner || base.contains('=') || base.chars().all(|c| c.is_ascii_uppercase() || c == '_');
             !word.starts_with('-') && !base.contains('{') && !base.is_empty() && *word != "." && !is_runner
         };
         let word = words.iter().find(is_name)?;
@@ -314,6 +319,7 @@ mod tests {
         assert_eq!(name(&["python", "server.py"]).as_deref(), Some("server"));
         assert_eq!(name(&["npx", "@playwright/mcp@latest"]).as_deref(), Some("mcp"));
         assert_eq!(name(&["python", "servers/filesystem_mcp.py"]).as_deref(), Some("filesystem"));
+        assert_eq!(name(&["docker", "run", "-i", "-e", "NOTION_TOKEN", "mcp/notion"]).as_deref(), Some("notion"));
         assert_eq!(name(&["python", "{script}"]), None, "nobody knows what is run");
     }
 }

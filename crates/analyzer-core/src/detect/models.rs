@@ -81,7 +81,7 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         let is_provider = cx.project.knowledge.folder(hit.entry) == Folder::Provider && !entry.gateway;
         let plain = entry.client[hit.rule as usize].plain || site.hits(RuleKind::Model).next().is_some();
         let is_used = others.iter().any(|other| other.usage.provider == entry.id);
-        if is_provider && !is_used && !plain && cx.assigned.contains_key(&site.at) {
+        if is_provider && !is_used && !plain && cx.assigned(site.at).is_some() {
             idle.push((site, entry));
         }
     }

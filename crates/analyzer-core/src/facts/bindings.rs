@@ -5,6 +5,8 @@ use super::{Binding, MANY_BINDINGS, ScopeId, Sym};
 /// All bindings, those of one name in one scope together.
 #[derive(Debug, Default)]
 pub struct Bindings {
+    /// Where the keys of each scope begin, and the end of all.
+    scopes: Box<[u32]>,
     keys: Box<[(ScopeId, Sym)]>,
     /// Where the bindings of each key end.
     ends: Box<[u32]>,
@@ -25,12 +27,23 @@ impl Bindings {
             keys.push(same[0].0);
             ends.push(ends.last().copied().unwrap_or(0) + same.len() as u32);
         }
-        Bindings { keys: keys.into(), ends: ends.into(), all: made.into_iter().map(|(_, binding)| binding).collect() }
+        let scopes = keys.last().map_or(0, |(scope, _)| scope.0 + 1);
+        let begin = |scope: u32| keys.partition_point(|(of, _)| of.0 < scope) as u32;
+        let scopes = (0..=scopes).map(begin).collect();
+        Bindings {
+            scopes,
+            keys: keys.into(),
+            ends: ends.into(),
+            all: made.into_iter().map(|(_, binding)| binding).collect(),
+        }
     }
 
     /// Bindings of a name in a scope, in order.
     pub fn get(&self, scope: ScopeId, sym: Sym) -> &[Binding] {
-        self.keys.binary_search(&(scope, sym)).map_or(&[], |at| self.at(at))
+        let scope = scope.0 as usize;
+        let (Some(&from), Some(&to)) = (self.scopes.get(scope), self.scopes.get(scope + 1)) else { return &[] };
+        let found = self.keys[from as usize..to as usize].binary_search_by_key(&sym, |(_, sym)| *sym);
+        found.map_or(&[], |at| self.at(from as usize + at))
     }
 
     fn at(&self, at: usize) -> &[Binding] {

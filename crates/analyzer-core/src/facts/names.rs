@@ -74,7 +74,7 @@ impl Names {
     }
 
     pub(super) fn shrink(&mut self) {
-        self.text.shrink_to_fit();
+        self.text = String::from(self.text.as_str());
         super::exact(&mut self.ends);
     }
 }

@@ -1,7 +1,21 @@
 //! What the front-ends share: making expressions, scopes, blocks and bindings.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use thin_vec::{ThinVec, thin_vec};
+
 use super::tree::Span;
 use crate::facts::*;
+
+thread_local! {
+    /// Room for the expressions of the file that is being read, used again for the next one.
+    static ROOM: Cell<Vec<Expr>> = const { Cell::new(Vec::new()) };
+}
+
+/// Expressions of a file whose room is given back: a megabyte of code has fewer.
+const LARGEST_ROOM: usize = 1 << 16;
 
 /// Facts under construction.
 pub struct Builder<'t> {
@@ -16,10 +30,9 @@ pub struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    pub fn new(text: &'t str) -> Self {
-        // Code has an expression for each 16 bytes or so.
-        let mut facts = FileFacts::default();
-        facts.exprs.reserve(text.len() / 16);
+    pub fn new(text: &'t Arc<str>) -> Self {
+        let mut facts = FileFacts::of(text);
+        facts.exprs = ROOM.take();
         facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
         facts.blocks.push(Block { parent: None, scope: MODULE, arm: (0, 0) });
         Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new() }
@@ -28,6 +41,12 @@ impl<'t> Builder<'t> {
     /// The facts, complete.
     pub fn finish(mut self) -> FileFacts {
         self.facts.bindings = Bindings::new(self.bindings);
+        let mut room = std::mem::take(&mut self.facts.exprs);
+        self.facts.exprs = Vec::with_capacity(room.len());
+        self.facts.exprs.append(&mut room);
+        if room.capacity() <= LARGEST_ROOM {
+            ROOM.set(room);
+        }
         self.facts.shrink();
         self.facts
     }
@@ -42,6 +61,18 @@ impl<'t> Builder<'t> {
         id
     }
 
+    /// A string literal.
+    pub fn text(&mut self, text: Cow<str>, span: Span) -> ExprId {
+        let text = self.facts.keep(text);
+        self.expr(ExprKind::Text(text), span)
+    }
+
+    /// A number, as written.
+    pub fn number(&mut self, text: Cow<str>, span: Span) -> ExprId {
+        let text = self.facts.keep(text);
+        self.expr(ExprKind::Number(text), span)
+    }
+
     pub fn name(&mut self, span: Span) -> ExprId {
         let sym = self.facts.intern(self.text.get(span.start as usize..span.end as usize).unwrap_or_default());
         self.expr(ExprKind::Name(sym), span)
@@ -52,7 +83,7 @@ impl<'t> Builder<'t> {
         Span { start: expr.start, end: expr.end, line: expr.line }
     }
 
-    pub fn call(&mut self, callee: ExprId, args: Vec<Arg>, is_new: bool, span: Span) -> ExprId {
+    pub fn call(&mut self, callee: ExprId, args: ThinVec<Arg>, is_new: bool, span: Span) -> ExprId {
         let id = self.expr(ExprKind::Call(self.facts.calls.len() as u32), span);
         self.facts.calls.push(Call { callee, args, expr: id, is_new });
         id
@@ -63,7 +94,7 @@ impl<'t> Builder<'t> {
     pub fn concat(&mut self, left: ExprId, right: ExprId, span: Span) -> ExprId {
         let mut parts = match &mut self.facts.exprs[left.0 as usize].kind {
             ExprKind::Concat(parts) => std::mem::take(parts),
-            _ => vec![left],
+            _ => thin_vec![left],
         };
         parts.push(right);
         self.expr(ExprKind::Concat(parts), span)
@@ -122,9 +153,9 @@ impl<'t> Builder<'t> {
             name: None,
             line,
             scope,
-            params: Vec::new(),
-            decorators: Vec::new(),
-            returns: Vec::new(),
+            params: ThinVec::new(),
+            decorators: ThinVec::new(),
+            returns: ThinVec::new(),
             doc: None,
             class,
             expr: None,
@@ -140,8 +171,8 @@ impl<'t> Builder<'t> {
             name: None,
             line,
             scope,
-            bases: Vec::new(),
-            decorators: Vec::new(),
+            bases: ThinVec::new(),
+            decorators: ThinVec::new(),
             doc: None,
         });
         id
@@ -215,7 +246,7 @@ impl<'t> Builder<'t> {
                 ExprKind::List(targets) => {
                     let values = match self.facts.kind(value) {
                         ExprKind::List(values) if values.len() == targets.len() => values.clone(),
-                        _ => Vec::new(),
+                        _ => ThinVec::new(),
                     };
                     for (index, target) in targets.into_iter().enumerate().rev() {
                         let part = match values.get(index) {
@@ -230,7 +261,7 @@ impl<'t> Builder<'t> {
                         let span = self.span_of(target);
                         let part = match key.map(|key| self.facts.kind(key).clone()) {
                             Some(ExprKind::Text(name)) => {
-                                let sym = self.facts.intern(&name);
+                                let sym = self.facts.intern_text(name);
                                 self.expr(ExprKind::Attr(value, sym), span)
                             }
                             _ => self.expr(ExprKind::Unknown, span),
@@ -256,7 +287,7 @@ impl<'t> Builder<'t> {
 
     fn item(&mut self, value: ExprId, index: usize, target: ExprId) -> ExprId {
         let span = self.span_of(target);
-        let key = self.expr(ExprKind::Number(index.to_string().into()), span);
+        let key = self.number(Cow::Owned(index.to_string()), span);
         self.expr(ExprKind::Index(value, key), span)
     }
 
@@ -283,4 +314,11 @@ impl<'t> Builder<'t> {
         }
         None
     }
+}
+
+/// A list of just its size.
+pub fn listed<T>(items: impl Iterator<Item = T> + Clone) -> ThinVec<T> {
+    let mut list = ThinVec::with_capacity(items.clone().count());
+    list.extend(items);
+    list
 }

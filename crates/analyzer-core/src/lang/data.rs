@@ -1,9 +1,14 @@
 //! Data files to facts: YAML, JSON, TOML and `.env` as the literals they are, prose as one text. Code that loads such a file means
 //! these expressions.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+
+use thin_vec::ThinVec;
 
 use super::builder::Builder;
 use super::tree::Span;
@@ -13,7 +18,7 @@ use crate::facts::*;
 const LARGEST: usize = 512 << 10;
 
 /// What a data file says; nothing for files of other kinds.
-pub fn read(path: &str, text: &str) -> FileFacts {
+pub fn read(path: &str, text: &Arc<str>) -> FileFacts {
     let name = without_sample_mark(path.rsplit('/').next().unwrap_or(path)).to_ascii_lowercase();
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_lock = name.contains("lock") || name.ends_with(".min.json");
@@ -46,24 +51,24 @@ pub fn without_sample_mark(name: &str) -> String {
     name.to_owned()
 }
 
-fn prose(text: &str) -> FileFacts {
+fn prose(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let span = Span { start: 0, end: text.len() as u32, line: 1 };
-    let whole = b.expr(ExprKind::Text(text.into()), span);
+    let whole = b.text(Cow::Borrowed(&**text), span);
     b.facts.exports.push(("default".into(), Exported::Expr(whole)));
     b.finish()
 }
 
 /// A list or mapping that is being read.
 struct Open {
-    items: Vec<ExprId>,
+    items: ThinVec<ExprId>,
     is_mapping: bool,
     span: Span,
     anchor: usize,
 }
 
 /// YAML as its events come, leaves first; JSON is YAML. What does not parse ends the file there.
-fn structure(text: &str) -> FileFacts {
+fn structure(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: Vec<(usize, ExprId)> = Vec::new();
@@ -75,11 +80,11 @@ fn structure(text: &str) -> FileFacts {
         let span = Span { start: 0, end: 0, line };
         let done = match event {
             Event::SequenceStart(anchor, _) => {
-                open.push(Open { items: Vec::new(), is_mapping: false, span, anchor });
+                open.push(Open { items: ThinVec::new(), is_mapping: false, span, anchor });
                 None
             }
             Event::MappingStart(anchor, _) => {
-                open.push(Open { items: Vec::new(), is_mapping: true, span, anchor });
+                open.push(Open { items: ThinVec::new(), is_mapping: true, span, anchor });
                 None
             }
             Event::Scalar(value, style, anchor, _) => {
@@ -87,7 +92,7 @@ fn structure(text: &str) -> FileFacts {
                 let kind = match &*value {
                     "null" | "~" | "" if plain => ExprKind::Null,
                     "true" | "false" if plain => ExprKind::Bool(&*value == "true"),
-                    _ => ExprKind::Text((&*value).into()),
+                    _ => ExprKind::Text(b.facts.keep(value)),
                 };
                 Some((b.expr(kind, span), anchor))
             }
@@ -132,9 +137,9 @@ pub fn is_env_file(path: &str) -> bool {
 }
 
 /// `KEY=value` by line.
-fn variables(text: &str) -> FileFacts {
+fn variables(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
-    let mut pairs = Vec::new();
+    let mut pairs = ThinVec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim_start();
         let told = line.strip_prefix("export ").unwrap_or(line).split_once('=');
@@ -145,8 +150,8 @@ fn variables(text: &str) -> FileFacts {
         let value = quoted('"').or_else(|| quoted('\'')).unwrap_or_else(bare);
         let span = Span { start: 0, end: 0, line: index as u32 + 1 };
         if !value.is_empty() {
-            let key = b.expr(ExprKind::Text(key.trim().into()), span);
-            pairs.push((Some(key), b.expr(ExprKind::Text(value.into()), span)));
+            let key = b.text(Cow::Borrowed(key.trim()), span);
+            pairs.push((Some(key), b.text(Cow::Borrowed(value), span)));
         }
     }
     let root = b.expr(ExprKind::Dict(pairs), Span { start: 0, end: 0, line: 1 });
@@ -155,7 +160,7 @@ fn variables(text: &str) -> FileFacts {
 }
 
 /// TOML as its tables come; what does not parse is left out.
-fn tables(text: &str) -> FileFacts {
+fn tables(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
     let (root, _) = DeTable::parse_recoverable(text);
     let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
@@ -184,15 +189,15 @@ fn item(b: &mut Builder, lines: &Lines, value: &Spanned<DeValue>, depth: u32) ->
     let span = lines.span(value.span().start);
     let kind = match value.get_ref() {
         _ if depth > DEEPEST => ExprKind::Unknown,
-        DeValue::String(text) => ExprKind::Text((&**text).into()),
-        DeValue::Integer(number) => ExprKind::Text(number.as_str().into()),
-        DeValue::Float(number) => ExprKind::Text(number.as_str().into()),
+        DeValue::String(text) => ExprKind::Text(b.facts.keep(Cow::Borrowed(&**text))),
+        DeValue::Integer(number) => ExprKind::Text(b.facts.keep(Cow::Borrowed(number.as_str()))),
+        DeValue::Float(number) => ExprKind::Text(b.facts.keep(Cow::Borrowed(number.as_str()))),
         DeValue::Boolean(value) => ExprKind::Bool(*value),
-        DeValue::Datetime(time) => ExprKind::Text(time.to_string().as_str().into()),
+        DeValue::Datetime(time) => ExprKind::Text(b.facts.keep(Cow::Owned(time.to_string()))),
         DeValue::Array(items) => ExprKind::List(items.iter().map(|entry| item(b, lines, entry, depth + 1)).collect()),
         DeValue::Table(table) => {
             let pair = |(key, value): (&Spanned<DeString>, &Spanned<DeValue>)| {
-                let name = b.expr(ExprKind::Text((&**key.get_ref()).into()), lines.span(key.span().start));
+                let name = b.text(Cow::Borrowed(&**key.get_ref()), lines.span(key.span().start));
                 (Some(name), item(b, lines, value, depth + 1))
             };
             ExprKind::Dict(table.iter().map(pair).collect())
@@ -216,17 +221,18 @@ mod tests {
 
     #[test]
     fn yaml_and_json_are_literals_with_lines() {
-        let yaml = read("config/agents.yaml", "writer:\n  role: >\n    Chief\n    editor\n  llm: openai/gpt-4o\n");
+        let yaml = "writer:\n  role: >\n    Chief\n    editor\n  llm: openai/gpt-4o\n";
+        let yaml = read("config/agents.yaml", &yaml.into());
         assert_eq!(value(&yaml, &["writer", "llm"]), Some(("openai/gpt-4o".into(), 5)));
         assert_eq!(value(&yaml, &["writer", "role"]).unwrap().0, "Chief editor\n");
-        let json = read("tools.json", "{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n");
+        let json = read("tools.json", &"{\n  \"name\": \"get_weather\",\n  \"parameters\": {}\n}\n".into());
         assert_eq!(value(&json, &["name"]), Some(("get_weather".into(), 2)));
     }
 
     #[test]
     fn toml_is_tables_with_lines() {
         let text = "name = 'x'\n[llm]\nchat.model = \"gpt-4o\"\nbroken = \n[tail]\nkeys = ['a']\n";
-        let facts = read("config.toml", text);
+        let facts = read("config.toml", &text.into());
         assert_eq!(value(&facts, &["llm", "chat", "model"]), Some(("gpt-4o".into(), 3)));
         assert_eq!(value(&facts, &["name"]), Some(("x".into(), 1)));
     }
@@ -238,7 +244,7 @@ mod tests {
             format!("x = {}", "[".repeat(200_000)),
             format!("[{}b]", "a.".repeat(100_000)),
         ] {
-            read("config.toml", &text);
+            read("config.toml", &text.into());
         }
     }
 
@@ -254,14 +260,14 @@ mod tests {
 
     #[test]
     fn broken_data_gives_what_came_before() {
-        let facts = read("a.yaml", "a: x\nb: 'not closed");
+        let facts = read("a.yaml", &"a: x\nb: 'not closed".into());
         assert!(!facts.exprs.is_empty());
-        assert!(read("package-lock.json", "{}").exports.is_empty());
+        assert!(read("package-lock.json", &"{}".into()).exports.is_empty());
     }
 
     /// Not what we want: the parser gives up on a broken flow mapping before it hands out what came before the break.
     #[test]
     fn broken_json_gives_nothing_yet() {
-        assert!(read("a.json", "{\"a\": \"x\", ]]]").exprs.is_empty());
+        assert!(read("a.json", &"{\"a\": \"x\", ]]]".into()).exprs.is_empty());
     }
 }

@@ -1,6 +1,11 @@
 //! JavaScript, JSX, TypeScript and TSX to facts.
 
-use super::builder::Builder;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use thin_vec::thin_vec;
+
+use super::builder::{Builder, listed};
 use super::literal;
 use super::tree::{Grammar, Item, Span, Visit, Visitor};
 use crate::facts::{Item as Imported, *};
@@ -261,7 +266,7 @@ pub struct JavaScript<'t> {
 }
 
 impl<'t> JavaScript<'t> {
-    pub fn new(text: &'t str, table: &'static Table) -> Self {
+    pub fn new(text: &'t Arc<str>, table: &'static Table) -> Self {
         JavaScript {
             b: Builder::new(text),
             table,
@@ -287,7 +292,7 @@ impl<'t> JavaScript<'t> {
 
     fn text_key(&mut self, span: Span) -> ExprId {
         let name = self.b.slice(span);
-        self.b.expr(ExprKind::Text(name.into()), span)
+        self.b.text(Cow::Borrowed(name), span)
     }
 
     fn between(&self, left: ExprId, right: ExprId) -> &str {
@@ -338,7 +343,7 @@ impl<'t> JavaScript<'t> {
     }
 }
 
-fn exprs(items: &[Item<Val>]) -> impl Iterator<Item = ExprId> {
+fn exprs(items: &[Item<Val>]) -> impl Iterator<Item = ExprId> + Clone {
     items.iter().filter_map(|item| match item.value {
         Val::Expr(id) => Some(id),
         _ => None,
@@ -349,7 +354,7 @@ fn by_field(items: &[Item<Val>], field: u16) -> Option<ExprId> {
     exprs_of(items, field).next()
 }
 
-fn exprs_of(items: &[Item<Val>], field: u16) -> impl Iterator<Item = ExprId> {
+fn exprs_of(items: &[Item<Val>], field: u16) -> impl Iterator<Item = ExprId> + Clone {
     items.iter().filter(move |item| item.field == field).filter_map(|item| match item.value {
         Val::Expr(id) => Some(id),
         _ => None,
@@ -388,24 +393,24 @@ impl Visitor for JavaScript<'_> {
             }
             Op::Str => {
                 let text = literal::javascript(self.b.slice(span));
-                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Text(text), span)));
+                return Visit::Value(Val::Expr(self.b.text(text, span)));
             }
             Op::Template if !self.b.slice(span).contains("${") => {
                 let text = literal::javascript(self.b.slice(span));
-                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Text(text), span)));
+                return Visit::Value(Val::Expr(self.b.text(text, span)));
             }
             Op::StrPart if parent == Op::Template => {
-                let kind = ExprKind::Text(self.b.slice(span).into());
-                return Visit::Value(Val::Expr(self.b.expr(kind, span)));
+                let text = Cow::Borrowed(self.b.slice(span));
+                return Visit::Value(Val::Expr(self.b.text(text, span)));
             }
             Op::Escape if parent == Op::Template => {
                 let text = literal::escapes(self.b.slice(span), false);
-                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Text(text), span)));
+                return Visit::Value(Val::Expr(self.b.text(text, span)));
             }
             Op::StrPart | Op::Escape => return Visit::Skip,
             Op::Number => {
-                let kind = ExprKind::Number(self.b.slice(span).into());
-                return Visit::Value(Val::Expr(self.b.expr(kind, span)));
+                let number = Cow::Borrowed(self.b.slice(span));
+                return Visit::Value(Val::Expr(self.b.number(number, span)));
             }
             Op::Bool => {
                 let kind = ExprKind::Bool(self.b.slice(span) == "true");
@@ -467,10 +472,7 @@ impl Visitor for JavaScript<'_> {
                 return if all.next().is_none() { Some(Val::Expr(first)) } else { None };
             }
             Op::First => return all.next().map(Val::Expr),
-            Op::Template => {
-                let parts = all.collect();
-                self.b.expr(ExprKind::Concat(parts), span)
-            }
+            Op::Template => self.b.expr(ExprKind::Concat(listed(all)), span),
             Op::Member => {
                 let base = all.next()?;
                 let key = items.iter().find(|item| item.field == t.property)?.span;
@@ -484,14 +486,11 @@ impl Visitor for JavaScript<'_> {
             Op::Call | Op::New => {
                 let field = if op == Op::New { t.constructor } else { t.function };
                 let callee = by_field(items, field)?;
-                let args: Vec<Arg> = items
-                    .iter()
-                    .filter(|item| item.field != field)
-                    .filter_map(|item| match item.value {
-                        Val::Expr(value) => Some(Arg { name: None, value }),
-                        _ => None,
-                    })
-                    .collect();
+                let args = items.iter().filter(|item| item.field != field).filter_map(|item| match item.value {
+                    Val::Expr(value) => Some(Arg { name: None, value }),
+                    _ => None,
+                });
+                let args = listed(args);
                 match self.dynamic_import(callee, &args, span) {
                     Some(import) => import,
                     None => self.b.call(callee, args, op == Op::New, span),
@@ -518,10 +517,7 @@ impl Visitor for JavaScript<'_> {
                 }
             }
             Op::Unknown => self.b.expr(ExprKind::Unknown, span),
-            Op::Array => {
-                let parts = all.collect();
-                self.b.expr(ExprKind::List(parts), span)
-            }
+            Op::Array => self.b.expr(ExprKind::List(listed(all)), span),
             Op::Computed => return all.next().map(Val::Expr),
             Op::Pair => {
                 let key = match items.first()?.value {
@@ -534,15 +530,12 @@ impl Visitor for JavaScript<'_> {
                 return Some(Val::Pair(key, value));
             }
             Op::Object => {
-                let pairs = items
-                    .iter()
-                    .filter_map(|item| match item.value {
-                        Val::Pair(key, value) => Some((Some(key), value)),
-                        Val::Expr(spread) => Some((None, spread)),
-                        _ => None,
-                    })
-                    .collect();
-                self.b.expr(ExprKind::Dict(pairs), span)
+                let pairs = items.iter().filter_map(|item| match item.value {
+                    Val::Pair(key, value) => Some((Some(key), value)),
+                    Val::Expr(spread) => Some((None, spread)),
+                    _ => None,
+                });
+                self.b.expr(ExprKind::Dict(listed(pairs)), span)
             }
             Op::Default => {
                 let right = by_field(items, t.right)?;
@@ -582,7 +575,7 @@ impl Visitor for JavaScript<'_> {
             Op::Augmented => {
                 let (target, value) = (by_field(items, t.left)?, by_field(items, t.right)?);
                 let value = match self.between(target, value) {
-                    "+=" => self.b.expr(ExprKind::Concat(vec![target, value]), span),
+                    "+=" => self.b.expr(ExprKind::Concat(thin_vec![target, value]), span),
                     "??=" | "||=" => value,
                     _ => return None,
                 };
@@ -661,7 +654,7 @@ impl Visitor for JavaScript<'_> {
                 let ScopeKind::Class(id) = self.b.facts.scopes[self.b.scope().0 as usize].kind else { return None };
                 self.b.close_block();
                 let name = by_field(items, t.name).and_then(|id| self.sym(id));
-                let decorators = exprs_of(items, t.decorator).collect();
+                let decorators = listed(exprs_of(items, t.decorator));
                 let bases = items
                     .iter()
                     .filter(|item| ![t.name, t.decorator, t.body].contains(&item.field))
@@ -741,7 +734,7 @@ impl JavaScript<'_> {
     fn named(&mut self, target: ExprId, value: ExprId) {
         let sym = match self.b.facts.kind(target).clone() {
             ExprKind::Name(sym) | ExprKind::Attr(_, sym) => sym,
-            ExprKind::Text(text) => self.b.facts.intern(&text),
+            ExprKind::Text(text) => self.b.facts.intern_text(text),
             _ => return,
         };
         let line = self.b.facts.expr(target).line;

@@ -1,18 +1,19 @@
 //! What a string literal says: prefixes, quotes and escapes.
 
+use std::borrow::Cow;
+
 /// Decodes a Python string literal without interpolation, prefix and quotes included.
-pub fn python(literal: &str) -> Box<str> {
+pub fn python(literal: &str) -> Cow<'_, str> {
     let quote_at = literal.find(['"', '\'']).unwrap_or(literal.len());
     let (prefix, rest) = literal.split_at(quote_at);
     let raw = prefix.contains(['r', 'R']);
     let body = unquote(rest);
-    if raw || !body.contains('\\') { body.into() } else { escapes(body, true) }
+    if raw { Cow::Borrowed(body) } else { escapes(body, true) }
 }
 
 /// Decodes a JavaScript string literal, quotes included.
-pub fn javascript(literal: &str) -> Box<str> {
-    let body = unquote(literal);
-    if body.contains('\\') { escapes(body, false) } else { body.into() }
+pub fn javascript(literal: &str) -> Cow<'_, str> {
+    escapes(unquote(literal), false)
 }
 
 /// The text between the quotes, also of a literal that is not closed.
@@ -26,7 +27,10 @@ fn unquote(literal: &str) -> &str {
 }
 
 /// Resolves backslash escapes; unknown ones stay as they are in Python and lose the backslash in JavaScript.
-pub fn escapes(body: &str, python: bool) -> Box<str> {
+pub fn escapes(body: &str, python: bool) -> Cow<'_, str> {
+    if !body.contains('\\') {
+        return Cow::Borrowed(body);
+    }
     let mut out = String::with_capacity(body.len());
     let mut rest = body;
     while let Some(at) = rest.find('\\') {
@@ -64,7 +68,7 @@ pub fn escapes(body: &str, python: bool) -> Box<str> {
         }
     }
     out.push_str(rest);
-    out.into()
+    Cow::Owned(out)
 }
 
 fn code_point(rest: &mut &str, digits: usize, out: &mut String) {

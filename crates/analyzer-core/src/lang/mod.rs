@@ -15,8 +15,8 @@ mod tree;
 
 pub use data::{is_env_file, without_sample_mark};
 
-use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 
 use crate::facts::FileFacts;
 use crate::sources::{Language, Source};
@@ -51,15 +51,15 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
     match source.language {
         Language::Text => Ok(data::read(&source.path, &source.text)),
         Language::Notebook => {
-            let code = notebook::code(&source.text);
+            let code: Arc<str> = notebook::code(&source.text).into();
             let mut facts = read_code(&code, Language::Python, cancel)?;
-            facts.code = Some(code.into());
+            facts.code = Some(code);
             Ok(facts)
         }
         Language::Component => {
-            let code = component::code(&source.text);
+            let code: Arc<str> = component::code(&source.text).into();
             let mut facts = read_code(&code, Language::TypeScript, cancel)?;
-            facts.code = Some(code.into());
+            facts.code = Some(code);
             Ok(facts)
         }
         language => read_code(&source.text, language, cancel),
@@ -67,7 +67,7 @@ pub fn read(source: &Source, cancel: Option<&AtomicBool>) -> Result<FileFacts, C
 }
 
 /// What code says, wherever it stands.
-fn read_code(text: &str, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
+fn read_code(text: &Arc<str>, language: Language, cancel: Option<&AtomicBool>) -> Result<FileFacts, Cancelled> {
     let Some(grammar) = grammar(language) else { return Ok(FileFacts::default()) };
     let tree = match tree::parse(grammar, text, cancel) {
         Ok(tree) => tree,

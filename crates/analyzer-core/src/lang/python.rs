@@ -1,8 +1,11 @@
 //! Python to facts.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
-use super::builder::Builder;
+use thin_vec::{ThinVec, thin_vec};
+
+use super::builder::{Builder, listed};
 use super::literal;
 use super::tree::{Grammar, Item, Span, Visit, Visitor};
 use crate::facts::*;
@@ -190,6 +193,8 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
 pub enum Val {
     Expr(ExprId),
     Arg(Option<Sym>, ExprId),
+    /// A name that is no variable: of a function, a class, an argument.
+    Name(Sym),
     Pair(ExprId, ExprId),
     Function(FunctionId),
     Class(ClassId),
@@ -237,7 +242,7 @@ struct Params {
 }
 
 impl<'t> Python<'t> {
-    pub fn new(text: &'t str) -> Self {
+    pub fn new(text: &'t Arc<str>) -> Self {
         Python {
             b: Builder::new(text),
             open: Vec::new(),
@@ -313,9 +318,16 @@ impl<'t> Python<'t> {
 
 type Item_ = crate::facts::Item;
 
-fn exprs(items: &[Item<Val>]) -> impl Iterator<Item = ExprId> {
+fn exprs(items: &[Item<Val>]) -> impl Iterator<Item = ExprId> + Clone {
     items.iter().filter_map(|item| match item.value {
         Val::Expr(id) | Val::Doc(id) => Some(id),
+        _ => None,
+    })
+}
+
+fn name_in(items: &[Item<Val>]) -> Option<Sym> {
+    items.iter().find_map(|item| match item.value {
+        Val::Name(sym) => Some(sym),
         _ => None,
     })
 }
@@ -329,6 +341,27 @@ fn by_field(items: &[Item<Val>], field: u16) -> Option<ExprId> {
 
 impl Visitor for Python<'_> {
     type Value = Val;
+
+    fn asks_roles(&self, kind: u16) -> bool {
+        matches!(
+            OPS.get(kind as usize).copied().unwrap_or(Op::Pass),
+            Op::Assignment
+                | Op::Attribute
+                | Op::Call
+                | Op::Class
+                | Op::DefaultParameter
+                | Op::ElifElse
+                | Op::Function
+                | Op::If
+                | Op::ImportFrom
+                | Op::KeywordArgument
+                | Op::Lambda
+                | Op::Loop
+                | Op::Match
+                | Op::Try
+                | Op::TypedParameter
+        )
+    }
 
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Val> {
         let op = OPS.get(kind as usize).copied().unwrap_or(Op::Pass); // An error has a kind beyond all.
@@ -348,6 +381,11 @@ impl Visitor for Python<'_> {
                 // The attribute's name is read from its text; a variable of that name is not used here.
                 return Visit::Skip;
             }
+            Op::Identifier
+                if field == FIELDS.name && matches!(parent, Op::Function | Op::Class | Op::KeywordArgument) =>
+            {
+                return Visit::Value(Val::Name(self.b.facts.intern(self.b.slice(span))));
+            }
             Op::Identifier => return Visit::Value(Val::Expr(self.b.name(span))),
             Op::Str => {
                 let text = self.b.slice(span);
@@ -356,21 +394,21 @@ impl Visitor for Python<'_> {
                     return Visit::Descend;
                 }
                 let decoded = literal::python(text);
-                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Text(decoded), span)));
+                return Visit::Value(Val::Expr(self.b.text(decoded, span)));
             }
             Op::StrContent => {
                 let piece = self.b.slice(span);
-                let decoded = if piece.contains('\\') { literal::escapes(piece, true) } else { piece.into() };
+                let decoded = literal::escapes(piece, true);
                 let decoded = if decoded.contains("{{") || decoded.contains("}}") {
-                    decoded.replace("{{", "{").replace("}}", "}").into()
+                    Cow::Owned(decoded.replace("{{", "{").replace("}}", "}"))
                 } else {
                     decoded
                 };
-                return Visit::Value(Val::Expr(self.b.expr(ExprKind::Text(decoded), span)));
+                return Visit::Value(Val::Expr(self.b.text(decoded, span)));
             }
             Op::Number => {
-                let kind = ExprKind::Number(self.b.slice(span).into());
-                return Visit::Value(Val::Expr(self.b.expr(kind, span)));
+                let number = Cow::Borrowed(self.b.slice(span));
+                return Visit::Value(Val::Expr(self.b.number(number, span)));
             }
             Op::Bool => {
                 let kind = ExprKind::Bool(self.b.slice(span) == "True");
@@ -450,17 +488,13 @@ impl Visitor for Python<'_> {
                 return if all.next().is_none() || op == Op::Interpolation { Some(Val::Expr(first)) } else { None };
             }
             Op::Str => {
-                let parts: Vec<ExprId> = all.collect();
-                let kind = match parts.len() {
-                    0 => ExprKind::Text("".into()),
-                    _ => ExprKind::Concat(parts),
-                };
-                self.b.expr(kind, span)
+                let parts = listed(all);
+                match parts.len() {
+                    0 => self.b.text(Cow::Borrowed(""), span),
+                    _ => self.b.expr(ExprKind::Concat(parts), span),
+                }
             }
-            Op::Concatenated => {
-                let parts: Vec<ExprId> = all.collect();
-                self.b.expr(ExprKind::Concat(parts), span)
-            }
+            Op::Concatenated => self.b.expr(ExprKind::Concat(listed(all)), span),
             Op::Attribute => {
                 let base = all.next()?;
                 let text = self.b.slice(span);
@@ -473,7 +507,7 @@ impl Visitor for Python<'_> {
             }
             Op::Subscript => {
                 let base = all.next()?;
-                let keys: Vec<ExprId> = all.collect();
+                let keys = listed(all);
                 match keys[..] {
                     [key] => self.b.expr(ExprKind::Index(base, key), span),
                     _ => {
@@ -484,7 +518,7 @@ impl Visitor for Python<'_> {
             }
             Op::Generic => {
                 let base = all.next()?;
-                let keys: Vec<ExprId> = all.collect();
+                let keys = listed(all);
                 let key = match keys[..] {
                     [key] => key,
                     _ => self.b.expr(ExprKind::List(keys), span),
@@ -499,15 +533,13 @@ impl Visitor for Python<'_> {
                     Val::Arg(name, value) => Some(Arg { name, value }),
                     _ => None,
                 });
-                let mut args = Vec::with_capacity(items.len() - 1);
-                args.extend(given);
+                let args = listed(given);
                 let (callee, spread) = self.unspread(callee);
                 let call = self.b.call(callee, args, false, span);
                 self.respread(call, spread, span)
             }
             Op::KeywordArgument => {
-                let name = self.sym(by_field(items, fields.name)?);
-                return Some(Val::Arg(name, by_field(items, fields.value)?));
+                return Some(Val::Arg(name_in(items), by_field(items, fields.value)?));
             }
             Op::Splat => {
                 let inner = all.next()?;
@@ -523,7 +555,7 @@ impl Visitor for Python<'_> {
                     "|" => self.b.expr(ExprKind::Either(left, right), span),
                     // `Path(__file__).parent / "prompts" / "system.md"`.
                     "/" if self.is_text(right) => {
-                        let slash = self.b.expr(ExprKind::Text("/".into()), span);
+                        let slash = self.b.text(Cow::Borrowed("/"), span);
                         let folder = self.b.concat(left, slash, span);
                         self.b.concat(folder, right, span)
                     }
@@ -543,24 +575,18 @@ impl Visitor for Python<'_> {
                 self.b.expr(ExprKind::Cond(then, otherwise), span)
             }
             Op::Unknown => self.b.expr(ExprKind::Unknown, span),
-            Op::List => {
-                let parts: Vec<ExprId> = all.collect();
-                self.b.expr(ExprKind::List(parts), span)
-            }
+            Op::List => self.b.expr(ExprKind::List(listed(all)), span),
             Op::Pair => {
                 let (key, value) = (all.next()?, all.next()?);
                 return Some(Val::Pair(key, value));
             }
             Op::Dictionary => {
-                let pairs = items
-                    .iter()
-                    .filter_map(|item| match item.value {
-                        Val::Pair(key, value) => Some((Some(key), value)),
-                        Val::Expr(spread) => Some((None, spread)),
-                        _ => None,
-                    })
-                    .collect();
-                self.b.expr(ExprKind::Dict(pairs), span)
+                let pairs = items.iter().filter_map(|item| match item.value {
+                    Val::Pair(key, value) => Some((Some(key), value)),
+                    Val::Expr(spread) => Some((None, spread)),
+                    _ => None,
+                });
+                self.b.expr(ExprKind::Dict(listed(pairs)), span)
             }
             Op::Comprehension => {
                 let pair = items.iter().find_map(|item| match item.value {
@@ -571,8 +597,8 @@ impl Visitor for Python<'_> {
                 self.b.close_block();
                 self.comprehensions.pop();
                 match (pair, body) {
-                    (Some((key, value)), _) => self.b.expr(ExprKind::Dict(vec![(Some(key), value)]), span),
-                    (None, Some(body)) => self.b.expr(ExprKind::List(vec![body]), span),
+                    (Some((key, value)), _) => self.b.expr(ExprKind::Dict(thin_vec![(Some(key), value)]), span),
+                    (None, Some(body)) => self.b.expr(ExprKind::List(thin_vec![body]), span),
                     (None, None) => return None,
                 }
             }
@@ -617,7 +643,7 @@ impl Visitor for Python<'_> {
             Op::Augmented => {
                 let (target, value) = (all.next()?, all.next()?);
                 if self.between(target, value) == "+=" {
-                    let joined = self.b.expr(ExprKind::Concat(vec![target, value]), span);
+                    let joined = self.b.expr(ExprKind::Concat(thin_vec![target, value]), span);
                     self.assign(target, joined);
                 }
                 return None;
@@ -708,7 +734,7 @@ impl Visitor for Python<'_> {
                     _ => return None,
                 };
                 self.b.close_block();
-                let name = by_field(items, fields.name).and_then(|id| self.sym(id));
+                let name = name_in(items);
                 let doc = items.iter().find_map(|item| match item.value {
                     Val::Doc(id) if item.field == fields.body => Some(id),
                     _ => None,
@@ -732,8 +758,8 @@ impl Visitor for Python<'_> {
             Op::Class => {
                 let ScopeKind::Class(id) = self.b.facts.scopes[self.b.scope().0 as usize].kind else { return None };
                 self.b.close_block();
-                let name = by_field(items, fields.name).and_then(|id| self.sym(id));
-                let bases: Vec<ExprId> = items
+                let name = name_in(items);
+                let bases: ThinVec<ExprId> = items
                     .iter()
                     .filter(|item| item.field == fields.superclasses)
                     .filter_map(|item| match item.value {
@@ -754,7 +780,7 @@ impl Visitor for Python<'_> {
             }
             Op::Decorator => return Some(Val::Expr(all.next()?)),
             Op::Decorated => {
-                let decorators: Vec<ExprId> = all.collect();
+                let decorators = listed(all);
                 let inner = items.iter().map(|item| item.value).find(|v| matches!(v, Val::Function(_) | Val::Class(_)));
                 match inner? {
                     Val::Function(id) => self.b.function(id).decorators = decorators,

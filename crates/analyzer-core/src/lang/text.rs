@@ -1,5 +1,7 @@
 //! Files over their parsing budget: strings and imports, read line by line.
 
+use std::sync::Arc;
+
 use super::builder::Builder;
 use super::literal;
 use super::tree::Span;
@@ -7,7 +9,7 @@ use crate::facts::*;
 use crate::sources::Language;
 
 /// Strings and imports of a source text, without its structure.
-pub fn read_lines(text: &str, language: Language) -> FileFacts {
+pub fn read_lines(text: &Arc<str>, language: Language) -> FileFacts {
     let mut b = Builder::new(text);
     b.facts.over_budget = true;
     let mut start = 0;
@@ -57,7 +59,7 @@ fn javascript_import(b: &mut Builder, line: &str, number: u32) {
 }
 
 /// Quoted text within one line.
-fn strings(b: &mut Builder, line: &str, start: usize, number: u32, python: bool) {
+fn strings<'t>(b: &mut Builder<'t>, line: &'t str, start: usize, number: u32, python: bool) {
     let bytes = line.as_bytes();
     let mut at = 0;
     while let Some(open) = bytes[at..].iter().position(|c| b"\"'`".contains(c)).map(|i| i + at) {
@@ -72,7 +74,7 @@ fn strings(b: &mut Builder, line: &str, start: usize, number: u32, python: bool)
         let literal = &line[open..=close];
         let decoded = if python { literal::python(literal) } else { literal::javascript(literal) };
         let span = Span { start: (start + open) as u32, end: (start + close + 1) as u32, line: number };
-        b.expr(ExprKind::Text(decoded), span);
+        b.text(decoded, span);
         at = close + 1;
     }
 }

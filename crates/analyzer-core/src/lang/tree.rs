@@ -151,6 +151,10 @@ pub enum Visit<V> {
 /// A language's side of the walk.
 pub trait Visitor {
     type Value: Copy;
+    /// Whether roles of the children of such a node decide anything; finding out costs as much as a step of the walk.
+    fn asks_roles(&self, _kind: u16) -> bool {
+        true
+    }
     /// Called for each named node, parents first. `parent` is the kind of the parent, `field` the role in it.
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Self::Value>;
     /// Called when all children are done, with their values in order; none for nothing to hand on.
@@ -165,6 +169,7 @@ pub fn walk<V: Visitor>(tree: &Tree, visitor: &mut V) {
         span: Span,
         items: usize,
         transparent: bool,
+        asks_roles: bool,
     }
     let mut cursor = tree.walk();
     let mut frames: Vec<Frame> = Vec::with_capacity(64);
@@ -175,13 +180,14 @@ pub fn walk<V: Visitor>(tree: &Tree, visitor: &mut V) {
         work::done(1);
         if node.is_named() {
             let (kind, span) = (node.kind_id(), Span::of(&node));
-            let field = cursor.field_id().map_or(0, |id| id.get());
-            let parent = frames.last().map_or(0, |f| f.kind);
+            let (parent, asks_roles) = frames.last().map_or((0, false), |f| (f.kind, f.asks_roles));
+            let field = if asks_roles { cursor.field_id().map_or(0, |id| id.get()) } else { 0 };
             let visit = visitor.enter(kind, parent, field, span);
             match visit {
                 Visit::Descend | Visit::Transparent => {
                     let transparent = matches!(visit, Visit::Transparent);
-                    frames.push(Frame { kind, field, span, items: items.len(), transparent });
+                    let asks_roles = visitor.asks_roles(kind);
+                    frames.push(Frame { kind, field, span, items: items.len(), transparent, asks_roles });
                     descended = cursor.goto_first_child();
                     if !descended {
                         finish(visitor, &mut frames, &mut items);

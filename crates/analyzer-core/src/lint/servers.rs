@@ -126,7 +126,7 @@ fn declared(facts: &FileFacts) -> Vec<(&str, ExprId, Vec<ExprId>)> {
         for (name, server) in servers.map(items).unwrap_or_default().iter().take(200) {
             let Some(command) = get(*server, "command") else { continue };
             let args = match get(*server, "args").map(|args| facts.kind(args)) {
-                Some(ExprKind::List(args)) => args.clone(),
+                Some(ExprKind::List(args)) => args.to_vec(),
                 _ => Vec::new(),
             };
             found.push((name.and_then(|name| facts.text(name)).unwrap_or(""), command, args));

@@ -240,7 +240,7 @@ fn root(symbol: &Symbol) -> String {
 fn written(facts: &FileFacts, expr: ExprId) -> Option<String> {
     Some(match facts.kind(expr) {
         ExprKind::Bool(value) => value.to_string(),
-        ExprKind::Number(text) | ExprKind::Text(text) => text.to_string(),
+        ExprKind::Number(text) | ExprKind::Text(text) => facts.text_of(*text).to_owned(),
         ExprKind::Attr(_, sym) | ExprKind::Name(sym) => facts.name(*sym).to_owned(),
         _ => return None,
     })

@@ -24,7 +24,7 @@ impl Project<'_> {
         let facts = self.facts(at.file);
         let ExprKind::Index(_, key) = *facts.kind(at.expr) else { return Vec::new() };
         let keys = match facts.kind(key) {
-            ExprKind::List(items) => items.clone(),
+            ExprKind::List(items) => items.to_vec(),
             _ => vec![key],
         };
         let refs = keys.into_iter().take(4).flat_map(|expr| self.refer_in(At { file: at.file, expr }, frames, q));
@@ -159,6 +159,19 @@ impl Project<'_> {
             }
             _ => false,
         }
+    }
+
+    /// The call by which the constructor of a submitted class tells its base what that is to be.
+    pub(super) fn told_to_base(&self, file: usize, class: ClassId) -> Option<(FunctionId, At)> {
+        let (own, constructor) = self.constructor(file, class).filter(|(own, _)| *own == file)?;
+        let facts = self.facts(own);
+        let calls_base = || {
+            let calls = facts.calls.iter().filter(|call| self.is_base_constructor(At { file: own, expr: call.callee }));
+            calls.map(|call| (facts.scope_of(call.expr), call.expr)).collect()
+        };
+        let scope = facts.functions[constructor.0 as usize].scope;
+        let call = self.base_calls[own].get_or_init(calls_base).get(&scope)?;
+        Some((constructor, At { file: own, expr: *call }))
     }
 
     pub(super) fn is_super(&self, callee: At) -> bool {

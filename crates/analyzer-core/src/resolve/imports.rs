@@ -34,13 +34,13 @@ impl Project<'_> {
                 if import.module.starts_with('.') || self.imports.is_local_python(file, index) {
                     return vec![Ref::Unknown];
                 }
-                let parts: Vec<String> = import.module.split('.').chain([&**name]).map(str::to_owned).collect();
+                let parts: Vec<&str> = import.module.split('.').chain([&**name]).collect();
                 vec![Ref::External(Symbol::python(&parts), Vec::new())]
             }
             Item::Module => match self.imports.module(file, index) {
                 Some(module) => vec![Ref::Module(module)],
                 None => {
-                    vec![Ref::External(Symbol::module_of(true, &*import.module), Vec::new())]
+                    vec![Ref::External(Symbol::module_of(true, &import.module), Vec::new())]
                 }
             },
             Item::Root => {
@@ -64,7 +64,7 @@ impl Project<'_> {
         if import.module.starts_with('.') {
             return vec![Ref::Unknown];
         }
-        let module = Symbol::module_of(false, package_path(&import.module));
+        let module = Symbol::module_of(false, &package_path(&import.module));
         let symbol = match &import.item {
             Item::Member(name) => module.member(name),
             _ => module,

@@ -234,10 +234,14 @@ pub struct Project<'a> {
     callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
     /// Submitted constructions of submitted classes.
     constructions: FxHashMap<(usize, ClassId), Vec<At>>,
+    /// The same by the call.
+    constructed: FxHashMap<At, (usize, ClassId)>,
     /// Submitted classes by the submitted class they extend.
     subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
+    /// Calls of the constructor of a base class by their scope, for the files where somebody asked.
+    base_calls: Vec<OnceLock<FxHashMap<ScopeId, ExprId>>>,
     /// The files that test the program.
     tests: Vec<bool>,
     /// Variables that the program sets itself.
@@ -259,6 +263,7 @@ impl<'a> Project<'a> {
         let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
+        let base_calls = files.iter().map(|_| OnceLock::new()).collect();
         let tests = files.iter().map(|file| is_test(&file.source.path, &file.facts)).collect();
         let mut project = Project {
             files,
@@ -266,9 +271,11 @@ impl<'a> Project<'a> {
             imports,
             callers: FxHashMap::default(),
             constructions: FxHashMap::default(),
+            constructed: FxHashMap::default(),
             subclasses: FxHashMap::default(),
             growing,
             options,
+            base_calls,
             callees: Vec::new(),
             aliases: FxHashSet::default(),
             tests,
@@ -306,6 +313,7 @@ impl<'a> Project<'a> {
                 Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
                 Ref::Class(file, class) => {
                     project.constructions.entry((file, class)).or_default().push(call);
+                    project.constructed.insert(call, (file, class));
                     if let Some(init) = project.constructor(file, class) {
                         project.callers.entry(init).or_default().push(call);
                     }
@@ -437,7 +445,16 @@ impl<'a> Project<'a> {
     }
 
     fn argument_in(&self, call: At, frames: &Frames, places: &[ArgRef], q: &mut Question) -> Option<(At, Frames)> {
-        places.iter().find_map(|place| self.argument_at(call, frames, place, q))
+        let given = places.iter().find_map(|place| self.argument_at(call, frames, place, q));
+        given.or_else(|| {
+            // `MyAgent(config)` of a class whose constructor hands that on: `super().__init__(llm_config=config)`.
+            let &(file, class) = self.constructed.get(&call)?;
+            let (function, base) = self.told_to_base(file, class).filter(|(_, base)| *base != call && q.step())?;
+            let frame = Some(Arc::new(Frame { function: (file, function), call, outer: frames.clone() }));
+            let found = places.iter().find_map(|place| self.argument_at(base, &frame, place, q));
+            q.back();
+            found
+        })
     }
 
     fn argument_at(&self, at: At, frames: &Frames, place: &ArgRef, q: &mut Question) -> Option<(At, Frames)> {
@@ -580,8 +597,7 @@ impl<'a> Project<'a> {
                 match key {
                     Some(key) => {
                         let text = match facts.kind(key) {
-                            ExprKind::Text(text) => Some(text.to_string()),
-                            ExprKind::Number(text) => Some(text.to_string()),
+                            ExprKind::Text(text) | ExprKind::Number(text) => Some(facts.text_of(*text).to_owned()),
                             _ => self.text_in(At { file: at.file, expr: key }, &frames, q),
                         };
                         pairs.push((text, value, frames.clone()));
@@ -611,7 +627,7 @@ impl<'a> Project<'a> {
                 let facts = self.facts(at.file);
                 let is_literal = |key: ExprId| matches!(facts.kind(key), ExprKind::Text(_) | ExprKind::Number(_));
                 let first = items.iter().take(4_096).position(|&(own, _)| match own.map(|own| facts.kind(own)) {
-                    Some(ExprKind::Text(text) | ExprKind::Number(text)) => **text == *key,
+                    Some(ExprKind::Text(text) | ExprKind::Number(text)) => facts.text_of(*text) == key,
                     _ => false,
                 });
                 work::done(first.unwrap_or(items.len().min(4_096)));

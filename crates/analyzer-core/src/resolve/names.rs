@@ -383,11 +383,12 @@ impl Project<'_> {
                     refs.push(Ref::Expr(at, frames.clone()));
                 }
                 Ref::External(symbol, mut calls) => {
-                    if let Some((place, frames)) = self.passed_through(&symbol, at, frames, q) {
+                    let is_named = !self.knowledge.lookup(&symbol).is_empty();
+                    if is_named && let Some((place, frames)) = self.passed_through(&symbol, at, frames, q) {
                         refs.extend(self.refer_in(place, &frames, q));
                         continue;
                     }
-                    if let Some(root) = self.loaded(&symbol, &calls, at, frames, q) {
+                    if is_named && let Some(root) = self.loaded(&symbol, &calls, at, frames, q) {
                         refs.push(Ref::Expr(root, None));
                         continue;
                     }

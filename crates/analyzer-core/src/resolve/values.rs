@@ -113,8 +113,9 @@ impl Project<'_> {
     }
 
     pub(super) fn text_in(&self, at: At, frames: &Frames, q: &mut Question) -> Option<String> {
-        match self.facts(at.file).kind(at.expr) {
-            ExprKind::Text(text) | ExprKind::Number(text) => return Some(text.to_string()),
+        let facts = self.facts(at.file);
+        match facts.kind(at.expr) {
+            ExprKind::Text(text) | ExprKind::Number(text) => return Some(facts.text_of(*text).to_owned()),
             _ => {}
         }
         let mut known = self.values_in(at, frames, q).into_iter();
@@ -196,8 +197,9 @@ impl Project<'_> {
         let facts = self.facts(at.file);
         let here = |expr| At { file: at.file, expr };
         match facts.kind(at.expr) {
-            ExprKind::Text(text) => vec![self.text_known(at, vec![Piece::Lit(text.to_string())], "literal")],
-            ExprKind::Number(text) => vec![self.text_known(at, vec![Piece::Lit(text.to_string())], "literal")],
+            ExprKind::Text(text) | ExprKind::Number(text) => {
+                vec![self.text_known(at, vec![Piece::Lit(facts.text_of(*text).to_owned())], "literal")]
+            }
             ExprKind::Bool(_) => vec![self.hole(at)],
             ExprKind::Null => vec![Known { value: Value::Null, steps: Vec::new(), origin: at }],
             ExprKind::Concat(parts) => self.concat(at, &parts.clone(), frames, q),

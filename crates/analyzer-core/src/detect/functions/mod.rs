@@ -5,6 +5,8 @@ mod handed;
 mod registered;
 mod schemas;
 
+use std::cell::RefCell;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
@@ -23,6 +25,7 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
         keys: FxHashMap::default(),
         claimed: FxHashSet::default(),
         dispatch: None,
+        imported: RefCell::default(),
     };
     found.lists();
     found.decorators();
@@ -48,6 +51,8 @@ struct Found<'c, 'a> {
     claimed: FxHashSet<At>,
     /// What the program's tables hold by name, made when somebody asks.
     dispatch: Option<FxHashMap<String, Vec<At>>>,
+    /// Entries that were asked about, and whether some file imports a package of theirs.
+    imported: RefCell<FxHashMap<u32, bool>>,
 }
 
 impl Found<'_, '_> {
@@ -73,9 +78,12 @@ impl Found<'_, '_> {
     }
 
     /// Some file imports a package of an entry.
-    fn is_imported(&self, entry: u32) -> bool {
-        let entry = self.cx.project.knowledge.entry(entry);
-        self.cx.project.files.iter().any(|file| {
+    fn is_imported(&self, index: u32) -> bool {
+        if let Some(&known) = self.imported.borrow().get(&index) {
+            return known;
+        }
+        let entry = self.cx.project.knowledge.entry(index);
+        let imported = self.cx.project.files.iter().any(|file| {
             let (packages, separator) = match file.source.language.is_python() {
                 true => (&entry.python_packages, '.'),
                 false => (&entry.npm_packages, '/'),
@@ -84,7 +92,9 @@ impl Found<'_, '_> {
                 module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
             };
             file.facts.imports.iter().any(|import| packages.iter().any(|package| is_of(&import.module, package)))
-        })
+        });
+        self.imported.borrow_mut().insert(index, imported);
+        imported
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {

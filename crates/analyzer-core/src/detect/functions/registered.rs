@@ -83,7 +83,7 @@ impl Found<'_, '_> {
             let name = given
                 .or_else(|| self.keys.get(&site.at).cloned())
                 .or(own)
-                .or_else(|| cx.assigned.get(&site.at).cloned());
+                .or_else(|| cx.assigned(site.at).map(str::to_owned));
             if let Some((file, id)) = function {
                 self.functions.insert((file, id));
             }

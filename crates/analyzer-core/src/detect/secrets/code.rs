@@ -22,7 +22,9 @@ struct Literal {
 pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let found = scan(text, formats);
     // A key may also be handed to a client without a word that names it, or hide in base64.
-    let long = |expr: &crate::facts::Expr| matches!(&expr.kind, ExprKind::Text(text) if text.len() >= 16 && text.bytes().any(|b| b.is_ascii_digit()));
+    let has_digit = |text| facts.text_of(text).bytes().any(|b| b.is_ascii_digit());
+    let long =
+        |expr: &crate::facts::Expr| matches!(expr.kind, ExprKind::Text(text) if text.len() >= 16 && has_digit(text));
     if found.hits.is_empty() && found.names.is_empty() && !facts.exprs.iter().any(long) {
         return Vec::new();
     }

@@ -490,7 +490,10 @@ impl<'f> Context<'f> {
 
     fn add_host(&self, site: &mut Site, id: ExprId) {
         let text = match self.facts.kind(id) {
-            ExprKind::Text(text) => (text.contains("://") || plain::is_host(text)).then(|| text.to_string()),
+            ExprKind::Text(text) => {
+                let text = self.facts.text_of(*text);
+                (text.contains("://") || plain::is_host(text)).then(|| text.to_owned())
+            }
             ExprKind::Name(_) | ExprKind::Concat(_) => fold::fold(self.facts, id).filter(|text| text.contains("://")),
             ExprKind::Either(_, right) => self.facts.text(*right).map(str::to_owned),
             _ => None,

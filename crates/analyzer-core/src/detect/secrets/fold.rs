@@ -36,13 +36,13 @@ impl Folder<'_> {
         self.steps = self.steps.checked_sub(1)?;
         let depth = depth.checked_sub(1)?;
         match self.facts.kind(id) {
-            ExprKind::Text(text) if text.len() <= LONGEST => Some(text.to_string()),
+            ExprKind::Text(text) if text.len() <= LONGEST => Some(self.facts.text_of(*text).to_owned()),
             ExprKind::Concat(parts) => self.joined(parts, "", depth),
             ExprKind::Percent(template, values) => {
                 let template = self.text(*template, depth)?;
                 let values = match self.facts.kind(*values) {
                     ExprKind::List(values) => values.clone(),
-                    _ => vec![*values],
+                    _ => thin_vec::thin_vec![*values],
                 };
                 let mut pieces = template.split("%s");
                 let mut out = pieces.next()?.to_owned();
