@@ -210,7 +210,7 @@ impl<'f> Context<'f> {
                 ExprKind::Attr(base, _) => set(*base, Parent::Part(here)),
                 // `const [key, setKey] = useState("…")`
                 ExprKind::Index(base, key)
-                    if matches!(facts.kind(*key), ExprKind::Number(number) if &**number == "0")
+                    if matches!(facts.kind(*key), ExprKind::Number(number) if facts.text_of(*number) == "0")
                         && facts.call(*base).is_some() =>
                 {
                     set(*base, Parent::Part(here));
