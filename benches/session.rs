@@ -45,6 +45,28 @@ fn one_edit(bencher: divan::Bencher) {
     });
 }
 
+/// A project in which all files import one: what an edit of that one costs is asked of all of them.
+#[divan::bench]
+fn one_edit_of_what_all_import(bencher: divan::Bencher) {
+    let mut session = Session::new(Options::default());
+    for file in 0..499 {
+        session.set(&format!("part{file}.py"), PART);
+    }
+    session.set("shared.py", SHARED);
+    session.lint(&LintOptions::default()).expect("within limits");
+    let mut count = 0;
+    bencher.bench_local(|| {
+        count += 1;
+        session.set("shared.py", format!("{SHARED}# {count}\n"));
+        session.lint(&LintOptions::default()).expect("within limits").findings.len()
+    });
+}
+
+const PART: &str = "from shared import call, PROMPT\nfrom openai import OpenAI\n\ndef run(city):\n    call(f'https://api.weather.dev/{city}')\n    OpenAI().responses.create(model='gpt-4o', instructions=PROMPT)\n";
+
+const SHARED: &str =
+    "import requests\n\nPROMPT = 'You are a clerk.'\n\ndef call(url):\n    return requests.get(url, timeout=9)\n";
+
 #[divan::bench]
 fn all_anew(bencher: divan::Bencher) {
     let sources = open().sources().expect("within limits");

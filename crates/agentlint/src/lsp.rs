@@ -22,6 +22,7 @@ use crate::Done;
 use crate::cli::Global;
 use crate::config;
 use crate::discover::{self, Found, Rules};
+use crate::edits;
 use crate::error::Error;
 use crate::project::Project;
 
@@ -78,7 +79,7 @@ fn capabilities(bytes: bool) -> ServerCapabilities {
     let actions = CodeActionOptions { code_action_kinds: Some(vec![CodeActionKind::QUICKFIX]), ..Default::default() };
     ServerCapabilities {
         position_encoding: Some(if bytes { PositionEncodingKind::UTF8 } else { PositionEncodingKind::UTF16 }),
-        text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::FULL)),
+        text_document_sync: Some(TextDocumentSyncCapability::Kind(TextDocumentSyncKind::INCREMENTAL)),
         hover_provider: Some(HoverProviderCapability::Simple(true)),
         code_action_provider: Some(CodeActionProviderCapability::Options(actions)),
         ..Default::default()
@@ -136,7 +137,11 @@ impl Server {
             }
             DidChangeTextDocument::METHOD => {
                 let params = serde_json::from_value::<lsp_types::DidChangeTextDocumentParams>(params).ok();
-                params.and_then(|mut params| Some((params.text_document.uri, Some(params.content_changes.pop()?.text))))
+                params.and_then(|params| {
+                    let uri = params.text_document.uri;
+                    let known = self.session.text(&self.path(&uri)?)?;
+                    Some((uri, Some(edits::edited(known, params.content_changes, self.bytes))))
+                })
             }
             DidCloseTextDocument::METHOD => {
                 let params = serde_json::from_value::<lsp_types::DidCloseTextDocumentParams>(params).ok();

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod discover;
+mod edits;
 mod error;
 mod git;
 mod lock;

@@ -76,6 +76,23 @@ async def main(binary: str, folder: str) -> None:
     change = types.TextDocumentContentChangeWholeDocument(text=fixed)
     client.text_document_did_change(types.DidChangeTextDocumentParams(version, [change]))
     await until(agent, [])
+
+    # Ranges, each in what the one before it left; columns are UTF-16 units.
+    def change(line: int, start: int, end: int, text: str) -> types.TextDocumentContentChangePartial:
+        span = types.Range(types.Position(line, start), types.Position(line, end))
+        return types.TextDocumentContentChangePartial(range=span, text=text)
+
+    last = fixed.count("\n")
+    changes = [
+        change(last, 0, 0, 's = "\U0001f600"; x = 1\n'),
+        change(last, 10, 15, 'requests.get("http://api.northwind-crm.io/v1", timeout=9)'),
+        change(0, 0, 0, "import requests\n"),
+    ]
+    version = types.VersionedTextDocumentIdentifier(version=3, uri=agent)
+    client.text_document_did_change(types.DidChangeTextDocumentParams(version, changes))
+    await until(agent, ["plain-http"])
+    place = arrived[agent][0].range
+    assert (place.start.line, place.start.character) == (last + 1, 23), place
     client.text_document_did_close(types.DidCloseTextDocumentParams(text))
     await until(agent, ["plain-http"])
     await client.shutdown_async(None)

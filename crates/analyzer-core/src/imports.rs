@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::facts::{FileFacts, Import, Item};
+use crate::memo::{self, On};
 use crate::modules::Modules;
 use crate::sources::Source;
 
@@ -34,6 +35,18 @@ impl<'a> Imports<'a> {
         Imports { modules, files: files.into_iter().map(asked).collect() }
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// A file and what it says.
+    pub fn file(&self, file: usize) -> (&'a Source, &FileFacts) {
+        memo::note(On::Text, file);
+        let (source, facts, _) = &self.files[file];
+        (source, facts)
+    }
+
     fn import(&self, file: usize, index: usize) -> (&Source, &Import, &Asked) {
         let (source, facts, asked) = &self.files[file];
         (source, &facts.imports[index], &asked[index])
@@ -58,6 +71,10 @@ impl<'a> Imports<'a> {
     /// Whether an import of Python asks for something of the project, even if that was not submitted.
     pub fn is_local_python(&self, file: usize, index: usize) -> bool {
         let (source, import, asked) = self.import(file, index);
+        // Whether a module of a known package's name has the member is read in its text.
+        if let (Item::Member(_), Some(module)) = (&import.item, self.module(file, index)) {
+            memo::note(On::Text, module);
+        }
         *asked.local.get_or_init(|| match &import.item {
             Item::Member(name) => self.modules.is_local_python_member(&source.path, &import.module, name),
             _ => self.modules.is_local_python(&source.path, &import.module),

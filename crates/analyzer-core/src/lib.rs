@@ -22,6 +22,7 @@ pub mod knowledge;
 pub mod lang;
 pub mod lint;
 pub mod manifest;
+mod memo;
 pub mod modules;
 mod packages;
 pub mod packs;
@@ -44,6 +45,7 @@ use detect::graph::Graph;
 use facts::FileFacts;
 pub use knowledge::Knowledge;
 use manifest::Manifests;
+use memo::{Frame, Memo};
 use modules::Modules;
 use packs::Applied;
 pub use packs::Pack;
@@ -97,7 +99,8 @@ impl Options {
 
 /// What the agent in these files touches.
 pub fn analyze(sources: &Sources, options: &Options) -> Analysis {
-    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), None::<fn(&lint::view::Looked)>).0
+    let read = |sources: &Sources| read(sources, options.cancel.as_deref());
+    look_at(sources, options, None, read, None::<fn(&lint::view::Looked)>).0
 }
 
 /// The same, and what somebody makes of everything that is known then; nothing when the analysis was cancelled.
@@ -106,13 +109,14 @@ pub(crate) fn look<T>(
     options: &Options,
     then: impl FnOnce(&lint::view::Looked) -> T,
 ) -> (Analysis, Option<T>) {
-    look_at(sources, options, |sources| read(sources, options.cancel.as_deref()), Some(then))
+    look_at(sources, options, None, |sources| read(sources, options.cancel.as_deref()), Some(then))
 }
 
-/// All steps of an analysis. `read` gives the facts of each file, in the order of the sources.
+/// All steps of an analysis, with what a session remembers of the last one. `read` gives the facts of each file, in the order of the sources.
 pub(crate) fn look_at<T>(
     sources: &Sources,
     options: &Options,
+    memo: Option<&mut Memo>,
     read: impl FnOnce(&Sources) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled>,
     then: Option<impl FnOnce(&lint::view::Looked) -> T>,
 ) -> (Analysis, Option<T>) {
@@ -136,16 +140,30 @@ pub(crate) fn look_at<T>(
     analysis.notes.extend(refused);
     analysis.notes.extend(excluded(submitted - visible.files().len()));
     analysis.notes.extend(left_out_as_installed(installed));
-    let manifests = Manifests::read(visible);
+    let manifests = memo.as_ref().map_or_else(|| Arc::new(Manifests::read(visible)), |memo| memo.manifests(visible));
     analysis.notes.extend(manifests.notes.iter().cloned());
-    let modules = Modules::new(sources, &manifests);
+    let modules = match &memo {
+        Some(memo) => memo.modules(sources, &manifests),
+        None => Arc::new(Modules::new(sources, &manifests)),
+    };
     let files =
         sources.files().iter().zip(&facts).map(|(source, facts)| File { source, facts: facts.clone() }).collect();
-    let project = Project::new(files, &packs.knowledge, &modules);
+    let frame = || Frame {
+        files: sources.files().iter().map(|file| (file.path.clone(), file.language)).collect(),
+        manifests: manifests.clone(),
+        folders: modules.named_folders(),
+        pack: own.digest(),
+        all: then.is_some(),
+    };
+    let memo = memo.map(|memo| {
+        memo.begin(frame(), sources);
+        &*memo
+    });
+    let project = Project::with_memo(files, &packs.knowledge, &modules, memo);
     let cx = if then.is_some() { Context::with_all_calls(&project) } else { Context::new(&project) };
-    let graph = Graph::new(sources, &facts, &project.imports);
+    let graph = Graph::with_memo(&project.imports, memo);
     analysis.handlers = detect::handlers::detect(&cx);
-    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers);
+    let entry = detect::entry_point::detect(sources, &facts, &graph, &manifests, &analysis.handlers, memo);
     let main = sources.files().iter().position(|file| *file.path == *entry.file);
     let reading = graph.reading_order(main);
     let models = detect::models::detect(&cx);
@@ -176,8 +194,7 @@ pub(crate) fn look_at<T>(
     analysis.entry_point.clone_from(&entry.file);
     analysis.entry_point_reason.clone_from(&entry.reason);
     analysis.runtime_family.clone_from(&entry.runtime_family);
-    let (requirements, detected, optional) =
-        detect::requirements::detect(sources, &facts, &project.imports, &manifests);
+    let (requirements, detected, optional) = detect::requirements::detect(&project.imports, &manifests, memo);
     analysis.requirements = requirements;
     analysis.detected_requirements = detected;
     analysis.optional_requirements = optional;
@@ -189,7 +206,7 @@ pub(crate) fn look_at<T>(
     analysis.system_prompt_suggestion = analysis.prompts.first().map(|p| p.text.clone()).unwrap_or_default();
     let own_formats = packs.formats();
     let formats = own_formats.as_ref().unwrap_or_else(|| detect::secrets::Formats::builtin());
-    let found = detect::secrets::Found::new(sources, &facts, formats);
+    let found = detect::secrets::Found::with_memo(sources, &facts, formats, memo);
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
     analysis.secrets = found.report(sources, formats, &options.fingerprint_key);

@@ -7,6 +7,10 @@ mod python;
 mod start;
 mod text;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::analysis::Note;
@@ -87,16 +91,21 @@ pub struct OwnPackage {
 impl Manifests {
     /// Reads every manifest among the sources.
     pub fn read(sources: &Sources) -> Manifests {
-        let mut reader = Reader { sources, found: Manifests::default() };
+        Manifests::read_noting(sources).0
+    }
+
+    /// The same, with the paths of the files whose texts were read for it. Of the others only the paths count.
+    pub(crate) fn read_noting(sources: &Sources) -> (Manifests, BTreeSet<Arc<str>>) {
+        let mut reader = Reader { sources, found: Manifests::default(), read: RefCell::default() };
         for source in sources.files() {
             reader.file(source);
         }
         python::includes(&mut reader);
-        let mut found = reader.found;
+        let mut found = std::mem::take(&mut reader.found);
         found.starts.sort();
         found.starts.dedup_by(|later, earlier| later.file == earlier.file && later.rank == earlier.rank);
         found.notes.sort();
-        found
+        (found, reader.read.into_inner())
     }
 
     /// The declaration of a Python distribution that counts for a file: of the nearest folder above it, else the first.
@@ -126,6 +135,8 @@ fn nearest<'a>(declared: &'a [Declared], name: &str, file: &str) -> Option<&'a D
 struct Reader<'a> {
     sources: &'a Sources,
     found: Manifests,
+    /// Files whose texts were read.
+    read: RefCell<BTreeSet<Arc<str>>>,
 }
 
 impl<'a> Reader<'a> {
@@ -154,17 +165,20 @@ impl<'a> Reader<'a> {
             }
             name if name.starts_with("tsconfig") && name.ends_with(".json") => javascript::tsconfig(self, source),
             _ if python::is_requirements(path) => python::requirements(self, source),
-            _ => {}
+            _ => return,
         }
+        self.read.borrow_mut().insert(source.path.clone());
     }
 
     fn source(&self, path: &str) -> Option<&'a Source> {
         let files = self.sources.files();
-        files.binary_search_by(|file| (*file.path).cmp(path)).ok().map(|at| &files[at])
+        let source = files.binary_search_by(|file| (*file.path).cmp(path)).ok().map(|at| &files[at]);
+        self.read.borrow_mut().extend(source.map(|source| source.path.clone()));
+        source
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.source(path).is_some()
+        self.sources.files().binary_search_by(|file| (*file.path).cmp(path)).is_ok()
     }
 
     fn note(&mut self, source: &Source, line: usize, message: String) {

@@ -27,6 +27,8 @@ pub struct Modules {
     declared: FxHashSet<String>,
     /// Source folders that the project imports by their own names, and so does not search.
     named_folders: FxHashSet<&'static str>,
+    /// The same as each file has them.
+    named_by: Vec<Folders>,
     /// Where Python looks for top-level modules, by the folder of the file that asks.
     roots: FxHashMap<String, Roots>,
     /// Where a module or package of a name lies, the shallowest one.
@@ -77,7 +79,8 @@ impl Modules {
                 }
             }
         }
-        modules.named_folders = imported_folders(sources);
+        modules.named_by = sources.files().iter().map(imported_folders).collect();
+        modules.named_folders = all_named(&modules.named_by);
         let shallow = |folder: &&str| folder.matches('/').count() < 16;
         let folders: FxHashSet<&str> = sources.files().iter().map(|source| folder_of(&source.path)).collect();
         modules.roots =
@@ -100,6 +103,27 @@ impl Modules {
         let declared = manifests.python.iter().map(|declared| declared.name.replace('-', "_"));
         modules.declared = declared.filter(|name| !modules.python.contains(name)).collect();
         modules
+    }
+
+    /// The same for the same files with other texts; none where that makes a difference.
+    pub(crate) fn edited(mut self, sources: &Sources) -> Option<Modules> {
+        let files = sources.files();
+        let same = |(now, before): (&Source, &Source)| now.path == before.path && now.language == before.language;
+        if files.len() != self.sources.len() || !files.iter().zip(&self.sources).all(same) {
+            return None;
+        }
+        for (file, now) in files.iter().enumerate().filter(|(file, now)| self.sources[*file] != **now) {
+            self.named_by[file] = imported_folders(now);
+        }
+        self.sources = files.to_vec();
+        (all_named(&self.named_by) == self.named_folders).then_some(self)
+    }
+
+    /// Source folders that the project imports by their own names.
+    pub(crate) fn named_folders(&self) -> Vec<&'static str> {
+        let mut folders: Vec<&str> = self.named_folders.iter().copied().collect();
+        folders.sort_unstable();
+        folders
     }
 
     /// Remembers the shallowest place of a Python file's own name, and of its package's.
@@ -448,23 +472,31 @@ fn below(folder: &str, name: &str) -> String {
     }
 }
 
-/// The source folders that Python code imports by their names: `from app.agents import …`.
-fn imported_folders(sources: &Sources) -> FxHashSet<&'static str> {
+/// Source folders, one bit for each.
+type Folders = u8;
+
+/// The source folders that a file of Python imports by their names: `from app.agents import …`.
+fn imported_folders(file: &Source) -> Folders {
     static BEGINS: LazyLock<AhoCorasick> = LazyLock::new(|| {
         let begins =
             |folder| [format!("from {folder}."), format!("import {folder}."), format!("from {folder} import ")];
         AhoCorasick::new(SOURCE_FOLDERS.into_iter().flat_map(begins)).expect("a dozen short texts")
     });
-    let mut found = FxHashSet::default();
-    for file in sources.files().iter().filter(|file| file.language.is_python()) {
+    let mut found = 0;
+    if file.language.is_python() {
         for begin in BEGINS.find_iter(&*file.text) {
             let before = file.text[..begin.start()].trim_end_matches([' ', '\t']);
             if begin.start() == 0 || before.ends_with('\n') {
-                found.insert(SOURCE_FOLDERS[begin.pattern().as_usize() / 3]);
+                found |= 1 << (begin.pattern().as_usize() / 3);
             }
         }
     }
     found
+}
+
+fn all_named(by_file: &[Folders]) -> FxHashSet<&'static str> {
+    let all = by_file.iter().fold(0, |all, folders| all | folders);
+    SOURCE_FOLDERS.into_iter().enumerate().filter(|(at, _)| all >> at & 1 == 1).map(|(_, folder)| folder).collect()
 }
 
 fn has_word(text: &str, word: &str) -> bool {

@@ -4,17 +4,20 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
 
 use crate::analysis::{Confidence, Step};
 use crate::facts::*;
 use crate::knowledge::index::{Folder, Hit, RuleKind, Symbol};
 use crate::knowledge::schema::{ArgRef, RequestRule};
+use crate::memo::{self, Asked, On};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{Allowance, At, Callee, File, Frame, Frames, Known, Project, Ref, Value};
 
 /// A call of something outside the submitted files.
+#[derive(PartialEq)]
 pub struct Site {
     /// The call.
     pub at: At,
@@ -34,6 +37,7 @@ impl Site {
 }
 
 /// A call that connects to an address given by the code.
+#[derive(PartialEq)]
 pub struct Outbound {
     /// The call.
     pub at: At,
@@ -57,18 +61,21 @@ pub struct Outbound {
     pub frames: Frames,
 }
 
+/// Modules that are imported, and whether by Python, by the first parts of their names.
+type Imported = FxHashMap<String, BTreeSet<(bool, Box<str>)>>;
+
 /// What detectors are given.
 pub struct Context<'a> {
     /// All files.
     pub project: &'a Project<'a>,
-    /// All calls of known things.
-    pub sites: Vec<Site>,
-    /// All addresses.
-    pub outbound: Vec<Outbound>,
-    /// Names that calls are assigned to.
-    assigned: FxHashMap<At, Sym>,
-    /// Roots of all imports, once somebody asks.
-    roots: OnceLock<FxHashSet<String>>,
+    /// Calls of known things, by file.
+    sites: Vec<Arc<Vec<Site>>>,
+    /// Addresses, by file.
+    outbound: Vec<Arc<Vec<Outbound>>>,
+    /// Names that calls are assigned to, by file.
+    assigned: Vec<Arc<FxHashMap<ExprId, Sym>>>,
+    /// All imports by the first part of their names, once somebody asks.
+    imported: OnceLock<Arc<Imported>>,
     /// Addresses that are assigned to an object as a whole, and to what, once somebody asks.
     configured: OnceLock<Vec<(At, At)>>,
 }
@@ -85,69 +92,95 @@ impl<'a> Context<'a> {
     }
 
     fn with(project: &'a Project<'a>, all: bool) -> Context<'a> {
-        let per_file: Vec<(Vec<Site>, FxHashMap<At, Sym>)> = (0..project.files.len())
-            .into_par_iter()
-            .map(|file| (sites_of(project, file, all), assigned(project, file)))
-            .collect();
-        let mut sites = Vec::new();
-        let mut names = FxHashMap::default();
-        for (of_file, assigned) in per_file {
-            sites.extend(of_file);
-            names.extend(assigned);
-        }
+        let (memo, files) = (project.memo, project.count());
+        let ask = if all { every_site_of } else { known_sites_of };
         let mut cx = Context {
             project,
-            sites,
+            sites: memo::each_told(memo, files, Asked::Sites, On::Sites, project, ask),
             outbound: Vec::new(),
-            assigned: names,
-            roots: OnceLock::new(),
+            assigned: memo::each(memo, files, Asked::Assigned, project, assigned),
+            imported: OnceLock::new(),
             configured: OnceLock::new(),
         };
-        cx.outbound = (0..project.files.len())
-            .into_par_iter()
-            .flat_map_iter(|file| {
-                let mut allowance = Allowance::new(project.facts(file).calls.len());
-                let from = cx.sites.partition_point(|site| site.at.file < file);
-                let to = cx.sites.partition_point(|site| site.at.file <= file);
-                let outbound = cx.sites[from..to].iter().flat_map(|site| cx.outbound_of(site, &mut allowance));
-                outbound.collect::<Vec<Outbound>>()
-            })
-            .collect();
+        if let Some(memo) = memo {
+            let imported = cx.imported.get_or_init(|| Arc::new(imported(project.files()))).clone();
+            memo.compare(On::Imported, imported, |before, now| memo::differing(before, now, |root| memo::place(root)));
+            let configured = cx.configured.get_or_init(|| configured(project.files())).clone();
+            memo.compare(On::Configured, configured, |before, now| if before == now { vec![] } else { vec![0] });
+        }
+        cx.outbound = memo::each_told(memo, files, Asked::Outbound, On::Outbound, &cx, |cx, file| {
+            let mut allowance = Allowance::new(cx.project.facts(file).calls.len());
+            cx.sites_of(file).iter().flat_map(|site| cx.outbound_at(site, &mut allowance)).collect()
+        });
         cx
+    }
+
+    /// Asks the same of every file.
+    pub(crate) fn each<T: Send + Sync + 'static>(&self, asked: Asked, ask: fn(&Self, usize) -> T) -> Vec<Arc<T>> {
+        memo::each(self.project.memo, self.project.count(), asked, self, ask)
+    }
+
+    /// Known calls of all files.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        debug_assert!(!memo::is_asking(), "who asks about one file names what he reads");
+        self.sites.iter().flat_map(|of_file| of_file.iter())
+    }
+
+    /// Known calls of a file.
+    pub fn sites_of(&self, file: usize) -> &[Site] {
+        self.project.note(On::Sites, file);
+        &self.sites[file]
+    }
+
+    /// Addresses of all files.
+    pub fn outbound(&self) -> impl Iterator<Item = &Outbound> {
+        debug_assert!(!memo::is_asking(), "who asks about one file names what he reads");
+        self.outbound.iter().flat_map(|of_file| of_file.iter())
+    }
+
+    /// Addresses of a file.
+    pub fn outbound_of(&self, file: usize) -> &[Outbound] {
+        self.project.note(On::Outbound, file);
+        &self.outbound[file]
+    }
+
+    /// The name that a call is assigned to.
+    pub fn assigned(&self, at: At) -> Option<&'a str> {
+        Some(self.project.facts(at.file).name(*self.assigned[at.file].get(&at.expr)?))
+    }
+
+    /// The imports whose names begin so.
+    fn imported(&self, root: &str) -> Option<&BTreeSet<(bool, Box<str>)>> {
+        self.project.note(On::Imported, memo::place(root));
+        self.imported.get_or_init(|| Arc::new(imported(self.project.unnoted_files()))).get(root)
     }
 
     /// Whether some file imports a package whose name begins so.
     pub fn imports_root(&self, root: &str) -> bool {
-        let of = |file: &'a File| {
-            file.facts.imports.iter().filter_map(|import| import.module.split(['.', '/']).next().map(str::to_owned))
+        self.imported(root).is_some()
+    }
+
+    /// Whether some file of a language imports a package or something inside of it.
+    pub fn imports_package(&self, python: bool, package: &str) -> bool {
+        let separator = if python { '.' } else { '/' };
+        let is_of = |(by_python, module): &(bool, Box<str>)| {
+            let rest = module.strip_prefix(package).filter(|_| *by_python == python);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
         };
-        self.roots.get_or_init(|| self.project.files.iter().flat_map(of).collect()).contains(root)
+        self.imported(first_part(package)).is_some_and(|imported| imported.iter().any(is_of))
     }
 
     /// `openai.api_base = "…"`: what is given an address as a whole, and the address.
     pub fn configured(&self) -> &[(At, At)] {
-        self.configured.get_or_init(|| {
-            let of = |(file, one): (usize, &'a File)| {
-                let facts = &one.facts;
-                facts.place_assignments.iter().filter_map(move |assignment| {
-                    let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { return None };
-                    let named = matches!(facts.name(member), "api_base" | "base_url" | "baseURL");
-                    named.then_some((At { file, expr: base }, At { file, expr: assignment.value }))
-                })
-            };
-            self.project.files.iter().enumerate().flat_map(of).collect()
-        })
-    }
-
-    /// The name that a call is assigned to.
-    pub fn assigned(&self, call: At) -> Option<&'a str> {
-        Some(self.project.facts(call.file).name(*self.assigned.get(&call)?))
+        self.project.note(On::Configured, 0);
+        self.configured.get_or_init(|| configured(self.project.unnoted_files()))
     }
 
     /// The site of a call.
     pub fn site(&self, at: At) -> Option<&Site> {
-        let from = self.sites.partition_point(|site| site.at < at);
-        self.sites.get(from).filter(|site| site.at == at)
+        let sites = self.sites_of(at.file);
+        let from = sites.partition_point(|site| site.at < at);
+        sites.get(from).filter(|site| site.at == at)
     }
 
     /// A step of evidence at an expression.
@@ -219,7 +252,7 @@ impl<'a> Context<'a> {
     }
 
     /// The addresses that a request goes to.
-    fn outbound_of(&self, site: &Site, allowance: &mut Allowance) -> Vec<Outbound> {
+    fn outbound_at(&self, site: &Site, allowance: &mut Allowance) -> Vec<Outbound> {
         let mut out = Vec::new();
         for hit in site.hits(RuleKind::Request) {
             let rule = &self.project.knowledge.entry(hit.entry).request[hit.rule as usize];
@@ -417,6 +450,43 @@ fn connection(pieces: &[crate::resolve::Piece]) -> Option<Address> {
     host_like.then(|| Address { host: text.to_ascii_lowercase(), ..Address::default() })
 }
 
+fn first_part(module: &str) -> &str {
+    module.split(['.', '/']).next().unwrap_or(module)
+}
+
+fn imported(files: &[File]) -> Imported {
+    let mut imported = Imported::default();
+    for file in files {
+        let python = file.source.language.is_python();
+        for import in &file.facts.imports {
+            let module = &*import.module;
+            imported.entry(first_part(module).to_owned()).or_default().insert((python, module.into()));
+        }
+    }
+    imported
+}
+
+fn configured(files: &[File]) -> Vec<(At, At)> {
+    let of = |(file, one): (usize, &File)| -> Vec<(At, At)> {
+        let facts = &one.facts;
+        let assignments = facts.place_assignments.iter().filter_map(|assignment| {
+            let ExprKind::Attr(base, member) = *facts.kind(assignment.target) else { return None };
+            let named = matches!(facts.name(member), "api_base" | "base_url" | "baseURL");
+            named.then_some((At { file, expr: base }, At { file, expr: assignment.value }))
+        });
+        assignments.collect()
+    };
+    files.iter().enumerate().flat_map(of).collect()
+}
+
+fn known_sites_of(project: &Project, file: usize) -> Vec<Site> {
+    sites_of(project, file, false)
+}
+
+fn every_site_of(project: &Project, file: usize) -> Vec<Site> {
+    sites_of(project, file, true)
+}
+
 /// The calls of a file that a rule names, or that are a framework's.
 fn sites_of(project: &Project, file: usize, all: bool) -> Vec<Site> {
     let facts = project.facts(file);
@@ -482,7 +552,7 @@ fn applied(project: &Project, site: &Site) -> Option<Site> {
 }
 
 /// The names that calls of a file are assigned to.
-fn assigned(project: &Project, file: usize) -> FxHashMap<At, Sym> {
+fn assigned(project: &Project, file: usize) -> FxHashMap<ExprId, Sym> {
     let facts = project.facts(file);
     let mut names = FxHashMap::default();
     for ((_, sym), bindings) in facts.bindings.iter() {
@@ -490,7 +560,7 @@ fn assigned(project: &Project, file: usize) -> FxHashMap<At, Sym> {
             if let Bound::Expr(expr) = binding.value
                 && matches!(facts.kind(expr), ExprKind::Call(_))
             {
-                let slot = names.entry(At { file, expr }).or_insert(*sym);
+                let slot = names.entry(expr).or_insert(*sym);
                 if facts.name(*sym) < facts.name(*slot) {
                     *slot = *sym; // The same whatever the order of the map.
                 }

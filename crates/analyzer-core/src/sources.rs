@@ -171,6 +171,15 @@ impl Sources {
         &self.files
     }
 
+    /// With another text for a file; none when no file has this very path, or there would be too much text.
+    pub(crate) fn edited(mut self, path: &str, text: &Arc<str>) -> Option<Sources> {
+        let at = self.files.binary_search_by(|file| (*file.path).cmp(path)).ok()?;
+        self.files[at].text = text.clone();
+        self.files[at].language = Language::of(path, text);
+        let bytes: usize = self.files.iter().map(|file| file.text.len()).sum();
+        (bytes <= Limits::default().bytes).then_some(self)
+    }
+
     /// Without the files of these paths.
     pub fn without(&self, is_out: impl Fn(&str) -> bool) -> Sources {
         Sources { files: self.files.iter().filter(|file| !is_out(&file.path)).cloned().collect() }
@@ -186,7 +195,7 @@ impl Sources {
     }
 
     /// The same files with other texts.
-    pub fn rewritten(&self, text: impl Fn(usize, &Source) -> String) -> Sources {
+    pub fn rewritten<T: Into<Arc<str>>>(&self, text: impl Fn(usize, &Source) -> T) -> Sources {
         let rewrite = |(index, file): (usize, &Source)| Source { text: text(index, file).into(), ..file.clone() };
         Sources { files: self.files.iter().enumerate().map(rewrite).collect() }
     }

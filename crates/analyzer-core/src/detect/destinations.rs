@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::models::Usage;
 use super::tools::Service;
 use crate::analysis::{Confidence, Destination, Step};
+use crate::memo::Asked;
 use crate::resolve::url;
 use crate::sites::Context;
 
@@ -12,7 +13,7 @@ use crate::sites::Context;
 pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Destination> {
     let mut found = Found::default();
     // What a test calls by address is what it tests, or made up.
-    for outbound in cx.outbound.iter().filter(|outbound| !cx.project.is_test(outbound.url_at.file)) {
+    for outbound in cx.outbound().filter(|outbound| !cx.project.is_test(outbound.url_at.file)) {
         let host = outbound.address.bare_host();
         if url::is_external(&outbound.address.host) {
             let (file, line) = (cx.project.path(outbound.url_at.file), cx.project.line(outbound.url_at));
@@ -25,9 +26,11 @@ pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Desti
             found.add(&implied.host, &usage.file, usage.line, implied.by.clone(), usage.confidence, &implied.steps);
         }
     }
-    for (at, implied) in super::models::client_hosts(cx) {
-        let (file, line) = (cx.project.path(at.file), cx.project.line(at));
-        found.add(&implied.host, file, line, implied.by, Confidence::High, &implied.steps);
+    for (at, implied) in
+        cx.each(Asked::ClientHosts, super::models::client_hosts).iter().flat_map(|of_file| of_file.iter())
+    {
+        let (file, line) = (cx.project.path(at.file), cx.project.line(*at));
+        found.add(&implied.host, file, line, implied.by.clone(), Confidence::High, &implied.steps);
     }
     for service in services {
         for host in &service.hosts {

@@ -10,6 +10,7 @@ use super::graph::Graph;
 use crate::analysis::Handler;
 use crate::facts::{FileFacts, MODULE};
 use crate::manifest::Manifests;
+use crate::memo::{self, Asked, Memo};
 use crate::sources::{Language, Source, Sources};
 
 /// The file that starts the program, empty when none could, and why.
@@ -26,12 +27,13 @@ pub struct EntryPoint {
 }
 
 /// The file for which most speaks; of two equal ones the less deep, then the first by name.
-pub fn detect(
+pub(crate) fn detect(
     sources: &Sources,
     facts: &[Arc<FileFacts>],
     graph: &Graph,
     manifests: &Manifests,
     handlers: &[Handler],
+    memo: Option<&Memo>,
 ) -> EntryPoint {
     let mut handled: FxHashMap<&str, Vec<&Handler>> = FxHashMap::default();
     for handler in handlers {
@@ -41,11 +43,12 @@ pub fn detect(
     for start in &manifests.starts {
         started.entry(&start.file).or_insert((start.rank.into(), &start.reason));
     }
+    let objects = memo::each(memo, facts.len(), Asked::Objects, &facts, |facts, file| object(&facts[file]));
     let candidates = sources.files().iter().zip(facts).enumerate().filter(|(_, (source, _))| is_program(source));
     let judged = candidates.map(|(index, (source, facts))| {
         let handlers = handled.get(&*source.path).map_or(&[][..], Vec::as_slice);
         let started = started.get(&*source.path).copied();
-        let (points, reasons) = judge(source, facts, started, handlers, graph, index);
+        let (points, reasons) = judge(source, facts, *objects[index], started, handlers, graph, index);
         (points, source, reasons)
     });
     let depth = |source: &Source| source.path.matches('/').count();
@@ -88,6 +91,7 @@ fn sentence(reasons: &[String]) -> String {
 fn judge(
     source: &Source,
     facts: &FileFacts,
+    object: Option<(&str, i32)>,
     started: Option<(usize, &str)>,
     handlers: &[&Handler],
     graph: &Graph,
@@ -125,12 +129,9 @@ fn judge(
     if let Some(given) = entry.pages.get(place.strip_prefix("src/").unwrap_or(place)) {
         add(*given, Some(format!("`{name}` is the page at the root")));
     }
-    let exported = |name: &str| facts.exports.iter().any(|(exported, _)| **exported == *name);
-    let bound = |name: &str| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
-    let object = entry.objects.iter().filter(|(name, _)| bound(name)).max_by_key(|(_, given)| **given);
     if let Some((name, given)) = object {
         // A weak name says something, but is no reason to give.
-        add(*given, (*given >= 30).then(|| format!("it has `{name}`")));
+        add(given, (given >= 30).then(|| format!("it has `{name}`")));
     }
     let imports = graph.imports(index).len();
     if graph.imported(index) == 0 {
@@ -144,10 +145,18 @@ fn judge(
     if source.language == Language::Component {
         add(entry.component, None);
     }
-    if is_beside(&source.path) && started.is_none() {
+    if graph.is_beside(index) && started.is_none() {
         add(entry.beside.points, None);
     }
     (points, reasons)
+}
+
+/// The telling name that a file gives something, and what that counts.
+fn object(facts: &FileFacts) -> Option<(&'static str, i32)> {
+    let exported = |name: &str| facts.exports.iter().any(|(exported, _)| **exported == *name);
+    let bound = |name: &str| !facts.bindings_named(MODULE, name).is_empty() || exported(name);
+    let objects = ENTRY.objects.iter().filter(|(name, _)| bound(name));
+    objects.max_by_key(|(_, given)| **given).map(|(name, given)| (name.as_str(), *given))
 }
 
 /// Tests, configuration, scripts: files that belong to the project but do not start it.
@@ -208,7 +217,7 @@ mod tests {
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
         let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
-        detect(&sources, &facts, &Graph::new(&sources, &facts, &imports), &manifests, handlers)
+        detect(&sources, &facts, &Graph::new(&imports), &manifests, handlers, None)
     }
 
     const GUARD: &str = "if __name__ == '__main__':\n    run()\n";

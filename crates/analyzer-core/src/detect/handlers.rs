@@ -3,6 +3,7 @@
 use crate::analysis::{Execution, Handler};
 use crate::facts::{Exported, MODULE};
 use crate::knowledge::index::RuleKind;
+use crate::memo::Asked;
 use crate::resolve::At;
 use crate::sites::Context;
 use crate::sources::Language;
@@ -12,8 +13,16 @@ const FUNCTIONS: &[&str] = &["handler", "invoke", "main", "run", "lambda_handler
 
 /// All handlers, in order of file and line.
 pub fn detect(cx: &Context) -> Vec<Handler> {
+    let found = cx.each(Asked::Handlers, of_file);
+    let mut handlers: Vec<Handler> = found.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
+    handlers.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
+    handlers.dedup();
+    handlers
+}
+
+fn of_file(cx: &Context, file: usize) -> Vec<Handler> {
     let mut handlers = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         let Some(hit) = site.hits(RuleKind::Handler).find(|hit| !hit.by_suffix) else { continue };
         let rule = &cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize];
         let facts = cx.project.facts(site.at.file);
@@ -24,53 +33,40 @@ pub fn detect(cx: &Context) -> Vec<Handler> {
             handlers.push(Handler { name, kind: rule.kind.clone(), file, line: cx.project.line(site.at) });
         }
     }
-    for file in 0..cx.project.files.len() {
-        if cx.project.files[file].source.language == Language::Text {
-            continue;
+    if cx.project.language(file) == Language::Text {
+        return handlers;
+    }
+    let facts = cx.project.facts(file);
+    let path = cx.project.path(file).to_owned();
+    for function in &facts.functions {
+        let name = function.name.map(|sym| facts.name(sym)).unwrap_or_default();
+        let outer = facts.scopes[function.scope.0 as usize].parent == Some(MODULE);
+        if outer && function.class.is_none() && FUNCTIONS.contains(&name) {
+            let kind = if name == "main" { "main" } else { "function" };
+            handlers.push(Handler { name: name.into(), kind: kind.into(), file: path.clone(), line: function.line });
         }
-        let facts = cx.project.facts(file);
-        let path = cx.project.path(file).to_owned();
-        for function in &facts.functions {
-            let name = function.name.map(|sym| facts.name(sym)).unwrap_or_default();
-            let outer = facts.scopes[function.scope.0 as usize].parent == Some(MODULE);
-            if outer && function.class.is_none() && FUNCTIONS.contains(&name) {
-                let kind = if name == "main" { "main" } else { "function" };
-                handlers.push(Handler {
-                    name: name.into(),
-                    kind: kind.into(),
-                    file: path.clone(),
-                    line: function.line,
-                });
-            }
-            // A decorator that marks the entry: `@app.entrypoint`.
-            for &expr in &function.decorators {
-                let at = At { file, expr };
-                let callee = facts.call(expr).map_or(at, |call| At { file, expr: call.callee });
-                let hits = cx.project.hits(callee, &None);
-                if hits.iter().any(|(hit, _)| {
-                    hit.kind == RuleKind::Handler
-                        && cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "decorator"
-                }) {
-                    let handler = Handler {
-                        name: name.into(),
-                        kind: "decorator".into(),
-                        file: path.clone(),
-                        line: function.line,
-                    };
-                    handlers.push(handler);
-                }
-            }
-        }
-        for (name, exported) in &facts.exports {
-            if &**name == "default" && matches!(exported, Exported::Expr(_)) {
-                let Exported::Expr(expr) = *exported else { continue };
-                let line = facts.expr(expr).line;
-                handlers.push(Handler { name: "default".into(), kind: "export".into(), file: path.clone(), line });
+        // A decorator that marks the entry: `@app.entrypoint`.
+        for &expr in &function.decorators {
+            let at = At { file, expr };
+            let callee = facts.call(expr).map_or(at, |call| At { file, expr: call.callee });
+            let hits = cx.project.hits(callee, &None);
+            if hits.iter().any(|(hit, _)| {
+                hit.kind == RuleKind::Handler
+                    && cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "decorator"
+            }) {
+                let handler =
+                    Handler { name: name.into(), kind: "decorator".into(), file: path.clone(), line: function.line };
+                handlers.push(handler);
             }
         }
     }
-    handlers.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
-    handlers.dedup();
+    for (name, exported) in &facts.exports {
+        if &**name == "default" && matches!(exported, Exported::Expr(_)) {
+            let Exported::Expr(expr) = *exported else { continue };
+            let line = facts.expr(expr).line;
+            handlers.push(Handler { name: "default".into(), kind: "export".into(), file: path.clone(), line });
+        }
+    }
     handlers
 }
 

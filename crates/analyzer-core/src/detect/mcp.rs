@@ -1,16 +1,20 @@
 //! MCP servers that the agent connects to: by command, by address, by a map of either.
 
+use std::sync::Arc;
+
 use crate::analysis::{Confidence, Step, Tool, ToolKind};
 use crate::facts::{Exported, ExprId, ExprKind, FileFacts};
 use crate::knowledge::Knowledge;
 use crate::knowledge::index::RuleKind;
 use crate::knowledge::schema::{ArgRef, Entry, McpNames};
+use crate::memo::{self, Asked, On};
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Value};
 use crate::sites::Context;
 use crate::sources::Language;
 
 /// A server, and the address it has.
+#[derive(Clone)]
 pub struct Server {
     /// The finding.
     pub tool: Tool,
@@ -20,9 +24,27 @@ pub struct Server {
 
 /// One entry per server.
 pub fn detect(cx: &Context) -> Vec<Server> {
+    let project = cx.project;
+    let own = Arc::new(own_servers(cx));
+    if let Some(memo) = project.memo {
+        memo.compare(On::OwnServers, own.clone(), |before, now| if before == now { vec![] } else { vec![0] });
+    }
+    let called = memo::each(project.memo, project.count(), Asked::Servers, &(cx, own.clone()), called);
+    let mut servers: Vec<Server> = called.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
+    // A server that code starts by its configuration stands there.
+    let configured = configured(cx);
+    servers.retain(|server| !configured.iter().any(|other| other.tool.name == server.tool.name));
+    servers.extend(configured);
+    servers.sort_by(|a, b| (&a.tool.file, a.tool.line, &a.tool.name).cmp(&(&b.tool.file, b.tool.line, &b.tool.name)));
+    servers.dedup_by(|a, b| a.tool.name == b.tool.name);
+    servers
+}
+
+/// Servers that the calls of a file are told of.
+fn called((cx, own): &(&Context, Arc<Vec<(usize, String)>>), file: usize) -> Vec<Server> {
     let mut servers = Vec::new();
-    let own = own_servers(cx);
-    for site in &cx.sites {
+    cx.project.note(On::OwnServers, 0);
+    for site in cx.sites_of(file) {
         for hit in site.hits(RuleKind::Mcp) {
             let rule = &cx.project.knowledge.entry(hit.entry).mcp[hit.rule as usize];
             let call = site.symbol.display();
@@ -36,19 +58,13 @@ pub fn detect(cx: &Context) -> Vec<Server> {
             }
             let name = text(cx, site.at, &rule.name);
             let get = |places: &[ArgRef]| cx.project.argument(site.at, &None, places);
-            let found = server(cx, &own, name, get(&rule.command), get(&rule.args), get(&rule.url), site.at, &call);
+            let found = server(cx, own, name, get(&rule.command), get(&rule.args), get(&rule.url), site.at, &call);
             if let Some(found) = found {
                 servers.push(found);
                 break;
             }
         }
     }
-    // A server that code starts by its configuration stands there.
-    let configured = configured(cx);
-    servers.retain(|server| !configured.iter().any(|other| other.tool.name == server.tool.name));
-    servers.extend(configured);
-    servers.sort_by(|a, b| (&a.tool.file, a.tool.line, &a.tool.name).cmp(&(&b.tool.file, b.tool.line, &b.tool.name)));
-    servers.dedup_by(|a, b| a.tool.name == b.tool.name);
     servers
 }
 
@@ -56,10 +72,10 @@ pub fn detect(cx: &Context) -> Vec<Server> {
 fn configured(cx: &Context) -> Vec<Server> {
     let names = Names::new(cx.project.knowledge);
     let mut servers = Vec::new();
-    for file in 0..cx.project.files.len() {
+    for file in 0..cx.project.count() {
         let facts = cx.project.facts(file);
         let Some((_, Exported::Expr(root))) = facts.exports.first() else { continue };
-        if cx.project.files[file].source.language != Language::Text {
+        if cx.project.language(file) != Language::Text {
             continue;
         }
         let ExprKind::Dict(pairs) = facts.kind(*root) else { continue };
@@ -95,7 +111,7 @@ fn is_read_by_framework(cx: &Context, file: usize) -> bool {
 fn is_spoken_of(cx: &Context, file: usize) -> bool {
     let path = cx.project.path(file);
     let name = path.rsplit('/').next().unwrap_or(path);
-    let programs = cx.project.files.iter().filter(|file| file.source.language != Language::Text);
+    let programs = cx.project.files().iter().filter(|file| file.source.language != Language::Text);
     let speaks = |facts: &FileFacts| {
         let mut kinds = facts.exprs.iter().map(|expr| &expr.kind);
         kinds.any(|kind| matches!(kind, ExprKind::Text(text) if facts.text_of(*text).ends_with(name)))
@@ -199,10 +215,18 @@ fn server(
 
 /// The names that the project's own servers give themselves, with their files.
 fn own_servers(cx: &Context) -> Vec<(usize, String)> {
+    let found = cx.each(Asked::OwnServers, own_servers_of);
+    let mut own: Vec<(usize, String)> = found.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
+    own.sort();
+    own.dedup();
+    own
+}
+
+fn own_servers_of(cx: &Context, file: usize) -> Vec<(usize, String)> {
     let places =
         ["name", "0", "0.name"].map(|place| place.parse().map_or(ArgRef::Name(place.into()), ArgRef::Position));
     let mut own = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         let is_server = site
             .hits(RuleKind::Handler)
             .any(|hit| cx.project.knowledge.entry(hit.entry).handler[hit.rule as usize].kind == "mcp_server");
@@ -212,8 +236,6 @@ fn own_servers(cx: &Context) -> Vec<(usize, String)> {
             own.extend(name.filter(|(_, name)| !name.is_empty()));
         }
     }
-    own.sort();
-    own.dedup();
     own
 }
 

@@ -1,17 +1,18 @@
 //! Model usages: where a model is chosen, of which provider, for what.
 
-use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::analysis::{Confidence, ModelUsage, Role, Step};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, ModelRule, Switch};
+use crate::memo::Asked;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A usage, and the host it implies.
+#[derive(Clone)]
 pub struct Usage {
     /// The finding.
     pub usage: ModelUsage,
@@ -22,6 +23,7 @@ pub struct Usage {
 }
 
 /// A host that a model usage reaches.
+#[derive(Clone)]
 pub struct Implied {
     /// Bare host.
     pub host: String,
@@ -33,10 +35,16 @@ pub struct Implied {
 
 /// All usages, by SDK and by raw HTTP.
 pub fn detect(cx: &Context) -> Vec<Usage> {
-    let mut usages: Vec<Usage> = cx.sites.iter().flat_map(|site| of_site(cx, site)).collect();
+    let found = cx.each(Asked::Models, |cx, file| {
+        let called: Vec<Usage> = cx.sites_of(file).iter().flat_map(|site| of_site(cx, site)).collect();
+        let requested: Vec<Usage> =
+            cx.outbound_of(file).iter().filter_map(|outbound| of_request(cx, outbound)).collect();
+        (called, requested)
+    });
+    let mut usages: Vec<Usage> = found.iter().flat_map(|of_file| of_file.0.iter().cloned()).collect();
     let idle = idle_clients(cx, &usages);
     usages.extend(idle);
-    usages.extend(cx.outbound.iter().filter_map(|outbound| of_request(cx, outbound)));
+    usages.extend(found.iter().flat_map(|of_file| of_file.1.iter().cloned()));
     usages.sort_by(|a, b| key(&a.usage).cmp(&key(&b.usage)));
     usages.dedup_by(|a, b| {
         key(&a.usage) == key(&b.usage) && a.host.as_ref().map(|h| &h.host) == b.host.as_ref().map(|h| &h.host)
@@ -74,7 +82,7 @@ pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
 /// Clients of providers that are made and never seen to be asked: a model is used, and nobody says which.
 fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     let mut idle: Vec<(&Site, &Entry)> = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites() {
         let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let entry = cx.project.knowledge.entry(hit.entry);
@@ -89,13 +97,13 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
         return Vec::new();
     }
     let mut asked: FxHashSet<At> = FxHashSet::default();
-    for site in cx.sites.iter().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
+    for site in cx.sites().filter(|site| site.hits(RuleKind::Model).next().is_some()) {
         asked.extend(site.chain.iter().map(|(at, _)| *at));
     }
     // Handed to something else, which may ask for it.
     let clients: FxHashSet<At> = idle.iter().map(|(site, _)| site.at).collect();
-    let files = (0..cx.project.files.len()).into_par_iter();
-    asked.par_extend(files.flat_map_iter(|file| handed_on(cx, file, &clients)));
+    let handed_on = cx.each(Asked::HandedOn, handed_on);
+    asked.extend(handed_on.iter().flat_map(|of_file| of_file.iter()).filter(|at| clients.contains(at)));
     idle.retain(|(site, _)| !asked.contains(&site.at));
     let usage = |(site, entry): (&Site, &Entry)| {
         let call = site.symbol.display();
@@ -117,8 +125,8 @@ fn idle_clients(cx: &Context, others: &[Usage]) -> Vec<Usage> {
     idle.into_iter().map(usage).collect()
 }
 
-/// Those of some clients that the calls of a file give to something outside.
-fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
+/// What the calls of a file give to something outside, by the calls that made it.
+fn handed_on(cx: &Context, file: usize) -> FxHashSet<At> {
     let mut inquiry = cx.project.inquiry(file);
     let arguments = cx.project.calls_outside(file).flat_map(|call| &call.args);
     let given = arguments.flat_map(|argument| inquiry.refer(argument.value));
@@ -126,7 +134,7 @@ fn handed_on(cx: &Context, file: usize, clients: &FxHashSet<At>) -> Vec<At> {
         Ref::External(_, calls) => calls,
         _ => Vec::new(),
     });
-    calls.map(|(at, _)| at).filter(|at| clients.contains(at)).collect()
+    calls.map(|(at, _)| at).collect()
 }
 
 /// The rule that decides a site: by symbol before by suffix; of several providers with the same members, the one that
@@ -182,7 +190,7 @@ fn of_site(cx: &Context, site: &Site) -> Vec<Usage> {
 /// Whether arguments are handed on in a way that may name anything: `create(**options)`, `create(options)`.
 fn is_told_by_spread(cx: &Context, call: At) -> bool {
     let facts = cx.project.facts(call.file);
-    let is_python = cx.project.files[call.file].source.language.is_python();
+    let is_python = cx.project.language(call.file).is_python();
     let hides = |kind: &ExprKind| match kind {
         ExprKind::Spread(_) => true,
         ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| key.is_none()),
@@ -404,7 +412,7 @@ fn configured(cx: &Context, site: &Site) -> Option<Base> {
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
 pub fn may_be_absent(cx: &Context, address: &Address, known: &Known) -> bool {
     let Some(env) = &address.env else { return false };
-    let required = cx.project.files[known.origin.file].source.language.is_python() && !may_be_unset(cx, known.origin);
+    let required = cx.project.language(known.origin.file).is_python() && !may_be_unset(cx, known.origin);
     address.host.is_empty()
         && address.default.is_none()
         && !required
@@ -895,10 +903,10 @@ fn model_in_query(query: &str) -> Option<String> {
     is_model_name(name).then(|| name.to_owned())
 }
 
-/// Hosts of clients that are constructed, whether or not a call names a model: `OpenAI()` is `api.openai.com`.
-pub fn client_hosts(cx: &Context) -> Vec<(At, Implied)> {
+/// Hosts of clients that a file constructs, whether or not a call names a model: `OpenAI()` is `api.openai.com`.
+pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
     let mut hosts = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         let applying = |hit: &Hit| !hit.by_suffix && cx.applies(*hit, site.at, &None);
         let Some(hit) = site.hits(RuleKind::Client).find(applying) else { continue };
         let rule = &cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];

@@ -6,6 +6,7 @@ use crate::analysis::{Prompt, Step};
 use crate::facts::{Bound, ExprId, ExprKind, MODULE};
 use crate::knowledge::index::RuleKind;
 use crate::knowledge::schema::ArgRef;
+use crate::memo::Asked;
 use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::{Context, Site};
 
@@ -21,8 +22,26 @@ struct Candidate {
 
 /// Prompts, the likeliest system prompt first: of equal ones, the first in the order in which one reads the files.
 pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
+    let found = cx.each(Asked::Prompts, |cx, file| (called(cx, file), written(cx, file)));
+    let mut candidates: Vec<&Candidate> = found.iter().flat_map(|of_file| &of_file.0).collect();
+    candidates.extend(found.iter().flat_map(|of_file| &of_file.1));
+    candidates.sort_by_key(|candidate| {
+        (candidate.rank, Reverse(candidate.hands_over), reading[candidate.at.file], candidate.at.expr)
+    });
+    let mut prompts: Vec<Prompt> = Vec::new();
+    for candidate in candidates {
+        if !prompts.iter().any(|known| known.text == candidate.prompt.text) {
+            prompts.push(candidate.prompt.clone());
+        }
+    }
+    prompts.truncate(64);
+    prompts
+}
+
+/// Prompts that the calls of a file are given.
+fn called(cx: &Context, file: usize) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         for hit in site.hits(RuleKind::Prompt) {
             let rule = &cx.project.knowledge.entry(hit.entry).prompt[hit.rule as usize];
             if let Some((at, frames)) = cx.project.argument(site.at, &None, &rule.text) {
@@ -34,22 +53,16 @@ pub fn detect(cx: &Context, reading: &[usize]) -> Vec<Prompt> {
             }
         }
     }
-    for file in 0..cx.project.files.len() {
-        decorated(cx, file, &mut candidates);
-        messages(cx, file, &mut candidates);
-        conventional(cx, file, &mut candidates);
-    }
-    candidates.sort_by_key(|candidate| {
-        (candidate.rank, Reverse(candidate.hands_over), reading[candidate.at.file], candidate.at.expr)
-    });
-    let mut prompts: Vec<Prompt> = Vec::new();
-    for candidate in candidates {
-        if !prompts.iter().any(|known| known.text == candidate.prompt.text) {
-            prompts.push(candidate.prompt);
-        }
-    }
-    prompts.truncate(64);
-    prompts
+    candidates
+}
+
+/// Prompts that a file writes down in other ways.
+fn written(cx: &Context, file: usize) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    decorated(cx, file, &mut candidates);
+    messages(cx, file, &mut candidates);
+    conventional(cx, file, &mut candidates);
+    candidates
 }
 
 /// How many agents stand among the arguments of an agent.

@@ -1,14 +1,21 @@
 //! The last step: no text that the analysis quotes from the code carries a secret.
 
+use std::cell::RefCell;
+
 use super::secrets::{Formats, Found};
 use crate::analysis::{Analysis, Step};
 
 /// Masks every secret in what is quoted: prompts, descriptions, addresses, paths, evidence. What was found in a file is
 /// a secret in whatever else is quoted, also where nothing there says so.
 pub(crate) fn redact(analysis: &mut Analysis, found: &Found, formats: &Formats) {
+    let known = RefCell::new(found.clean_texts());
     let clean = |text: &mut String| {
-        if let Some(masked) = found.mask(text, formats) {
-            *text = masked;
+        if known.borrow_mut().is_clean(text) {
+            return;
+        }
+        match found.mask(text, formats) {
+            Some(masked) => *text = masked,
+            None => known.borrow_mut().add(text),
         }
     };
     let clean_steps = |steps: &mut Vec<Step>| steps.iter_mut().for_each(|step| clean(&mut step.what));
@@ -36,4 +43,5 @@ pub(crate) fn redact(analysis: &mut Analysis, found: &Found, formats: &Formats) 
     analysis.requirements.packages.iter_mut().for_each(|package| clean(&mut package.specifier));
     analysis.detected_requirements.iter_mut().for_each(clean);
     analysis.optional_requirements.iter_mut().for_each(clean);
+    found.keep_clean(known.into_inner());
 }

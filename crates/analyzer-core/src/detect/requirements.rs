@@ -1,56 +1,33 @@
 //! Requirements: the packages that the code imports.
 
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use rustc_hash::FxHashSet;
 
 use crate::analysis::{Requirement, Requirements};
-use crate::facts::{FileFacts, Import, Item};
+use crate::facts::{Import, Item};
 use crate::imports::Imports;
 use crate::manifest::{Declared, Manifests};
+use crate::memo::{self, Asked, Memo};
 use crate::modules::{Modules, npm_name};
 use crate::packages::{self, normalize};
-use crate::sources::{Source, Sources};
+use crate::sources::Source;
 
 /// The packages with their evidence, the specifiers to install, and those that the code can do without.
-pub fn detect(
-    sources: &Sources,
-    facts: &[Arc<FileFacts>],
+pub(crate) fn detect(
     known: &Imports,
     manifests: &Manifests,
+    memo: Option<&Memo>,
 ) -> (Requirements, Vec<String>, Vec<String>) {
-    let mut found = Found::default();
-    for (file, (source, facts)) in sources.files().iter().zip(facts).enumerate() {
-        let package = |index: usize, import: &Import| match source.language {
-            language if language.is_python() => {
-                let local = || known.is_local_python(file, index);
-                python(source, import, local, manifests)
-            }
-            language if language.is_javascript() => javascript(source, import, known.modules, manifests),
-            _ => None,
-        };
-        // A build script is a manifest: what it imports, it builds with.
-        if source.path.rsplit('/').next() == Some("setup.py") {
-            continue;
-        }
-        // One package is often imported for many members; what decides is asked once a file.
-        let mut asked = FxHashSet::default();
-        let imports = facts.imports.iter().enumerate().filter(|(_, import)| {
-            let item = match &import.item {
-                Item::Member(item) if source.language.is_python() => Some(&**item),
-                _ => None,
-            };
-            // A type checker's import is optional in Python and erased in TypeScript.
-            let erased = import.type_only && source.language.is_javascript();
-            !erased && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
-        });
-        for (import, package) in imports.filter_map(|(index, import)| Some((import, package(index, import)?))) {
-            found.add(source, import, package);
+    let asked = memo::each(memo, known.count(), Asked::Requirements, &(known, manifests), of_file);
+    let mut packages: BTreeMap<(&str, &str), Requirement> = BTreeMap::new();
+    for package in asked.iter().flat_map(|of_file| of_file.iter()) {
+        match packages.get_mut(&(package.name.as_str(), package.ecosystem.as_str())) {
+            Some(known) => known.optional &= package.optional,
+            None => drop(packages.insert((&package.name, &package.ecosystem), package.clone())),
         }
     }
-    let packages: Vec<Requirement> = found.packages.into_values().collect();
+    let packages: Vec<Requirement> = packages.into_values().collect();
     let (missing, unused) = compare(&packages, manifests);
     let written = |optional: bool| {
         let asked = packages.iter().filter(|package| package.optional == optional);
@@ -61,6 +38,42 @@ pub fn detect(
     };
     let (detected, optional) = (written(false), written(true));
     (Requirements { packages, missing, unused }, detected, optional)
+}
+
+/// The packages that a file asks for, one after the other.
+fn of_file((known, manifests): &(&Imports, &Manifests), file: usize) -> Vec<Requirement> {
+    let (source, facts) = known.file(file);
+    let package = |index: usize, import: &Import| match source.language {
+        language if language.is_python() => {
+            let local = || known.is_local_python(file, index);
+            python(source, import, local, manifests)
+        }
+        language if language.is_javascript() => javascript(source, import, known.modules, manifests),
+        _ => None,
+    };
+    // A build script is a manifest: what it imports, it builds with.
+    if source.path.rsplit('/').next() == Some("setup.py") {
+        return Vec::new();
+    }
+    // One package is often imported for many members; what decides is asked once a file.
+    let mut asked = FxHashSet::default();
+    let imports = facts.imports.iter().enumerate().filter(|(_, import)| {
+        let item = match &import.item {
+            Item::Member(item) if source.language.is_python() => Some(&**item),
+            _ => None,
+        };
+        // A type checker's import is optional in Python and erased in TypeScript.
+        let erased = import.type_only && source.language.is_javascript();
+        !erased && !import.module.is_empty() && asked.insert((&*import.module, item, import.conditional))
+    });
+    let mut found: Vec<Requirement> = Vec::new();
+    for (import, package) in imports.filter_map(|(index, import)| Some((import, package(index, import)?))) {
+        match found.iter_mut().find(|known| known.name == package.name && known.ecosystem == package.ecosystem) {
+            Some(known) => known.optional &= import.conditional,
+            None => found.push(requirement(source, import, package)),
+        }
+    }
+    found
 }
 
 /// The ranges of npm packages stay in their package.json: a requirement of npm is a name.
@@ -83,34 +96,25 @@ struct Package<'a> {
     addressed: Option<String>,
 }
 
-#[derive(Default)]
-struct Found {
-    packages: BTreeMap<(String, &'static str), Requirement>,
-}
-
-impl Found {
-    fn add(&mut self, source: &Source, import: &Import, package: Package) {
-        let Package { ecosystem, name, declared, addressed } = package;
-        let key = (name.clone(), ecosystem);
-        let known = self.packages.entry(key).or_insert_with(|| Requirement {
-            specifier: match declared {
-                Some(declared) => declared.specifier.clone(),
-                None if addressed.is_some() => addressed.clone().unwrap_or_default(),
-                None if ecosystem == PYPI => packages::documented_specifier(&name).unwrap_or(&name).to_owned(),
-                None => name.clone(),
-            },
-            declared_in: match declared {
-                Some(declared) => Some(declared.file.clone()),
-                None => addressed.map(|_| source.path.to_string()),
-            },
-            name,
-            ecosystem: ecosystem.into(),
-            import: import.module.to_string(),
-            file: source.path.to_string(),
-            line: import.line,
-            optional: true,
-        });
-        known.optional &= import.conditional;
+fn requirement(source: &Source, import: &Import, package: Package) -> Requirement {
+    let Package { ecosystem, name, declared, addressed } = package;
+    Requirement {
+        specifier: match declared {
+            Some(declared) => declared.specifier.clone(),
+            None if addressed.is_some() => addressed.clone().unwrap_or_default(),
+            None if ecosystem == PYPI => packages::documented_specifier(&name).unwrap_or(&name).to_owned(),
+            None => name.clone(),
+        },
+        declared_in: match declared {
+            Some(declared) => Some(declared.file.clone()),
+            None => addressed.map(|_| source.path.to_string()),
+        },
+        name,
+        ecosystem: ecosystem.into(),
+        import: import.module.to_string(),
+        file: source.path.to_string(),
+        line: import.line,
+        optional: import.conditional,
     }
 }
 
@@ -276,8 +280,11 @@ fn frozen<'a>(manifests: &'a Manifests, used: &FxHashSet<&str>) -> FxHashSet<&'a
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::lang;
+    use crate::sources::Sources;
 
     fn answer(files: &[(&str, &str)]) -> (Requirements, Vec<String>, Vec<String>) {
         let sources = Sources::new(files.iter().map(|(path, text)| (*path, *text))).unwrap();
@@ -286,7 +293,7 @@ mod tests {
         let manifests = Manifests::read(&sources);
         let modules = Modules::new(&sources, &manifests);
         let imports = Imports::new(sources.files().iter().zip(facts.iter().cloned()), &modules);
-        detect(&sources, &facts, &imports, &manifests)
+        detect(&imports, &manifests, None)
     }
 
     fn detected(files: &[(&str, &str)]) -> Vec<String> {

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
 use crate::facts::ExprKind;
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, Form, ServiceRule};
+use crate::memo::Asked;
 use crate::packages::is_test_path;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
 
 /// A use of a service's library.
+#[derive(Clone)]
 pub struct Service {
     /// Name of the tool.
     pub name: String,
@@ -36,7 +40,7 @@ pub struct Service {
     /// It is given a client of the service that was made elsewhere: a use, but not the first.
     pub given: bool,
     /// Method and path of the request behind the call.
-    pub request: (Option<String>, Option<String>),
+    pub request: Request,
     /// How sure.
     pub confidence: Confidence,
     /// The chain.
@@ -45,8 +49,15 @@ pub struct Service {
 
 /// All uses of services' libraries.
 pub fn services(cx: &Context) -> Vec<Service> {
+    let found = cx.each(Asked::Services, |cx, file| (called(cx, file), listed(cx, file)));
+    let called = found.iter().flat_map(|of_file| &of_file.0);
+    called.chain(found.iter().flat_map(|of_file| &of_file.1)).cloned().collect()
+}
+
+/// Those of the calls of a file.
+fn called(cx: &Context, file: usize) -> Vec<Service> {
     let mut services = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         // A model's own class is no service beside it.
         if site.hits(RuleKind::Model).any(|hit| !hit.by_suffix) {
             continue;
@@ -97,7 +108,6 @@ pub fn services(cx: &Context) -> Vec<Service> {
             }
         }
     }
-    services.extend(listed(cx));
     services
 }
 
@@ -154,7 +164,7 @@ fn inner(cx: &Context, at: At) -> Vec<At> {
 }
 
 /// Method and path of the HTTP request behind a call, where its rule knows them or says where they stand.
-fn request(cx: &Context, at: At, rule: &ServiceRule) -> (Option<String>, Option<String>) {
+fn request(cx: &Context, at: At, rule: &ServiceRule) -> Request {
     let argument = |places: &[ArgRef]| cx.project.argument(at, &None, places);
     let method = argument(&rule.method_arg).and_then(|(at, frames)| cx.project.text(at, &frames));
     let method = method
@@ -177,9 +187,9 @@ fn request(cx: &Context, at: At, rule: &ServiceRule) -> (Option<String>, Option<
 }
 
 /// `Agent(tools=[calculator])`: a service's tool that is handed over without a call.
-fn listed(cx: &Context) -> Vec<Service> {
+fn listed(cx: &Context, file: usize) -> Vec<Service> {
     let mut services = Vec::new();
-    for site in &cx.sites {
+    for site in cx.sites_of(file) {
         for hit in site.hits(RuleKind::Function) {
             let rule = &cx.project.knowledge.entry(hit.entry).function[hit.rule as usize];
             if rule.form != Form::List {
@@ -357,11 +367,20 @@ fn bare(known: &Known) -> Option<Address> {
 /// All tools: what is reached by address, by library, by MCP, and the functions.
 pub fn detect(cx: &Context, services: &[Service], servers: Vec<Server>, functions: Vec<Tool>) -> Vec<Tool> {
     let mut found = Found::default();
-    for outbound in &cx.outbound {
-        of_request(cx, outbound, &mut found);
+    let requested = cx.each(Asked::Requests, |cx, file| -> Vec<Tool> {
+        cx.outbound_of(file).iter().filter_map(|outbound| of_request(cx, outbound)).collect()
+    });
+    for tool in requested.iter().flat_map(|of_file| of_file.iter()) {
+        found.add(false, tool.clone());
+    }
+    let uses = cx.each(Asked::Uses, uses);
+    let mut used: FxHashMap<At, Vec<&Use>> = FxHashMap::default();
+    for one in uses.iter().flat_map(|of_file| of_file.iter()) {
+        used.entry(one.client).or_default().push(one);
     }
     for service in services {
-        of_service(cx, service, &mut found);
+        let uses = used.get(&service.at).map_or(&[][..], Vec::as_slice);
+        of_service(service, uses, &mut found);
     }
     let mut tools = found.merged();
     for server in servers {
@@ -450,10 +469,10 @@ fn member_of_family(entry: &Entry, host: &str) -> Option<String> {
     Some(format!("{}{}", host.strip_suffix(shared)?, &shared[at..]))
 }
 
-fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
+fn of_request(cx: &Context, outbound: &Outbound) -> Option<Tool> {
     let address = &outbound.address;
     if super::models::is_model_endpoint(cx, outbound) {
-        return;
+        return None;
     }
     let owner = cx.owners(address).find(|(folder, _)| *folder == Folder::Service || *folder == Folder::Client);
     let entry = owner.map(|(_, index)| cx.project.knowledge.entry(index));
@@ -465,7 +484,7 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
     let (kind, name) = match &address.env {
         _ if by_scheme.is_some() => (ToolKind::Sdk, by_scheme.unwrap_or_default()),
         Some(env) => (ToolKind::Env, name_of_variable(env)),
-        None if address.host.is_empty() || address.host.starts_with('{') => return,
+        None if address.host.is_empty() || address.host.starts_with('{') => return None,
         None => {
             let family = entry
                 .filter(|entry| entry.named_by_host)
@@ -480,66 +499,83 @@ fn of_request(cx: &Context, outbound: &Outbound, found: &mut Found) {
         site.hits(RuleKind::Service).any(|hit| applies(cx, site.at, &entry(hit).service[hit.rule as usize]))
     };
     if cx.site(outbound.at).is_some_and(is_service) {
-        return;
+        return None;
     }
     if kind == ToolKind::Http && outbound.connection && !url::is_external(&address.host) {
-        return;
+        return None;
     }
     // A database in a file is no service.
     let is_file = |default: &String| ["sqlite", "duckdb", "file:"].iter().any(|scheme| default.starts_with(scheme));
     if outbound.connection && address.default.as_ref().is_some_and(is_file) {
-        return;
+        return None;
     }
     let is_nobody = |host: &str| is_loopback(host) || url::is_for_examples(host);
     if kind == ToolKind::Http && (address.host.contains('{') || is_nobody(address.bare_host())) {
-        return;
+        return None;
     }
     // What a test calls by address is what it tests, or made up.
     if cx.project.is_test(outbound.url_at.file) && kind == ToolKind::Http {
-        return;
+        return None;
     }
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
     let site =
         CallSite { file: file.clone(), line, method: outbound.method.clone(), path, call: outbound.call.clone() };
-    found.add(
-        false,
-        Tool {
-            name,
-            kind,
-            file,
-            line,
-            base_url: (kind == ToolKind::Http).then(|| address.base_url()),
-            detected_url_pattern: address.env.clone(),
-            default_url: address.default.clone(),
-            service: entry.map(|entry| entry.id.clone()),
-            description: None,
-            source: None,
-            confidence: outbound.confidence,
-            call_sites: vec![site],
-            evidence: outbound.steps.clone(),
-        },
-    );
+    Some(Tool {
+        name,
+        kind,
+        file,
+        line,
+        base_url: (kind == ToolKind::Http).then(|| address.base_url()),
+        detected_url_pattern: address.env.clone(),
+        default_url: address.default.clone(),
+        service: entry.map(|entry| entry.id.clone()),
+        description: None,
+        source: None,
+        confidence: outbound.confidence,
+        call_sites: vec![site],
+        evidence: outbound.steps.clone(),
+    })
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || host == "0.0.0.0" || host == "[::1]"
 }
 
-fn of_service(cx: &Context, service: &Service, found: &mut Found) {
+/// Method and path of a request, as far as they are known.
+pub type Request = (Option<String>, Option<String>);
+
+/// Something that is called on the client that another call makes.
+struct Use {
+    /// The call that makes the client.
+    client: At,
+    at: At,
+    site: CallSite,
+    /// The request behind it as each service has it, by id.
+    requests: Vec<(String, Request)>,
+}
+
+fn uses(cx: &Context, file: usize) -> Vec<Use> {
+    let made = cx.sites_of(file).iter().filter_map(|site| Some((site, site.chain.first()?.0)));
+    let one = |(site, client): (&Site, At)| {
+        let rules = site.hits(RuleKind::Service).map(|hit| (cx.project.knowledge.entry(hit.entry), hit.rule as usize));
+        let requests = rules.map(|(entry, rule)| (entry.id.clone(), request(cx, site.at, &entry.service[rule])));
+        let (file, line) = (cx.project.path(site.at.file).to_owned(), cx.project.line(site.at));
+        let call = CallSite { file, line, method: None, path: None, call: site.symbol.display() };
+        Use { client, at: site.at, site: call, requests: requests.collect() }
+    };
+    made.filter(|(site, client)| site.at != *client).map(one).collect()
+}
+
+fn of_service(service: &Service, uses: &[&Use], found: &mut Found) {
     let (method, path) = service.request.clone();
     let own = CallSite { file: service.file.clone(), line: service.line, method, path, call: service.call.clone() };
     let mut call_sites = vec![own];
     // What is called on the client that this call makes.
-    for site in &cx.sites {
-        if site.chain.first().is_some_and(|(at, _)| *at == service.at) && site.at != service.at {
-            let (file, line) = (cx.project.path(site.at.file).to_owned(), cx.project.line(site.at));
-            let own = site.hits(RuleKind::Service).map(|hit| (cx.project.knowledge.entry(hit.entry), hit.rule));
-            let own =
-                own.filter(|(entry, _)| entry.id == service.id).map(|(entry, rule)| &entry.service[rule as usize]);
-            let (method, path) = own.map(|rule| request(cx, site.at, rule)).next().unwrap_or_default();
-            call_sites.push(CallSite { file, line, method, path, call: site.symbol.display() });
-        }
+    for one in uses.iter().filter(|one| one.at != service.at) {
+        let own = one.requests.iter().find(|(id, _)| *id == service.id);
+        let (method, path) = own.map(|(_, request)| request.clone()).unwrap_or_default();
+        call_sites.push(CallSite { method, path, ..one.site.clone() });
     }
     call_sites.sort();
     call_sites.dedup();

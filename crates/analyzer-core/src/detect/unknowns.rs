@@ -16,7 +16,7 @@ pub fn notes(cx: &Context, models: &[Usage]) -> Vec<Note> {
         );
         notes.push(Note { file: usage.file.clone(), line: usage.line, code: "unknown-model".into(), message });
     }
-    for outbound in &cx.outbound {
+    for outbound in cx.outbound() {
         let Some(part) = undecided(&outbound.address) else { continue };
         let message = format!(
             "the host that `{}` reaches is decided at run time by `{part}`: a literal or a variable of the environment would say it",

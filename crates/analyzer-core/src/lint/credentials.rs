@@ -2,12 +2,12 @@
 
 use super::Severity;
 use super::fix;
-use super::sinks;
 use super::view::{Draft, Seen};
 use crate::analysis::{Confidence, Secret};
 use crate::detect::secrets::MASK;
 use crate::facts::ExprKind;
 use crate::resolve::{At, Piece, Value};
+use crate::sites::Context;
 
 fn severity(secret: &Secret) -> Severity {
     match secret.severity {
@@ -109,7 +109,7 @@ fn is_credential(name: &str) -> bool {
 }
 
 pub fn in_query(seen: &Seen, out: &mut Vec<Draft>) {
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let named = outbound.address.query.split('&').filter_map(|pair| pair.split_once('='));
         // A literal is reported as a credential in an address.
         let Some((name, _)) = named.filter(|(_, value)| value.starts_with('{')).find(|(name, _)| is_credential(name))
@@ -123,27 +123,31 @@ pub fn in_query(seen: &Seen, out: &mut Vec<Draft>) {
 }
 
 pub fn logged(seen: &Seen, out: &mut Vec<Draft>) {
-    for found in sinks::calls(seen, "secret-logged") {
-        let facts = seen.facts(found.site.at.file);
-        let Some(call) = facts.call(found.site.at.expr) else { continue };
-        for arg in call.args.iter().take(8) {
-            let at = At { file: found.site.at.file, expr: arg.value };
-            // Literals say nothing; only what is looked up or put together is asked about.
-            if matches!(facts.kind(arg.value), ExprKind::Text(_) | ExprKind::Number(_) | ExprKind::Bool(_)) {
-                continue;
-            }
-            let variable = seen.cx.project.values(at, &None).into_iter().find_map(|known| match known.value {
-                Value::Text(pieces) => pieces.into_iter().find_map(|piece| match piece {
-                    Piece::Env { name, .. } if is_credential(&name) => Some(name),
-                    _ => None,
-                }),
-                _ => None,
-            });
-            if let Some(variable) = variable {
-                let message = format!("the value of `{variable}` is written to {}", found.call.what);
-                let help = "log whether it is set, never the value";
-                out.push(Draft::new(seen.at(at), message, help).confidence(Confidence::High));
-            }
-        }
+    for (at, variable, what) in seen.watched.iter().flat_map(|of_file| of_file.logged()) {
+        let message = format!("the value of `{variable}` is written to {what}");
+        let help = "log whether it is set, never the value";
+        out.push(Draft::new(seen.at(*at), message, help).confidence(Confidence::High));
     }
+}
+
+/// Variables that a call writes, of those that hold credentials.
+pub(super) fn logged_by(cx: &Context, call: At) -> Vec<(At, String)> {
+    let facts = cx.project.facts(call.file);
+    let mut found = Vec::new();
+    for arg in facts.call(call.expr).into_iter().flat_map(|call| &call.args).take(8) {
+        let at = At { file: call.file, expr: arg.value };
+        // Literals say nothing; only what is looked up or put together is asked about.
+        if matches!(facts.kind(arg.value), ExprKind::Text(_) | ExprKind::Number(_) | ExprKind::Bool(_)) {
+            continue;
+        }
+        let variable = cx.project.values(at, &None).into_iter().find_map(|known| match known.value {
+            Value::Text(pieces) => pieces.into_iter().find_map(|piece| match piece {
+                Piece::Env { name, .. } if is_credential(&name) => Some(name),
+                _ => None,
+            }),
+            _ => None,
+        });
+        found.extend(variable.map(|variable| (at, variable)));
+    }
+    found
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::memo::{self, Asked, Memo, On};
 use crate::sources::Sources;
 
 /// Lines by path. A line that cannot be matched with what was submitted is not shown at all.
 #[derive(Debug, Clone, Default)]
 pub struct Excerpts {
-    files: BTreeMap<Arc<str>, Shown>,
+    files: BTreeMap<Arc<str>, Arc<Shown>>,
 }
 
 #[derive(Debug, Clone)]
@@ -23,8 +24,12 @@ struct Shown {
 }
 
 impl Excerpts {
-    pub(super) fn new(sources: &Sources, redacted: &Sources) -> Excerpts {
-        let shown = |(own, clean): (&crate::sources::Source, &crate::sources::Source)| {
+    pub(super) fn new(sources: &Sources, redacted: &Sources, memo: Option<&Memo>) -> Excerpts {
+        let of = (sources.files(), redacted.files());
+        let shown = memo::each(memo, of.0.len(), Asked::Excerpts, &of, |(own, clean), file| {
+            // What is redacted are the file's own secrets and those of all others.
+            memo::note(On::Secrets, 0);
+            let (own, clean) = (&own[file], &clean[file]);
             let (lines, left) = (own.text.lines().count(), clean.text.lines().count());
             let (first, last) = match lines == left {
                 true => (lines, 0),
@@ -42,9 +47,9 @@ impl Excerpts {
                     taken.extend((less != 0).then_some((index as u32 + 1, less)));
                 }
             }
-            (own.path.clone(), Shown { redacted: clean.text.clone(), first, last, lines, taken })
-        };
-        Excerpts { files: sources.files().iter().zip(redacted.files()).map(shown).collect() }
+            Shown { redacted: clean.text.clone(), first, last, lines, taken }
+        });
+        Excerpts { files: sources.files().iter().map(|own| own.path.clone()).zip(shown).collect() }
     }
 
     /// A line, from 1; none where it cannot be shown.
@@ -71,6 +76,11 @@ impl Excerpts {
     /// Paths of all files.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(|path| &**path)
+    }
+
+    /// The whole text.
+    pub(super) fn shown(&self, path: &str) -> Option<&Arc<str>> {
+        self.files.get(path).map(|shown| &shown.redacted)
     }
 
     /// Bytes at the end of a line that redaction leaves as they are.

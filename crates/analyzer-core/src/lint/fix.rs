@@ -53,7 +53,7 @@ pub fn apply(file: &str, text: &str, edits: impl IntoIterator<Item = Edit>) -> S
 /// The literal that is a credential becomes a look-up in the environment, with the import that it needs.
 pub(super) fn to_environment(seen: &Seen, place: &Place, secret: &Secret) -> Option<Fix> {
     let file = place.file;
-    let source = seen.cx.project.files[file].source;
+    let source = seen.cx.project.source(file);
     let facts = seen.facts(file);
     let variable = secret.suggested_env.as_deref()?;
     let is_code = source.language.is_python() || source.language.is_javascript();

@@ -79,7 +79,7 @@ fn may_speak(text: &str) -> bool {
 
 fn read(seen: &Seen, file: usize) -> Vec<Ignore> {
     let (text, facts) = (seen.text(file), seen.facts(file));
-    let in_code = seen.cx.project.files[file].source.language != Language::Text && facts.code.is_none();
+    let in_code = seen.cx.project.language(file) != Language::Text && facts.code.is_none();
     let mut ignores = Vec::new();
     let mut start = 0;
     for (index, line) in text.split_inclusive('\n').enumerate() {

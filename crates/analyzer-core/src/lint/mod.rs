@@ -9,6 +9,7 @@ mod execution;
 mod fingerprint;
 mod fix;
 mod ignores;
+mod made;
 mod models;
 mod network;
 mod packages;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::{Analysis, Confidence, Step};
 use crate::policy::Policy;
 use crate::{Options, Sources};
+use made::Made;
 
 pub use excerpt::Excerpts;
 pub use fix::{Edit, Fix, apply};
@@ -139,12 +141,14 @@ pub fn lint(sources: &Sources, options: &Options, lint: &LintOptions) -> Report 
 pub(crate) fn check(looked: &view::Looked, lint: &LintOptions) -> (Vec<Finding>, usize, Excerpts) {
     let seen = Seen::new(looked, lint);
     let mut findings = Vec::new();
+    let mut made = Made::before(&seen);
     for rule in RULES.iter().filter(|rule| lint.rules.is_active(rule)) {
         let mut found = Vec::new();
         (rule.check)(&seen, &mut found);
         let severity = lint.rules.severity(rule);
-        findings.extend(found.into_iter().map(|draft| seen.finding(rule, severity, draft)));
+        findings.extend(found.into_iter().map(|draft| made.finding(&seen, rule, severity, draft)));
     }
+    made.keep(&seen);
     findings.sort_by(|a, b| place(a).cmp(&place(b)));
     findings.dedup_by(|a, b| place(a) == place(b));
     let silenced = if lint.no_ignores { 0 } else { ignores::silence(&seen, lint, &mut findings) };

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::sinks;
-use super::taint::FromModel;
-use super::view::{Draft, Seen};
+use super::taint::{FromModel, Taint};
+use super::view::{Draft, Seen, place};
 use crate::analysis::{Confidence, Tool, ToolKind};
 use crate::facts::ExprKind;
 use crate::knowledge::index::RuleKind;
 use crate::policy::{Call, Outcome, Pattern, Rules, Target};
-use crate::resolve::{At, Piece, Ref, Value, url};
+use crate::resolve::{At, Piece, Project, Ref, Value, url};
 
 pub fn plain_http(seen: &Seen, out: &mut Vec<Draft>) {
     let mut said = BTreeSet::new();
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let address = &outbound.address;
         let plain = matches!(address.scheme.as_str(), "http" | "ws" | "ftp" | "smtp" | "amqp" | "mqtt" | "ldap");
         if !plain || !url::is_external(&address.host) || !said.insert(outbound.url_at) {
@@ -68,20 +68,26 @@ pub fn no_timeout(seen: &Seen, out: &mut Vec<Draft>) {
 
 /// A request whose host the model decides: it can reach whatever this machine can.
 pub fn unbounded(seen: &Seen, out: &mut Vec<Draft>) {
-    for site in &seen.cx.sites {
+    out.extend(seen.decided("unbounded-url"));
+}
+
+/// Requests of a file whose host the model decides.
+pub(super) fn decided(taint: &Taint, file: usize, out: &mut Vec<(&'static str, Draft)>) {
+    let (cx, project) = (taint.cx, taint.cx.project);
+    for site in cx.sites_of(file) {
         let Some(hit) = site.hits(RuleKind::Request).next() else { continue };
-        let rule = &seen.cx.project.knowledge.entry(hit.entry).request[hit.rule as usize];
+        let rule = &project.knowledge.entry(hit.entry).request[hit.rule as usize];
         if rule.file
-            || seen.cx.client_of(&site.chain).is_some_and(|(client, hit)| {
-                let rule = &seen.cx.project.knowledge.entry(hit.entry).client[hit.rule as usize];
-                seen.cx.project.argument(client.at, &client.frames, &rule.base).is_some()
+            || cx.client_of(&site.chain).is_some_and(|(client, hit)| {
+                let rule = &project.knowledge.entry(hit.entry).client[hit.rule as usize];
+                project.argument(client.at, &client.frames, &rule.base).is_some()
             })
         {
             continue;
         }
-        let Some((url_at, frames)) = seen.cx.project.argument(site.at, &None, &rule.url) else { continue };
+        let Some((url_at, frames)) = project.argument(site.at, &None, &rule.url) else { continue };
         // A request object that was made elsewhere is looked at there.
-        let made = seen.cx.project.refer(url_at, &frames);
+        let made = project.refer(url_at, &frames);
         let is_object = |reference: &Ref| match reference {
             Ref::External(symbol, chain) => !symbol.is_unknown() && !chain.is_empty(),
             reference => matches!(reference, Ref::Instance(..)),
@@ -89,18 +95,19 @@ pub fn unbounded(seen: &Seen, out: &mut Vec<Draft>) {
         if made.iter().any(is_object) {
             continue;
         }
-        let open = seen.cx.project.values(url_at, &frames).iter().any(|known| match &known.value {
+        let open = project.values(url_at, &frames).iter().any(|known| match &known.value {
             Value::Text(pieces) => host_is_open(pieces),
             _ => true,
         });
-        let Some(first) = beginning(seen, url_at).filter(|_| open) else { continue };
-        let Some(FromModel { what, confidence, step }) = seen.taint.of(first) else { continue };
+        let Some(first) = beginning(project, url_at).filter(|_| open) else { continue };
+        let Some(FromModel { what, confidence, step }) = taint.of(first) else { continue };
         let call = site.symbol.display();
         let message = format!("{what} decides which host `{call}` reaches, inside your network too");
         let help =
             "compare the host with a list of those that the agent may reach, before the request and after redirects";
-        let end = seen.cx.step(site.at, format!("call of `{call}`"));
-        out.push(Draft::new(seen.at(url_at), message, help).confidence(confidence).because(&[step, end]));
+        let end = cx.step(site.at, format!("call of `{call}`"));
+        let draft = Draft::new(place(project, url_at), message, help).confidence(confidence).because(&[step, end]);
+        out.push(("unbounded-url", draft));
     }
 }
 
@@ -116,8 +123,8 @@ fn host_is_open(pieces: &[Piece]) -> bool {
 }
 
 /// The part of an address that decides its host.
-fn beginning(seen: &Seen, at: At) -> Option<At> {
-    let facts = seen.facts(at.file);
+fn beginning(project: &Project, at: At) -> Option<At> {
+    let facts = project.facts(at.file);
     let here = |expr| At { file: at.file, expr };
     match facts.kind(at.expr) {
         ExprKind::Concat(parts) => {
@@ -137,7 +144,7 @@ fn beginning(seen: &Seen, at: At) -> Option<At> {
 
 /// Addresses of the cloud's metadata service: whoever reads it has the machine's credentials.
 pub fn metadata(seen: &Seen, out: &mut Vec<Draft>) {
-    for outbound in &seen.cx.outbound {
+    for outbound in seen.cx.outbound() {
         let host = outbound.address.bare_host();
         let link_local = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_link_local());
         if link_local || host == "metadata.google.internal" || host == "[fd00:ec2::254]" {

@@ -68,8 +68,11 @@ pub fn no_manifest(seen: &Seen, out: &mut Vec<Draft>) {
 fn place(seen: &Seen, declared: &Declared) -> Option<Place> {
     let file = seen.file(&declared.file)?;
     let text = seen.text(file);
-    let same =
-        |word: &str| word.to_ascii_lowercase().replace(['_', '.'], "-") == declared.name.replace(['_', '.'], "-");
+    let plain = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    let same = |word: &str| {
+        let bytes = word.bytes().map(|byte| plain(byte.to_ascii_lowercase()));
+        word.len() == declared.name.len() && bytes.eq(declared.name.bytes().map(plain))
+    };
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '/');

@@ -1,15 +1,18 @@
 //! Calls, options and assignments by name: `rules/sinks.toml`, and who matches them.
 
-use std::sync::LazyLock;
+use std::cell::LazyCell;
+use std::sync::{Arc, LazyLock};
 
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
+use super::credentials;
 use super::view::{Draft, Seen};
 use crate::analysis::Confidence;
 use crate::facts::{ExprId, ExprKind, FileFacts, Item, Sym};
 use crate::knowledge::index::Symbol;
 use crate::knowledge::schema::ArgRef;
+use crate::memo::{self, Asked, On};
 use crate::resolve::{At, Frames, Ref};
 use crate::sites::{Context, Site};
 
@@ -64,6 +67,9 @@ struct Index {
     file: File,
     /// Calls by the last name of a symbol, with the symbol; none for those by member alone.
     calls: FxHashMap<String, Vec<(usize, Option<Symbol>)>>,
+    /// Options and assignments by name.
+    options: FxHashMap<String, Vec<usize>>,
+    assigned: FxHashMap<String, Vec<usize>>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
@@ -79,7 +85,15 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
             calls.entry(member.clone()).or_default().push((index, None));
         }
     }
-    Index { file, calls }
+    let named = |settings: &[Setting]| {
+        let mut named: FxHashMap<String, Vec<usize>> = FxHashMap::default();
+        for (number, setting) in settings.iter().enumerate() {
+            named.entry(setting.name.clone()).or_default().push(number);
+        }
+        named
+    };
+    let (options, assigned) = (named(&file.option), named(&file.assign));
+    Index { file, calls, options, assigned }
 });
 
 /// A call that a rule looks for, in the code.
@@ -94,37 +108,101 @@ pub struct Found<'s> {
 
 impl Found<'_> {
     /// The argument that matters.
-    pub fn argument(&self, seen: &Seen) -> Option<(At, Frames)> {
-        seen.cx.project.argument(self.site.at, &None, &self.call.arg)
+    pub fn argument(&self, cx: &Context) -> Option<(At, Frames)> {
+        cx.project.argument(self.site.at, &None, &self.call.arg)
     }
 }
 
-/// Calls whose last name some rule looks for, with what they call.
-pub fn watched(cx: &Context) -> Vec<Site> {
+/// What rules look for in a file.
+#[derive(PartialEq)]
+pub struct Watched {
+    /// Calls whose last name some rule looks for, with what they call.
+    sites: Vec<Site>,
+    /// Which of them are which calls, by number, and how sure that is.
+    calls: Vec<(usize, usize, Confidence)>,
+    /// Values that are set, by the name that the code gives them.
+    settings: Vec<(At, String, Given)>,
+    /// Credentials that are logged: the argument, the variable, the number of the call.
+    logged: Vec<(At, String, usize)>,
+}
+
+/// An option or an assignment, by number.
+#[derive(Clone, Copy, PartialEq)]
+enum Given {
+    Option(usize),
+    Assigned(usize),
+}
+
+impl Given {
+    fn setting(self) -> &'static Setting {
+        match self {
+            Given::Option(number) => &INDEX.file.option[number],
+            Given::Assigned(number) => &INDEX.file.assign[number],
+        }
+    }
+}
+
+impl Watched {
+    /// Credentials that are logged: the argument, the variable, and what it is written to.
+    pub fn logged(&self) -> impl Iterator<Item = (&At, &str, &'static str)> {
+        self.logged.iter().map(|(at, variable, call)| (at, variable.as_str(), INDEX.file.call[*call].what.as_str()))
+    }
+
+    /// Calls of one rule.
+    pub fn calls(&self, rule: &str) -> Vec<Found<'_>> {
+        let mut found: Vec<Found> = Vec::new();
+        for &(site, number, confidence) in &self.calls {
+            let (site, call) = (&self.sites[site], &INDEX.file.call[number]);
+            if call.rule == rule && found.last().is_none_or(|last| last.site.at != site.at) {
+                found.push(Found { site, call, confidence });
+            }
+        }
+        found
+    }
+}
+
+/// Looks in every file for what rules look for.
+pub fn watched(cx: &Context) -> Vec<Arc<Watched>> {
+    memo::each_told(cx.project.memo, cx.project.count(), Asked::Watched, On::Watched, cx, |cx, file| {
+        let sites = named_calls(cx, file);
+        let calls = sites.iter().enumerate().flat_map(|(index, site)| matches(cx, index, site)).collect();
+        let mut watched = Watched { sites, calls, settings: given(cx, file), logged: Vec::new() };
+        let number = |call: &'static Call| INDEX.file.call.iter().position(|own| std::ptr::eq(own, call));
+        let logs =
+            watched.calls("secret-logged").into_iter().filter_map(|found| Some((found.site.at, number(found.call)?)));
+        let logged = logs.flat_map(|(call, number)| {
+            let logged = credentials::logged_by(cx, call).into_iter();
+            logged.map(move |(at, variable)| (at, variable, number))
+        });
+        watched.logged = logged.collect();
+        watched
+    })
+}
+
+/// Calls of a file whose last name some rule looks for.
+fn named_calls(cx: &Context, file: usize) -> Vec<Site> {
     let index = &*INDEX;
     let mut sites = Vec::new();
-    for file in 0..cx.project.files.len() {
-        let facts = cx.project.facts(file);
-        // `from os import system as run`
-        let renamed = |sym: Sym| {
-            facts.imports.iter().any(|import| {
-                let named = matches!(&import.item, Item::Member(name) if index.calls.contains_key(&**name));
-                named && import.local == Some(sym)
-            })
+    let facts = cx.project.facts(file);
+    // `from os import system as run`
+    let renamed = |sym: Sym| {
+        facts.imports.iter().any(|import| {
+            let named = matches!(&import.item, Item::Member(name) if index.calls.contains_key(&**name));
+            named && import.local == Some(sym)
+        })
+    };
+    for call in &facts.calls {
+        let wanted = match *facts.kind(call.callee) {
+            ExprKind::Attr(_, sym) => index.calls.contains_key(facts.name(sym)),
+            ExprKind::Name(sym) => index.calls.contains_key(facts.name(sym)) || renamed(sym),
+            _ => false,
         };
-        for call in &facts.calls {
-            let wanted = match *facts.kind(call.callee) {
-                ExprKind::Attr(_, sym) => index.calls.contains_key(facts.name(sym)),
-                ExprKind::Name(sym) => index.calls.contains_key(facts.name(sym)) || renamed(sym),
-                _ => false,
-            };
-            if !wanted {
-                continue;
-            }
-            let found = symbols(cx, file, call.callee).next();
-            let at = At { file, expr: call.expr };
-            sites.extend(found.map(|(symbol, chain)| Site { at, symbol, chain, hits: Vec::new() }));
+        if !wanted {
+            continue;
         }
+        let found = symbols(cx, file, call.callee).next();
+        let at = At { file, expr: call.expr };
+        sites.extend(found.map(|(symbol, chain)| Site { at, symbol, chain, hits: Vec::new() }));
     }
     sites
 }
@@ -138,36 +216,33 @@ fn symbols(cx: &Context, file: usize, callee: ExprId) -> impl Iterator<Item = (S
     })
 }
 
-/// Calls of one rule.
-pub fn calls<'s>(seen: &'s Seen, rule: &str) -> Vec<Found<'s>> {
-    let index = &*INDEX;
-    let mut found: Vec<Found> = Vec::new();
-    for site in &seen.watched {
-        let Some(last) = site.symbol.last() else { continue };
-        let Some(candidates) = index.calls.get(last.trim_end_matches("()")) else { continue };
-        for (number, symbol) in candidates {
-            let call = &index.file.call[*number];
-            let confidence = match symbol {
-                Some(symbol) if symbol.is_path_of(&site.symbol) => Confidence::High,
-                Some(_) => continue,
-                None => Confidence::Medium,
-            };
-            if call.rule == rule && holds(seen, call, site) && found.last().is_none_or(|last| last.site.at != site.at) {
-                found.push(Found { site, call, confidence });
-            }
-        }
-    }
-    found
+/// Calls of one rule in all files.
+pub fn calls<'s>(seen: &'s Seen, rule: &str) -> impl Iterator<Item = Found<'s>> {
+    seen.watched.iter().flat_map(move |of_file| of_file.calls(rule))
 }
 
-fn holds(seen: &Seen, call: &Call, site: &Site) -> bool {
-    let argument = |places: &[ArgRef]| seen.cx.project.argument(site.at, &None, places);
+/// The calls that a call with a watched name is.
+fn matches(cx: &Context, index: usize, site: &Site) -> Vec<(usize, usize, Confidence)> {
+    let named = site.symbol.last().and_then(|last| INDEX.calls.get(last.trim_end_matches("()")));
+    let matched = named.into_iter().flatten().filter_map(|(number, symbol)| {
+        let confidence = match symbol {
+            Some(symbol) if symbol.is_path_of(&site.symbol) => Confidence::High,
+            Some(_) => return None,
+            None => Confidence::Medium,
+        };
+        holds(cx, &INDEX.file.call[*number], site).then_some((index, *number, confidence))
+    });
+    matched.collect()
+}
+
+fn holds(cx: &Context, call: &Call, site: &Site) -> bool {
+    let argument = |places: &[ArgRef]| cx.project.argument(site.at, &None, places);
     let given = call.only.as_ref().is_none_or(|name| {
         let value = argument(&[ArgRef::Name(name.clone())]);
-        value.is_some_and(|(at, _)| written(seen.facts(at.file), at.expr).as_deref() == Some("true"))
+        value.is_some_and(|(at, _)| written(cx.project.facts(at.file), at.expr).as_deref() == Some("true"))
     });
     // What is spread into a call may hold anything.
-    let facts = seen.facts(site.at.file);
+    let facts = cx.project.facts(site.at.file);
     let spread = || {
         let call = facts.call(site.at.expr);
         call.is_some_and(|call| call.args.iter().any(|arg| matches!(facts.kind(arg.value), ExprKind::Spread(_))))
@@ -177,55 +252,63 @@ fn holds(seen: &Seen, call: &Call, site: &Site) -> bool {
 
 /// Options and assignments of one rule.
 pub fn settings(seen: &Seen, rule: &str, help: &str, out: &mut Vec<Draft>) {
-    let index = &*INDEX;
-    let options: Vec<&Setting> = index.file.option.iter().filter(|setting| setting.rule == rule).collect();
-    let assigned: Vec<&Setting> = index.file.assign.iter().filter(|setting| setting.rule == rule).collect();
-    for (file, _, facts) in seen.files() {
-        let wanted = |settings: &[&'static Setting], name: &str, value: ExprId, module: Option<&str>| {
-            settings.iter().copied().find(|setting| {
-                setting.name == name
-                    && (setting.modules.is_empty()
-                        || module.is_some_and(|module| setting.modules.iter().any(|own| own == module)))
-                    && written(facts, value).is_some_and(|text| text.eq_ignore_ascii_case(&setting.value))
-            })
-        };
-        for call in &facts.calls {
-            for arg in call.args.iter().filter(|arg| arg.name.is_some()) {
-                let name = arg.name.map_or("", |sym| facts.name(sym));
-                if !options.iter().any(|setting| setting.name == name) {
-                    continue;
-                }
-                let module = symbols(seen.cx, file, call.callee).next().map(|(symbol, _)| root(&symbol));
-                if let Some(setting) = wanted(&options, name, arg.value, module.as_deref()) {
-                    report(seen, At { file, expr: arg.value }, name, setting, help, out);
-                }
-            }
-        }
-        for expr in &facts.exprs {
-            let ExprKind::Dict(items) = &expr.kind else { continue };
-            for (key, value) in items.iter().filter_map(|(key, value)| Some(((*key)?, *value))).take(4_096) {
-                let Some(name) = facts.text(key) else { continue };
-                if let Some(setting) = wanted(&options, name, value, None) {
-                    report(seen, At { file, expr: value }, name, setting, help, out);
-                }
-            }
-        }
-        for assignment in &facts.place_assignments {
-            let name = match facts.kind(assignment.target) {
-                ExprKind::Attr(_, sym) => facts.name(*sym),
-                ExprKind::Index(_, key) => facts.text(*key).unwrap_or(""),
-                _ => continue,
-            };
-            if let Some(setting) = wanted(&assigned, name, assignment.value, None) {
-                report(seen, At { file, expr: assignment.value }, name, setting, help, out);
-            }
+    for (at, name, given) in seen.watched.iter().flat_map(|of_file| &of_file.settings) {
+        let setting = given.setting();
+        if setting.rule == rule {
+            let message = format!("`{name}` set to `{}` {}", setting.value, setting.what);
+            out.push(Draft::new(seen.at(*at), message, help));
         }
     }
 }
 
-fn report(seen: &Seen, at: At, name: &str, setting: &Setting, help: &str, out: &mut Vec<Draft>) {
-    let message = format!("`{name}` set to `{}` {}", setting.value, setting.what);
-    out.push(Draft::new(seen.at(at), message, help));
+/// Options and assignments of a file that some rule looks for: calls, then literals, then assignments.
+fn given(cx: &Context, file: usize) -> Vec<(At, String, Given)> {
+    let (index, facts) = (&*INDEX, cx.project.facts(file));
+    let mut found = Vec::new();
+    let mut add = |name: &str, value: ExprId, candidates: &[Given], callee: Option<ExprId>| {
+        let module = LazyCell::new(|| symbols(cx, file, callee?).next().map(|(symbol, _)| root(&symbol)));
+        // Of one rule, the first that holds.
+        let mut rules: Vec<&str> = Vec::new();
+        for &given in candidates {
+            let setting = given.setting();
+            let of_module = || {
+                setting.modules.is_empty()
+                    || module.as_ref().is_some_and(|module| setting.modules.iter().any(|own| own == module))
+            };
+            let is_written = || written(facts, value).is_some_and(|text| text.eq_ignore_ascii_case(&setting.value));
+            if !rules.contains(&setting.rule.as_str()) && is_written() && of_module() {
+                rules.push(&setting.rule);
+                found.push((At { file, expr: value }, name.to_owned(), given));
+            }
+        }
+    };
+    let options = |name: &str| -> Vec<Given> {
+        index.options.get(name).into_iter().flatten().map(|&number| Given::Option(number)).collect()
+    };
+    for call in &facts.calls {
+        for (name, value) in call.args.iter().filter_map(|arg| Some((facts.name(arg.name?), arg.value))) {
+            add(name, value, &options(name), Some(call.callee));
+        }
+    }
+    for expr in &facts.exprs {
+        let ExprKind::Dict(items) = &expr.kind else { continue };
+        for (key, value) in items.iter().filter_map(|(key, value)| Some(((*key)?, *value))).take(4_096) {
+            if let Some(name) = facts.text(key) {
+                add(name, value, &options(name), None);
+            }
+        }
+    }
+    for assignment in &facts.place_assignments {
+        let name = match facts.kind(assignment.target) {
+            ExprKind::Attr(_, sym) => facts.name(*sym),
+            ExprKind::Index(_, key) => facts.text(*key).unwrap_or(""),
+            _ => continue,
+        };
+        let assigned: Vec<Given> =
+            index.assigned.get(name).into_iter().flatten().map(|&number| Given::Assigned(number)).collect();
+        add(name, assignment.value, &assigned, None);
+    }
+    found
 }
 
 /// `requests` of `requests.Session().get`, `@scope/name` of npm packages.

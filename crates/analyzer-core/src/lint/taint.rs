@@ -3,9 +3,11 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
+use super::sinks::{Found, Watched};
 use crate::analysis::{Analysis, Confidence, Step, ToolKind};
 use crate::facts::{Bound, ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::RuleKind;
+use crate::memo::{self, On};
 use crate::resolve::{At, Frame, Ref};
 use crate::sites::Context;
 
@@ -33,10 +35,14 @@ const HARMLESS: [&str; 8] = ["int", "float", "bool", "len", "quote", "Number", "
 
 /// Asks whether a value comes from the model.
 pub struct Taint<'a> {
-    cx: &'a Context<'a>,
+    pub(super) cx: &'a Context<'a>,
+    /// What rules look for by name, by file.
+    pub(super) watched: Vec<Arc<Watched>>,
     /// Functions that the model may call, by the name of the tool.
-    callable: FxHashMap<(usize, FunctionId), (String, Confidence)>,
+    callable: Callable,
 }
+
+type Callable = FxHashMap<(usize, FunctionId), (String, Confidence)>;
 
 /// Why a value is the model's.
 #[derive(Debug, Clone)]
@@ -50,13 +56,13 @@ pub struct FromModel {
 }
 
 impl<'a> Taint<'a> {
-    pub(super) fn new(cx: &'a Context<'a>, analysis: &Analysis) -> Taint<'a> {
-        let mut callable = FxHashMap::default();
+    pub(super) fn new(cx: &'a Context<'a>, analysis: &Analysis, watched: Vec<Arc<Watched>>) -> Taint<'a> {
+        let mut callable: Callable = FxHashMap::default();
         let mut tools: FxHashMap<&str, Vec<(&str, u32)>> = FxHashMap::default();
         for tool in analysis.tools.iter().filter(|tool| tool.kind == ToolKind::Function) {
             tools.entry(&tool.file).or_default().push((&tool.name, tool.line));
         }
-        for file in 0..cx.project.files.len() {
+        for file in 0..cx.project.count() {
             let Some(here) = tools.get(cx.project.path(file)) else { continue };
             let facts = cx.project.facts(file);
             let lines: FxHashMap<u32, &str> = here.iter().map(|(name, line)| (*line, *name)).collect();
@@ -85,7 +91,16 @@ impl<'a> Taint<'a> {
                 }
             }
         }
-        Taint { cx, callable }
+        if let Some(memo) = cx.project.memo {
+            memo.compare(On::Callable, callable.clone(), |before, now| memo::differing(before, now, |(file, _)| *file));
+        }
+        Taint { cx, watched, callable }
+    }
+
+    /// Calls of one rule in a file.
+    pub(super) fn calls(&self, file: usize, rule: &str) -> Vec<Found<'_>> {
+        self.cx.project.note(On::Watched, file);
+        self.watched[file].calls(rule)
     }
 
     /// Whether the model decides the value of an expression, or a part of it.
@@ -168,11 +183,12 @@ impl<'a> Taint<'a> {
     }
 
     fn parameter(&self, at: At, function: FunctionId, index: u32, name: &str) -> Option<FromModel> {
+        self.cx.project.note(On::Callable, at.file);
         let (tool, confidence) = self.callable.get(&(at.file, function))?;
         let facts = self.cx.project.facts(at.file);
         let params = &facts.functions[function.0 as usize].params;
         // Schemas and contexts: the first object that JavaScript hands over holds the model's arguments, others do not.
-        let second = !self.cx.project.files[at.file].source.language.is_python() && index > 0;
+        let second = !self.cx.project.language(at.file).is_python() && index > 0;
         if FILLED.contains(&name) || (second && params.len() > 1 && name.starts_with('{')) {
             return None;
         }

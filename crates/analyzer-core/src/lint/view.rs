@@ -6,13 +6,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::fix::Fix;
+use super::sinks::Watched;
 use super::taint::Taint;
-use super::{Declared, Excerpts, Finding, LintOptions, Rule, Severity, fingerprint, sinks};
+use super::{Declared, Excerpts, Finding, LintOptions, Rule, Severity, execution, fingerprint, network, sinks};
 use crate::analysis::{Analysis, Confidence, Step};
 use crate::facts::{FileFacts, ScopeKind};
 use crate::manifest::Manifests;
-use crate::resolve::At;
-use crate::sites::{Context, Site};
+use crate::memo::{self, Asked};
+use crate::resolve::{At, Project};
+use crate::sites::Context;
 use crate::sources::{Language, Source, Sources};
 
 /// What the analyzer knows when it is done with a project.
@@ -39,9 +41,10 @@ pub struct Seen<'a> {
     pub(super) rivals: &'a [String],
     pub(super) declared: &'a Declared,
     pub(super) lint: &'a LintOptions,
-    pub(super) taint: Taint<'a>,
-    /// Calls that rules look for by name.
-    pub(super) watched: Vec<Site>,
+    /// What rules look for by name, by file.
+    pub(super) watched: Vec<Arc<Watched>>,
+    /// What the model decides, by file.
+    decided: Vec<Arc<Vec<(&'static str, Draft)>>>,
     sources: &'a Sources,
     excerpts: Excerpts,
     by_path: FxHashMap<&'a str, usize>,
@@ -57,6 +60,7 @@ pub struct Place {
 }
 
 /// A finding in the making.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     pub(super) place: Place,
     pub(super) severity: Option<Severity>,
@@ -97,7 +101,8 @@ impl Draft {
 
 impl<'a> Seen<'a> {
     pub(super) fn new(looked: &'a Looked<'a>, lint: &'a LintOptions) -> Seen<'a> {
-        let files = &looked.cx.project.files;
+        let files = looked.cx.project.files();
+        let taint = Taint::new(looked.cx, looked.analysis, sinks::watched(looked.cx));
         Seen {
             cx: looked.cx,
             analysis: looked.analysis,
@@ -105,10 +110,10 @@ impl<'a> Seen<'a> {
             rivals: looked.rivals,
             declared: &lint.declared,
             lint,
-            taint: Taint::new(looked.cx, looked.analysis),
-            watched: sinks::watched(looked.cx),
+            decided: decided(&taint),
+            watched: taint.watched,
             sources: looked.sources,
-            excerpts: Excerpts::new(looked.sources, &looked.redacted),
+            excerpts: Excerpts::new(looked.sources, &looked.redacted, looked.cx.project.memo),
             by_path: files.iter().enumerate().map(|(index, file)| (&*file.source.path, index)).collect(),
         }
     }
@@ -119,7 +124,7 @@ impl<'a> Seen<'a> {
 
     /// All files, as the analyzer numbers them.
     pub fn files(&self) -> impl Iterator<Item = (usize, &'a Source, &'a Arc<FileFacts>)> + '_ {
-        self.cx.project.files.iter().enumerate().map(|(index, file)| (index, file.source, &file.facts))
+        self.cx.project.files().iter().enumerate().map(|(index, file)| (index, file.source, &file.facts))
     }
 
     /// The file of a path.
@@ -129,7 +134,7 @@ impl<'a> Seen<'a> {
 
     /// A file's text.
     pub fn text(&self, file: usize) -> &'a str {
-        &self.cx.project.files[file].source.text
+        &self.cx.project.source(file).text
     }
 
     /// A file's path.
@@ -142,6 +147,11 @@ impl<'a> Seen<'a> {
         self.cx.project.facts(file)
     }
 
+    /// The text of a file as it may be shown.
+    pub(super) fn shown(&self, file: usize) -> Option<&Arc<str>> {
+        self.excerpts.shown(self.path(file))
+    }
+
     /// The visible files.
     pub(super) fn sources(&self) -> &Sources {
         self.sources
@@ -149,30 +159,18 @@ impl<'a> Seen<'a> {
 
     /// Where an expression stands.
     pub fn at(&self, at: At) -> Place {
-        let expr = self.facts(at.file).expr(at.expr);
-        let (start, end) = (expr.start as usize, expr.end as usize);
-        // Cells of a notebook have places of their own; only the line is the file's.
-        let own = self.facts(at.file).code.is_none() && self.text(at.file).get(start..end).is_some() && start < end;
-        match own {
-            true => Place { file: at.file, span: start..end },
-            false => self.line_of(at.file, expr.line),
-        }
+        place(self.cx.project, at)
+    }
+
+    /// What the model decides, by one rule.
+    pub(super) fn decided(&self, rule: &str) -> impl Iterator<Item = Draft> {
+        let all = self.decided.iter().flat_map(|of_file| of_file.iter());
+        all.filter(move |(own, _)| *own == rule).map(|(_, draft)| draft.clone())
     }
 
     /// A line of a file, without the space around it.
     pub fn line_of(&self, file: usize, line: u32) -> Place {
-        let text = self.text(file);
-        let mut start = 0;
-        for _ in 1..line.max(1) {
-            match text[start..].find('\n') {
-                Some(end) => start += end + 1,
-                None => break,
-            }
-        }
-        let end = text[start..].find('\n').map_or(text.len(), |end| start + end);
-        let line = &text[start..end];
-        let before = line.len() - line.trim_start().len();
-        Place { file, span: start + before..start + line.trim_end().len().max(before) }
+        line_of(self.cx.project, file, line)
     }
 
     /// A line of a path.
@@ -222,7 +220,7 @@ impl<'a> Seen<'a> {
         let [(line, column), (end_line, end_column)] =
             [draft.place.span.start, draft.place.span.end].map(|at| position(text, at));
         let file = self.path(draft.place.file).to_owned();
-        let symbol = match self.cx.project.files[draft.place.file].source.language {
+        let symbol = match self.cx.project.language(draft.place.file) {
             Language::Text => String::new(),
             _ => self.symbol(&draft.place),
         };
@@ -245,6 +243,45 @@ impl<'a> Seen<'a> {
             fix: draft.fix,
         }
     }
+}
+
+/// What the model decides in each file.
+fn decided(taint: &Taint) -> Vec<Arc<Vec<(&'static str, Draft)>>> {
+    let project = taint.cx.project;
+    memo::each(project.memo, project.count(), Asked::Decided, taint, |taint, file| {
+        let mut found = Vec::new();
+        network::decided(taint, file, &mut found);
+        execution::decided(taint, file, &mut found);
+        found
+    })
+}
+
+/// Where an expression stands.
+pub(super) fn place(project: &Project, at: At) -> Place {
+    let facts = project.facts(at.file);
+    let expr = facts.expr(at.expr);
+    let (start, end) = (expr.start as usize, expr.end as usize);
+    // Cells of a notebook have places of their own; only the line is the file's.
+    let own = facts.code.is_none() && project.source(at.file).text.get(start..end).is_some() && start < end;
+    match own {
+        true => Place { file: at.file, span: start..end },
+        false => line_of(project, at.file, expr.line),
+    }
+}
+
+fn line_of(project: &Project, file: usize, line: u32) -> Place {
+    let text = &project.source(file).text;
+    let mut start = 0;
+    for _ in 1..line.max(1) {
+        match text[start..].find('\n') {
+            Some(end) => start += end + 1,
+            None => break,
+        }
+    }
+    let end = text[start..].find('\n').map_or(text.len(), |end| start + end);
+    let line = &text[start..end];
+    let before = line.len() - line.trim_start().len();
+    Place { file, span: start + before..start + line.trim_end().len().max(before) }
 }
 
 /// Line and column of a byte.

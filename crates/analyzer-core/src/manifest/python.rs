@@ -99,6 +99,7 @@ pub(super) fn includes(cx: &mut Reader) {
     let sources = cx.sources;
     let mut queue: Vec<&Source> = sources.files().iter().filter(|file| is_requirements(&file.path)).collect();
     while let Some(source) = queue.pop() {
+        cx.read.borrow_mut().insert(source.path.clone());
         if !seen.insert(&source.path) {
             continue;
         }

@@ -3,14 +3,16 @@
 use super::*;
 
 /// What the calls of one file call, after a first look without knowledge of callers.
-#[derive(Default)]
-pub struct Callees {
+#[derive(Default, PartialEq)]
+pub(super) struct FirstLook {
     /// Calls by index whose callee may matter, and what it stands for.
     settled: Vec<(u32, Box<[Ref]>)>,
     /// Calls whose callee depends on callers.
     open: Vec<u32>,
     /// Calls of something outside, as far as the first look tells.
     outside: Vec<u32>,
+    /// Submitted functions and classes that are called, and where.
+    pub(super) submitted: Vec<(Ref, At)>,
 }
 
 /// What a call calls.
@@ -25,7 +27,7 @@ pub struct Callee {
 
 impl FileFacts {
     /// Which of these names are fields or keys that stand for something else.
-    fn aliases<'f>(&'f self, names: &FxHashSet<&str>) -> Vec<&'f str> {
+    fn aliases<'f>(&'f self, names: &FxHashSet<String>) -> Vec<&'f str> {
         let wanted: Vec<bool> = self.names().map(|name| names.contains(name)).collect();
         let mut found = Vec::new();
         for ((scope, sym), bindings) in self.bindings.iter() {
@@ -39,7 +41,7 @@ impl FileFacts {
             ExprKind::Dict(pairs) => Some(pairs),
             _ => None,
         });
-        found.extend(keys.flatten().filter_map(|(key, _)| self.text((*key)?)).filter(|key| names.contains(key)));
+        found.extend(keys.flatten().filter_map(|(key, _)| self.text((*key)?)).filter(|key| names.contains(*key)));
         found
     }
 }
@@ -47,10 +49,10 @@ impl FileFacts {
 impl Project<'_> {
     /// Asks about each call of a file while nobody's callers are known: the submitted functions and classes that are
     /// called, and what is settled by that.
-    pub(super) fn first_look(&self, file: usize) -> (Callees, Vec<(Ref, At)>) {
+    pub(super) fn first_look(&self, file: usize) -> FirstLook {
         let facts = self.facts(file);
         let mut allowance = Allowance::new(facts.calls.len());
-        let (mut callees, mut submitted) = (Callees::default(), Vec::new());
+        let mut callees = FirstLook::default();
         for (index, call) in facts.calls.iter().enumerate() {
             let mut question = allowance.question();
             let refs = self.refer_in(At { file, expr: call.callee }, &None, &mut question);
@@ -58,7 +60,7 @@ impl Project<'_> {
             allowance.pay(question);
             let at = At { file, expr: call.expr };
             let own = refs.iter().filter(|r| matches!(r, Ref::Function(..) | Ref::Class(..)));
-            submitted.extend(own.map(|r| (r.clone(), at)));
+            callees.submitted.extend(own.map(|r| (r.clone(), at)));
             let matters = |r: &Ref| match r {
                 Ref::External(symbol, chain) => {
                     !chain.is_empty() && !symbol.is_unknown()
@@ -78,12 +80,12 @@ impl Project<'_> {
                 callees.settled.push((index as u32, refs.into()));
             }
         }
-        (callees, submitted)
+        callees
     }
 
     /// The calls of a file whose callee may be something known, in order, with what it stands for; or all calls.
     pub fn known_callees(&self, file: usize, all: bool) -> Vec<Callee> {
-        let Callees { settled, open, .. } = &self.callees[file];
+        let FirstLook { settled, open, .. } = self.looked(file);
         let facts = self.facts(file);
         let mut inquiry = self.inquiry(file);
         let mut found: Vec<(u32, Vec<Ref>)> = settled.iter().map(|(call, refs)| (*call, refs.to_vec())).collect();
@@ -121,7 +123,7 @@ impl Project<'_> {
     /// The calls of a file that call something outside.
     pub fn calls_outside(&self, file: usize) -> impl Iterator<Item = &Call> {
         let facts = self.facts(file);
-        self.callees[file].outside.iter().map(|&index| &facts.calls[index as usize])
+        self.looked(file).outside.iter().map(|&index| &facts.calls[index as usize])
     }
 
     /// Members of it are something of their own.
@@ -136,7 +138,10 @@ impl Project<'_> {
     /// Whether a rule could name what a callee ends with, or something of that name stands for something else.
     fn may_be_known(&self, file: usize, callee: ExprId) -> bool {
         match self.unknown_end(file, callee) {
-            Some(name) => self.aliases.contains(name),
+            Some(name) => {
+                self.note(On::Alias, memo::place(name));
+                self.aliases.contains(name)
+            }
             None => true,
         }
     }
@@ -152,14 +157,53 @@ impl Project<'_> {
     /// Of the members that open callees end with and no rule names, those that are fields of a class or keys of a
     /// literal somewhere: what they stand for may be called otherwise.
     pub(super) fn find_aliases(&self) -> FxHashSet<String> {
-        use rayon::prelude::*;
-        let files = 0..self.files.len();
-        let ends = |file: usize| {
-            let callee = move |&index: &u32| self.facts(file).calls[index as usize].callee;
-            self.callees[file].open.iter().map(callee).filter_map(move |callee| self.unknown_end(file, callee))
-        };
-        let ends: FxHashSet<&str> = files.clone().flat_map(ends).collect();
-        let found: Vec<Vec<&str>> = files.into_par_iter().map(|file| self.facts(file).aliases(&ends)).collect();
-        found.into_iter().flatten().map(str::to_owned).collect()
+        let members = self.each(Asked::Members, Project::open_members);
+        let members: Arc<FxHashSet<String>> =
+            Arc::new(members.iter().flat_map(|of_file| of_file.iter().cloned()).collect());
+        if let Some(memo) = self.memo {
+            memo.compare(On::Members, members.clone(), |before, now| if before == now { vec![] } else { vec![0] });
+        }
+        let of = (self, members);
+        let found = memo::each(self.memo, self.files.len(), Asked::Aliases, &of, |(project, members), file| {
+            project.note(On::Members, 0);
+            let found = project.facts(file).aliases(members).into_iter();
+            found.map(str::to_owned).collect::<Vec<String>>()
+        });
+        let aliases: FxHashSet<String> = found.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
+        if let Some(memo) = self.memo {
+            memo.compare(On::Alias, aliases.clone(), |before, now| {
+                before.symmetric_difference(now).map(|name| memo::place(name)).collect()
+            });
+        }
+        aliases
+    }
+
+    /// The members that open callees of a file end with and no rule names.
+    fn open_members(&self, file: usize) -> Vec<String> {
+        let facts = self.facts(file);
+        let ends = self.looked(file).open.iter().map(|&index| facts.calls[index as usize].callee);
+        let ends = ends.filter_map(|callee| self.unknown_end(file, callee));
+        let mut ends: Vec<String> = ends.map(str::to_owned).collect();
+        ends.sort();
+        ends.dedup();
+        ends
+    }
+
+    /// The submitted class that a call constructs, as far as the first look tells.
+    pub(super) fn constructed(&self, call: At) -> Option<(usize, ClassId)> {
+        if self.callees.is_empty() {
+            return None; // Nobody has looked yet.
+        }
+        let submitted = &self.looked(call.file).submitted;
+        let from = submitted.partition_point(|(_, at)| *at < call);
+        submitted[from..].iter().take_while(|(_, at)| *at == call).find_map(|(reference, _)| match *reference {
+            Ref::Class(file, class) => Some((file, class)),
+            _ => None,
+        })
+    }
+
+    fn looked(&self, file: usize) -> &FirstLook {
+        self.note(On::Callees, file);
+        &self.callees[file]
     }
 }

@@ -44,7 +44,7 @@ impl Project<'_> {
                     }
                 }
                 // Already read: `json.loads(path.read_text())`.
-                Ref::Expr(to, _) if self.files[to.file].source.language == Language::Text => return Some(*to),
+                Ref::Expr(to, _) if self.language(to.file) == Language::Text => return Some(*to),
                 _ => {}
             }
         }

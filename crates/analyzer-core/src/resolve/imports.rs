@@ -174,7 +174,7 @@ impl Project<'_> {
                 Exported::Import(index) => refs.extend(self.import(file, index, q)),
             }
         }
-        if !found && self.files[file].source.language == Language::Text {
+        if !found && self.language(file) == Language::Text {
             let root = facts.exports.first();
             if let Some((_, Exported::Expr(expr))) = root
                 && let Some((at, frames)) = self.literal_element(At { file, expr: *expr }, &None, name, q)

@@ -26,12 +26,14 @@ use crate::imports::Imports;
 use crate::knowledge::index::{Hit, RuleKind, Symbol};
 use crate::knowledge::schema::ArgRef;
 use crate::knowledge::{Entry, Knowledge};
+use crate::memo::{self, Asked, Memo, On};
 use crate::modules::Modules;
 use crate::packages::is_test;
-use crate::sources::Source;
+use crate::sources::{Language, Source};
 use crate::work;
 
-pub use callees::{Callee, Callees};
+pub use callees::Callee;
+use callees::FirstLook;
 pub use inquiry::Inquiry;
 use kept::Kept;
 use placed::Placed;
@@ -68,7 +70,7 @@ pub struct At {
 }
 
 /// A call that is being looked into: its arguments are what the parameters stand for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// File and function that is called.
     pub function: (usize, FunctionId),
@@ -82,7 +84,7 @@ pub struct Frame {
 pub type Frames = Option<Arc<Frame>>;
 
 /// What an expression stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ref {
     /// Something outside the submitted files, and the calls on the way to it.
     External(Symbol, Vec<(At, Frames)>),
@@ -222,22 +224,23 @@ impl Question {
 /// A call with its frames.
 type Caller = At;
 
+/// Classes by the class that they extend, each with its file.
+type Subclasses = FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>;
+
 /// All submitted files, and what is known of the world.
 pub struct Project<'a> {
     /// The files, sorted by path.
-    pub files: Vec<File<'a>>,
+    files: Vec<File<'a>>,
     /// What is known.
     pub knowledge: &'a Knowledge,
     /// What imports mean.
     pub imports: Imports<'a>,
     /// Submitted calls of submitted functions.
-    callers: FxHashMap<(usize, FunctionId), Vec<Caller>>,
+    callers: Arc<FxHashMap<(usize, FunctionId), Vec<Caller>>>,
     /// Submitted constructions of submitted classes.
-    constructions: FxHashMap<(usize, ClassId), Vec<At>>,
-    /// The same by the call.
-    constructed: FxHashMap<At, (usize, ClassId)>,
+    constructions: Arc<FxHashMap<(usize, ClassId), Vec<At>>>,
     /// Submitted classes by the submitted class they extend.
-    subclasses: FxHashMap<(usize, ClassId), Vec<(usize, ClassId)>>,
+    subclasses: Arc<Subclasses>,
     /// Calls that declare options of the command line, by option, for the files where somebody asked.
     options: Vec<OnceLock<FxHashMap<String, Vec<u32>>>>,
     /// Calls of the constructor of a base class by their scope, for the files where somebody asked.
@@ -245,21 +248,43 @@ pub struct Project<'a> {
     /// The files that test the program.
     tests: Vec<bool>,
     /// Variables that the program sets itself.
-    variables: FxHashMap<String, At>,
+    variables: Arc<FxHashMap<String, At>>,
     /// What the program puts into places outside it.
-    placed: Placed,
+    placed: Arc<Placed>,
     /// Calls that make lists grow, by the last name of the list, for the files where somebody asked.
     growing: Vec<OnceLock<FxHashMap<Sym, Vec<u32>>>>,
     /// What the calls of each file call.
-    callees: Vec<Callees>,
+    callees: Vec<Arc<FirstLook>>,
     /// Members that stand for something of another name.
     aliases: FxHashSet<String>,
+    /// Answers of earlier analyses of a session.
+    pub(crate) memo: Option<&'a Memo>,
+    /// How much is known of the calls among the files.
+    stage: Stage,
+}
+
+/// What is known already: answers depend on nothing that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Files,
+    Subclasses,
+    Placed,
+    Callers,
 }
 
 impl<'a> Project<'a> {
     /// All files together; the calls among them are found in parallel.
     pub fn new(files: Vec<File<'a>>, knowledge: &'a Knowledge, modules: &'a Modules) -> Project<'a> {
-        use rayon::prelude::*;
+        Project::with_memo(files, knowledge, modules, None)
+    }
+
+    /// The same with what earlier analyses answered.
+    pub(crate) fn with_memo(
+        files: Vec<File<'a>>,
+        knowledge: &'a Knowledge,
+        modules: &'a Modules,
+        memo: Option<&'a Memo>,
+    ) -> Project<'a> {
         let imports = Imports::new(files.iter().map(|file| (file.source, file.facts.clone())), modules);
         let growing = files.iter().map(|_| OnceLock::new()).collect();
         let options = files.iter().map(|_| OnceLock::new()).collect();
@@ -269,59 +294,101 @@ impl<'a> Project<'a> {
             files,
             knowledge,
             imports,
-            callers: FxHashMap::default(),
-            constructions: FxHashMap::default(),
-            constructed: FxHashMap::default(),
-            subclasses: FxHashMap::default(),
+            callers: Arc::default(),
+            constructions: Arc::default(),
+            subclasses: Arc::default(),
             growing,
             options,
             base_calls,
             callees: Vec::new(),
             aliases: FxHashSet::default(),
             tests,
-            variables: FxHashMap::default(),
-            placed: Placed::default(),
+            variables: Arc::default(),
+            placed: Arc::default(),
+            memo,
+            stage: Stage::Files,
         };
-        let extends: Vec<((usize, ClassId), (usize, ClassId))> =
-            (0..project.files.len()).into_par_iter().flat_map_iter(|file| project.extends(file)).collect();
-        for (base, class) in extends {
-            project.subclasses.entry(base).or_default().push(class);
+        let extends = project.each(Asked::Extends, Project::extends);
+        let mut subclasses = Subclasses::default();
+        for (base, class) in extends.iter().flat_map(|of_file| of_file.iter()) {
+            subclasses.entry(*base).or_default().push(*class);
         }
+        project.subclasses = Arc::new(subclasses);
+        project.stage = Stage::Subclasses;
+        project.tell(On::Subclasses, &project.subclasses, |(file, _)| *file);
         // What a test passes says nothing of the program.
-        let program = |&file: &usize| !project.is_test(file);
-        let all = 0..project.files.len();
-        let set: Vec<(String, At)> =
-            all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.sets_variables(file)).collect();
-        let places = all.clone().into_par_iter().filter(program).flat_map_iter(|file| project.places(file));
-        for (key, holder, at) in places.collect::<Vec<_>>() {
-            project.placed.entry(key).or_default().push((holder, at));
+        let set = project.each(Asked::Variables, |project, file| match project.is_test(file) {
+            true => Vec::new(),
+            false => project.sets_variables(file),
+        });
+        let places = project.each(Asked::Places, |project, file| match project.is_test(file) {
+            true => Vec::new(),
+            false => project.places(file),
+        });
+        let mut placed = Placed::default();
+        for (key, holder, at) in places.iter().flat_map(|of_file| of_file.iter()) {
+            placed.entry(key.clone()).or_default().push((holder.clone(), *at));
         }
-        let found: Vec<(Callees, Vec<(Ref, At)>)> = all.into_par_iter().map(|file| project.first_look(file)).collect();
-        for (name, at) in set {
-            project.variables.entry(name).or_insert(at);
+        project.placed = Arc::new(placed);
+        project.stage = Stage::Placed;
+        project.tell(On::Placed, &project.placed, |key| memo::place(key));
+        if let Some(memo) = memo {
+            let differs = |before: &bool, now: &bool| if before == now { Vec::new() } else { vec![0] };
+            memo.compare(On::AnyPlaced, project.placed.is_empty(), differs);
         }
-        let mut submitted = Vec::new();
-        for (file, (callees, found)) in found.into_iter().enumerate() {
-            project.callees.push(callees);
-            if !project.is_test(file) {
-                submitted.extend(found);
-            }
+        let files = project.files.len();
+        project.callees = memo::each_told(memo, files, Asked::Callees, On::Callees, &project, Project::first_look);
+        let mut variables: FxHashMap<String, At> = FxHashMap::default();
+        for (name, at) in set.iter().flat_map(|of_file| of_file.iter()) {
+            variables.entry(name.clone()).or_insert(*at);
         }
+        project.variables = Arc::new(variables);
         project.aliases = project.find_aliases();
-        for (target, call) in submitted {
-            match target {
-                Ref::Function(file, id) => project.callers.entry((file, id)).or_default().push(call),
+        let mut callers: FxHashMap<(usize, FunctionId), Vec<Caller>> = FxHashMap::default();
+        let mut constructions: FxHashMap<(usize, ClassId), Vec<At>> = FxHashMap::default();
+        let program = project.callees.iter().enumerate().filter(|(file, _)| !project.tests[*file]);
+        for (target, call) in program.flat_map(|(_, looked)| &looked.submitted) {
+            match *target {
+                Ref::Function(file, id) => callers.entry((file, id)).or_default().push(*call),
                 Ref::Class(file, class) => {
-                    project.constructions.entry((file, class)).or_default().push(call);
-                    project.constructed.insert(call, (file, class));
+                    constructions.entry((file, class)).or_default().push(*call);
                     if let Some(init) = project.constructor(file, class) {
-                        project.callers.entry(init).or_default().push(call);
+                        callers.entry(init).or_default().push(*call);
                     }
                 }
                 _ => {}
             }
         }
+        (project.callers, project.constructions) = (Arc::new(callers), Arc::new(constructions));
+        project.stage = Stage::Callers;
+        project.tell(On::Callers, &project.callers, |(file, _)| *file);
+        project.tell(On::Constructions, &project.constructions, |(file, _)| *file);
+        project.tell(On::Variable, &project.variables, |name| memo::place(name));
         project
+    }
+
+    /// Asks the same of every file.
+    fn each<T: Send + Sync + 'static>(&self, asked: Asked, ask: fn(&Self, usize) -> T) -> Vec<Arc<T>> {
+        memo::each(self.memo, self.files.len(), asked, self, ask)
+    }
+
+    /// Says what is so now to those whose answers depend on it.
+    fn tell<K, V>(&self, on: On, now: &Arc<FxHashMap<K, V>>, place: fn(&K) -> usize)
+    where
+        K: Eq + std::hash::Hash + Send + Sync + 'static,
+        V: PartialEq + Send + Sync + 'static,
+    {
+        if let Some(memo) = self.memo {
+            memo.compare(on, now.clone(), |before, now| memo::differing(before, now, place));
+        }
+    }
+
+    /// Something is read on which the answer in the making depends.
+    #[inline]
+    pub(crate) fn note(&self, on: On, place: usize) {
+        if self.memo.is_some() {
+            memo::note(on, place);
+        }
     }
 
     /// The submitted classes of a file, each with the submitted class it extends.
@@ -341,6 +408,9 @@ impl<'a> Project<'a> {
 
     /// Submitted classes that extend a submitted class.
     fn subclasses(&self, file: usize, class: ClassId) -> &[(usize, ClassId)] {
+        if self.stage >= Stage::Subclasses {
+            self.note(On::Subclasses, file);
+        }
         self.subclasses.get(&(file, class)).map_or(&[], Vec::as_slice)
     }
 
@@ -360,13 +430,48 @@ impl<'a> Project<'a> {
         known
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// All files, for whoever looks at all of them each time.
+    pub(crate) fn files(&self) -> &[File<'a>] {
+        debug_assert!(!memo::is_asking(), "who asks about one file names what he reads");
+        &self.files
+    }
+
+    /// The same, for whoever says himself what he read.
+    pub(crate) fn unnoted_files(&self) -> &[File<'a>] {
+        &self.files
+    }
+
+    /// A file as submitted.
+    pub fn source(&self, file: usize) -> &'a Source {
+        self.note(On::Text, file);
+        self.files[file].source
+    }
+
+    /// The language of a file.
+    pub fn language(&self, file: usize) -> Language {
+        self.files[file].source.language
+    }
+
+    /// The file of a path.
+    pub fn file(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| (*file.source.path).cmp(path)).ok()
+    }
+
     /// Facts of a file.
+    #[inline]
     pub fn facts(&self, file: usize) -> &FileFacts {
+        self.note(On::Text, file);
         &self.files[file].facts
     }
 
     /// The file tests the program and is no part of it.
     pub fn is_test(&self, file: usize) -> bool {
+        self.note(On::Text, file);
         self.tests[file]
     }
 
@@ -387,11 +492,17 @@ impl<'a> Project<'a> {
 
     /// Submitted calls of a submitted function.
     pub fn callers(&self, file: usize, function: FunctionId) -> &[At] {
+        if self.stage >= Stage::Callers {
+            self.note(On::Callers, file);
+        }
         self.callers.get(&(file, function)).map_or(&[], Vec::as_slice)
     }
 
     /// Submitted constructions of a submitted class.
     pub fn constructions(&self, file: usize, class: ClassId) -> &[At] {
+        if self.stage >= Stage::Callers {
+            self.note(On::Constructions, file);
+        }
         self.constructions.get(&(file, class)).map_or(&[], Vec::as_slice)
     }
 
@@ -448,7 +559,7 @@ impl<'a> Project<'a> {
         let given = places.iter().find_map(|place| self.argument_at(call, frames, place, q));
         given.or_else(|| {
             // `MyAgent(config)` of a class whose constructor hands that on: `super().__init__(llm_config=config)`.
-            let &(file, class) = self.constructed.get(&call)?;
+            let (file, class) = self.constructed(call)?;
             let (function, base) = self.told_to_base(file, class).filter(|(_, base)| *base != call && q.step())?;
             let frame = Some(Arc::new(Frame { function: (file, function), call, outer: frames.clone() }));
             let found = places.iter().find_map(|place| self.argument_at(base, &frame, place, q));
@@ -499,7 +610,7 @@ impl<'a> Project<'a> {
                 return Some(here(arg.value));
             }
         }
-        let python = self.files[at.file].source.language.is_python();
+        let python = self.is_python(at.file);
         for arg in call.args.iter().filter(|arg| arg.name.is_none()) {
             let holder = match *facts.kind(arg.value) {
                 ExprKind::Spread(inner) => here(inner),

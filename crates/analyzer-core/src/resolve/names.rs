@@ -217,7 +217,7 @@ impl Project<'_> {
     }
 
     pub(super) fn is_python(&self, file: usize) -> bool {
-        self.files[file].source.language.is_python()
+        self.language(file).is_python()
     }
 
     pub(super) fn bound(&self, file: usize, binding: Binding, frames: &Frames, q: &mut Question) -> Vec<Ref> {

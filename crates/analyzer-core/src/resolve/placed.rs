@@ -79,9 +79,23 @@ impl Project<'_> {
         !bindings.is_empty() && (root != base || bindings.iter().all(|(binding, _)| is_import(&binding.value)))
     }
 
+    fn placed_under(&self, key: &str) -> Option<&Vec<(Holder, At)>> {
+        if self.stage >= Stage::Placed {
+            self.note(On::Placed, memo::place(key));
+        }
+        self.placed.get(key)
+    }
+
+    fn nothing_is_placed(&self) -> bool {
+        if self.stage >= Stage::Placed {
+            self.note(On::AnyPlaced, 0);
+        }
+        self.placed.is_empty()
+    }
+
     /// What the program puts there: into `holder`, under `key`.
     pub(super) fn placed(&self, holder: &Symbol, key: &str) -> Vec<At> {
-        let Some(known) = self.placed.get(key).filter(|_| !holder.is_unknown()) else { return Vec::new() };
+        let Some(known) = self.placed_under(key).filter(|_| !holder.is_unknown()) else { return Vec::new() };
         let Some(holder) = Holder::of(holder) else { return Vec::new() };
         known.iter().filter(|(place, _)| *place == holder).map(|(_, at)| *at).take(MANY).collect()
     }
@@ -90,13 +104,13 @@ impl Project<'_> {
     pub(super) fn taken_out(&self, call: At, frames: &Frames, q: &mut Question) -> Vec<At> {
         let facts = self.facts(call.file);
         let callee = self.call(call).map(|call| facts.kind(call.callee));
-        let (Some(ExprKind::Attr(base, method)), false) = (callee, self.placed.is_empty()) else { return Vec::new() };
+        let (Some(ExprKind::Attr(base, method)), false) = (callee, self.nothing_is_placed()) else { return Vec::new() };
         if facts.name(*method) != "get" {
             return Vec::new();
         }
         let key = self.argument_in(call, frames, &[ArgRef::Position(0)], q);
         let key = key.and_then(|(key, frames)| self.text_in(key, &frames, q));
-        let Some(key) = key.filter(|key| self.placed.contains_key(key)) else { return Vec::new() };
+        let Some(key) = key.filter(|key| self.placed_under(key).is_some()) else { return Vec::new() };
         let holders = self.refer_in(At { file: call.file, expr: *base }, frames, q);
         let placed = holders.into_iter().flat_map(|holder| match holder {
             Ref::External(symbol, _) => self.placed(&symbol, &key),

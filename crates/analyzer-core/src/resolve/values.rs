@@ -767,6 +767,9 @@ impl Project<'_> {
     fn variable(&self, at: At, name: String, fallback: Option<(String, Vec<Step>)>, q: &mut Question) -> Known {
         let fallback = fallback.or_else(|| {
             q.open = true;
+            if self.stage >= Stage::Callers {
+                self.note(On::Variable, memo::place(&name));
+            }
             let set = *self.variables.get(&name)?;
             let known = self.values_in(set, &None, q);
             known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))
@@ -778,6 +781,7 @@ impl Project<'_> {
 
     /// What the program itself gives a variable of the environment.
     pub fn set_variable(&self, name: &str) -> Vec<Known> {
+        self.note(On::Variable, memo::place(name));
         self.variables.get(name).map(|at| self.values(*at, &None)).unwrap_or_default()
     }
 

@@ -10,24 +10,23 @@ use crate::resolve::{At, Ref};
 impl Found<'_, '_> {
     /// `@tool`, `@tool("name")`, `@agent.tool(retries=2)`.
     pub(super) fn decorators(&mut self) {
-        for file in 0..self.cx.project.files.len() {
-            let facts = self.cx.project.facts(file);
-            for (index, function) in facts.functions.iter().enumerate() {
-                let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
-                let marks: Vec<(Option<String>, Step)> = marks.collect();
-                // Of several, the one that gives a name.
-                let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
-                if let Some((name, by)) = best {
-                    self.add_function(file, FunctionId(index as u32), name, by);
-                }
+        let file = self.file;
+        let facts = self.cx.project.facts(file);
+        for (index, function) in facts.functions.iter().enumerate() {
+            let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
+            let marks: Vec<(Option<String>, Step)> = marks.collect();
+            // Of several, the one that gives a name.
+            let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
+            if let Some((name, by)) = best {
+                self.add_function(file, FunctionId(index as u32), name, by);
             }
-            for class in &facts.classes {
-                for &decorator in &class.decorators {
-                    if let (Some((name, by)), Some(sym)) = (self.decorator(At { file, expr: decorator }), class.name) {
-                        let name = name.unwrap_or_else(|| facts.name(sym).to_owned());
-                        self.add(name, file, class.line, None, by);
-                        break;
-                    }
+        }
+        for class in &facts.classes {
+            for &decorator in &class.decorators {
+                if let (Some((name, by)), Some(sym)) = (self.decorator(At { file, expr: decorator }), class.name) {
+                    let name = name.unwrap_or_else(|| facts.name(sym).to_owned());
+                    self.add(name, file, class.line, None, by);
+                    break;
                 }
             }
         }
@@ -52,21 +51,19 @@ impl Found<'_, '_> {
     /// `class Search(BaseTool): name = "search"`.
     pub(super) fn classes(&mut self) {
         let cx = self.cx;
-        for file in 0..cx.project.files.len() {
-            let facts = cx.project.facts(file);
-            for (index, class) in facts.classes.iter().enumerate() {
-                let Some((hit, by)) = self.tool_base(file, ClassId(index as u32), 0) else { continue };
-                let attribute = self.rule(hit).name.iter().find_map(|place| match place {
-                    ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
-                    ArgRef::Position(_) => None,
-                });
-                let attribute =
-                    attribute.or_else(|| self.told_to_base(file, ClassId(index as u32), &self.rule(hit).name));
-                let own = class.name.map(|sym| facts.name(sym).to_owned());
-                let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
-                if let Some(name) = attribute.or(own) {
-                    self.add(name, file, class.line, description, by);
-                }
+        let file = self.file;
+        let facts = cx.project.facts(file);
+        for (index, class) in facts.classes.iter().enumerate() {
+            let Some((hit, by)) = self.tool_base(file, ClassId(index as u32), 0) else { continue };
+            let attribute = self.rule(hit).name.iter().find_map(|place| match place {
+                ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
+                ArgRef::Position(_) => None,
+            });
+            let attribute = attribute.or_else(|| self.told_to_base(file, ClassId(index as u32), &self.rule(hit).name));
+            let own = class.name.map(|sym| facts.name(sym).to_owned());
+            let description = class.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
+            if let Some(name) = attribute.or(own) {
+                self.add(name, file, class.line, description, by);
             }
         }
     }
@@ -75,42 +72,37 @@ impl Found<'_, '_> {
     /// of a tool, whatever interface it was written for.
     pub(super) fn shaped_classes(&mut self) {
         let cx = self.cx;
-        for file in 0..cx.project.files.len() {
-            let facts = cx.project.facts(file);
-            for (index, class) in facts.classes.iter().enumerate() {
-                let says =
-                    |names: &[&str]| names.iter().any(|name| !facts.bindings_named(class.scope, name).is_empty());
-                if !says(&["name"])
-                    || !says(&["description"])
-                    || self.tool_base(file, ClassId(index as u32), 0).is_some()
-                {
-                    continue;
-                }
-                let fields = ["parameters", "inputSchema", "input_schema", "schema", "parametersSchema", "args_schema"];
-                let bindings = fields.iter().flat_map(|name| facts.bindings_named(class.scope, name));
-                let is_schema = |expr: ExprId| {
-                    match facts.kind(expr) {
-                    ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| {
-                        matches!(key.and_then(|key| facts.text(key)), Some("type" | "properties" | "required"))
-                    }),
-                    ExprKind::Call(_) => facts.call(expr).is_some_and(
-                        |call| matches!(*facts.kind(call.callee), ExprKind::Attr(_, member) if facts.name(member) == "object"),
-                    ),
-                    _ => false,
-                }
-                };
-                let takes = |binding: &crate::facts::Binding| match binding.value {
-                    Bound::Expr(expr) => is_schema(expr),
-                    Bound::Function(id) => facts.functions[id.0 as usize].returns.iter().any(|&expr| is_schema(expr)),
-                    _ => false,
-                };
-                if bindings.into_iter().any(takes)
-                    && let Some(name) = self.class_text(file, ClassId(index as u32), "name")
-                {
-                    let what = "class with name, description and parameters".to_owned();
-                    let by = Step { what, file: cx.project.path(file).to_owned(), line: class.line };
-                    self.add(name, file, class.line, None, by);
-                }
+        let file = self.file;
+        let facts = cx.project.facts(file);
+        for (index, class) in facts.classes.iter().enumerate() {
+            let says = |names: &[&str]| names.iter().any(|name| !facts.bindings_named(class.scope, name).is_empty());
+            if !says(&["name"]) || !says(&["description"]) || self.tool_base(file, ClassId(index as u32), 0).is_some() {
+                continue;
+            }
+            let fields = ["parameters", "inputSchema", "input_schema", "schema", "parametersSchema", "args_schema"];
+            let bindings = fields.iter().flat_map(|name| facts.bindings_named(class.scope, name));
+            let is_schema = |expr: ExprId| {
+                match facts.kind(expr) {
+                ExprKind::Dict(pairs) => pairs.iter().any(|(key, _)| {
+                    matches!(key.and_then(|key| facts.text(key)), Some("type" | "properties" | "required"))
+                }),
+                ExprKind::Call(_) => facts.call(expr).is_some_and(
+                    |call| matches!(*facts.kind(call.callee), ExprKind::Attr(_, member) if facts.name(member) == "object"),
+                ),
+                _ => false,
+            }
+            };
+            let takes = |binding: &crate::facts::Binding| match binding.value {
+                Bound::Expr(expr) => is_schema(expr),
+                Bound::Function(id) => facts.functions[id.0 as usize].returns.iter().any(|&expr| is_schema(expr)),
+                _ => false,
+            };
+            if bindings.into_iter().any(takes)
+                && let Some(name) = self.class_text(file, ClassId(index as u32), "name")
+            {
+                let what = "class with name, description and parameters".to_owned();
+                let by = Step { what, file: cx.project.path(file).to_owned(), line: class.line };
+                self.add(name, file, class.line, None, by);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Functions that are handed to a model: in lists and maps of tools.
 
+use super::said::Said;
 use super::{Found, first_sentence};
 use crate::analysis::Step;
 use crate::facts::{Bound, ExprId, ExprKind, FunctionId};
@@ -10,7 +11,7 @@ use crate::resolve::{At, Frames, Ref};
 impl Found<'_, '_> {
     /// `Agent(tools=[f, {…}], …)`, `generateText({tools: {key: …}})`.
     pub(super) fn lists(&mut self) {
-        for site in &self.cx.sites {
+        for site in self.cx.sites_of(self.file) {
             for hit in site.hits(RuleKind::Function) {
                 let rule = self.rule(hit);
                 if rule.form != Form::List {
@@ -95,7 +96,7 @@ impl Found<'_, '_> {
             match reference {
                 Ref::External(_, calls) => {
                     if let Some((call, _)) = calls.last() {
-                        self.keys.entry(*call).or_insert_with(|| key.clone());
+                        self.said.push(Said::Key(*call, key.clone()));
                     }
                 }
                 Ref::Function(file, id) => self.add_function(file, id, Some(key.clone()), by.clone()),
@@ -120,42 +121,41 @@ impl Found<'_, '_> {
             let plain = || name.bytes().filter(|&byte| byte != b'_').map(|byte| byte.to_ascii_lowercase());
             names.iter().any(|names| list(names).iter().any(|known| plain().eq(known.bytes())))
         };
-        for file in 0..project.files.len() {
-            let facts = project.facts(file);
-            for call in &facts.calls {
-                let named = call.args.iter().filter_map(|arg| Some((facts.name(arg.name?), arg.value)));
-                let options =
-                    call.args.iter().filter(|arg| arg.name.is_none()).filter_map(|arg| match facts.kind(arg.value) {
-                        ExprKind::Dict(pairs) => Some(pairs),
-                        _ => None,
-                    });
-                let options = options.flatten().filter_map(|&(key, value)| Some((facts.text(key?)?, value)));
-                let handed = named.chain(options).filter(|(name, _)| is_one(|names| &names.arguments, name));
-                let handed: Vec<ExprId> = handed.map(|(_, value)| value).collect();
-                for expr in handed {
-                    let by = self.cx.step(At { file, expr }, "given as a tool");
-                    self.listed(At { file, expr }, &by);
-                }
+        let file = self.file;
+        let facts = project.facts(file);
+        for call in &facts.calls {
+            let named = call.args.iter().filter_map(|arg| Some((facts.name(arg.name?), arg.value)));
+            let options =
+                call.args.iter().filter(|arg| arg.name.is_none()).filter_map(|arg| match facts.kind(arg.value) {
+                    ExprKind::Dict(pairs) => Some(pairs),
+                    _ => None,
+                });
+            let options = options.flatten().filter_map(|&(key, value)| Some((facts.text(key?)?, value)));
+            let handed = named.chain(options).filter(|(name, _)| is_one(|names| &names.arguments, name));
+            let handed: Vec<ExprId> = handed.map(|(_, value)| value).collect();
+            for expr in handed {
+                let by = self.cx.step(At { file, expr }, "given as a tool");
+                self.listed(At { file, expr }, &by);
             }
-            let mut kept: Vec<(ExprId, &str)> = Vec::new();
-            for ((_, sym), bindings) in facts.bindings.iter() {
-                let name = facts.name(*sym);
-                if is_one(|names| &names.variables, name) {
-                    kept.extend(bindings.iter().filter_map(|binding| match binding.value {
-                        Bound::Expr(expr) => Some((expr, name)),
-                        _ => None,
-                    }));
-                }
+        }
+        let mut kept: Vec<(ExprId, &str)> = Vec::new();
+        for ((_, sym), bindings) in facts.bindings.iter() {
+            let name = facts.name(*sym);
+            if is_one(|names| &names.variables, name) {
+                kept.extend(bindings.iter().filter_map(|binding| match binding.value {
+                    Bound::Expr(expr) => Some((expr, name)),
+                    _ => None,
+                }));
             }
-            kept.sort();
-            for (expr, name) in kept {
-                let at = At { file, expr };
-                let by = self.cx.step(at, format!("kept in `{name}`"));
-                match facts.kind(expr) {
-                    ExprKind::Dict(_) => self.tabled(at, &by),
-                    ExprKind::List(_) => self.listed(at, &by),
-                    _ => {}
-                }
+        }
+        kept.sort();
+        for (expr, name) in kept {
+            let at = At { file, expr };
+            let by = self.cx.step(at, format!("kept in `{name}`"));
+            match facts.kind(expr) {
+                ExprKind::Dict(_) => self.tabled(at, &by),
+                ExprKind::List(_) => self.listed(at, &by),
+                _ => {}
             }
         }
     }
@@ -188,9 +188,8 @@ impl Found<'_, '_> {
             self.add_new(file, id, None, by);
         }
         for (name, at) in named {
-            if !self.tools.iter().any(|tool| tool.name == name) {
-                self.add(name, at.file, self.cx.project.line(at), None, by.clone());
-            }
+            let tool = super::tool(self.cx, name.clone(), at.file, self.cx.project.line(at), None, by.clone());
+            self.said.extend(tool.map(|tool| Said::IfNew(name, Box::new(Said::Tool(tool)))));
         }
     }
 
@@ -227,9 +226,8 @@ impl Found<'_, '_> {
     fn add_new(&mut self, file: usize, id: FunctionId, name: Option<String>, by: &Step) {
         let facts = self.cx.project.facts(file);
         let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
-        let Some(called) = name.as_deref().or(own) else { return };
-        if !self.tools.iter().any(|tool| tool.name == called) {
-            self.add_function(file, id, name, by.clone());
-        }
+        let Some(called) = name.as_deref().or(own).map(str::to_owned) else { return };
+        let function = Said::Function((file, id), super::function(self.cx, file, id, name, by.clone()));
+        self.said.push(Said::IfNew(called, Box::new(function)));
     }
 }

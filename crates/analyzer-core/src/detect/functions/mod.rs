@@ -3,56 +3,64 @@
 mod definitions;
 mod handed;
 mod registered;
+mod said;
 mod schemas;
 
-use std::cell::RefCell;
+use rustc_hash::FxHashSet;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use crate::analysis::{Confidence, Step, Tool, ToolKind};
+use crate::analysis::{Step, Tool};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
+use crate::memo::Asked;
 use crate::resolve::{At, Frames, Known, Ref};
 use crate::sites::Context;
+use said::{Said, Tools, function, tool};
 
 /// One entry per function tool.
 pub fn detect(cx: &Context) -> Vec<Tool> {
-    let mut found = Found {
-        cx,
-        tools: Vec::new(),
-        functions: FxHashSet::default(),
-        keys: FxHashMap::default(),
-        claimed: FxHashSet::default(),
-        dispatch: None,
-        imported: RefCell::default(),
-    };
-    found.lists();
-    found.decorators();
-    found.calls();
-    found.classes();
-    found.shaped_classes();
-    found.schemas();
-    found.named();
-    let mut tools = found.tools;
+    let asked = cx.each(Asked::Definitions, Found::of_file);
+    let mut tools = Tools::new(cx);
+    for pass in 0..PASSES {
+        for said in asked.iter().flat_map(|of_file| &of_file[pass]) {
+            tools.hear(said);
+        }
+    }
+    let mut tools = tools.tools;
     tools.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
     tools.dedup_by(|a, b| a.name == b.name && a.file == b.file && (a.line == b.line));
     tools
 }
 
+/// Lists, decorators, calls, classes, their shapes, those of literals, names: what is found first in all files goes before what is found later.
+const PASSES: usize = 7;
+
+/// What one file says of function tools, its own and those of others.
 struct Found<'c, 'a> {
     cx: &'c Context<'a>,
-    tools: Vec<Tool>,
-    /// Functions that are reported already.
-    functions: FxHashSet<(usize, FunctionId)>,
-    /// Calls whose name is their key in a map of tools.
-    keys: FxHashMap<At, String>,
+    file: usize,
+    said: Vec<Said>,
     /// Literal dicts that are part of a tool's own call.
     claimed: FxHashSet<At>,
-    /// What the program's tables hold by name, made when somebody asks.
-    dispatch: Option<FxHashMap<String, Vec<At>>>,
-    /// Entries that were asked about, and whether some file imports a package of theirs.
-    imported: RefCell<FxHashMap<u32, bool>>,
+}
+
+impl Found<'_, '_> {
+    fn of_file(cx: &Context, file: usize) -> [Vec<Said>; PASSES] {
+        let mut found = Found { cx, file, said: Vec::new(), claimed: FxHashSet::default() };
+        let passes = [
+            Found::lists,
+            Found::decorators,
+            Found::calls,
+            Found::classes,
+            Found::shaped_classes,
+            Found::schemas,
+            Found::named,
+        ];
+        passes.map(|pass| {
+            pass(&mut found);
+            std::mem::take(&mut found.said)
+        })
+    }
 }
 
 impl Found<'_, '_> {
@@ -78,62 +86,20 @@ impl Found<'_, '_> {
     }
 
     /// Some file imports a package of an entry.
-    fn is_imported(&self, index: u32) -> bool {
-        if let Some(&known) = self.imported.borrow().get(&index) {
-            return known;
-        }
-        let entry = self.cx.project.knowledge.entry(index);
-        let imported = self.cx.project.files.iter().any(|file| {
-            let (packages, separator) = match file.source.language.is_python() {
-                true => (&entry.python_packages, '.'),
-                false => (&entry.npm_packages, '/'),
-            };
-            let is_of = |module: &str, package: &str| {
-                module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
-            };
-            file.facts.imports.iter().any(|import| packages.iter().any(|package| is_of(&import.module, package)))
-        });
-        self.imported.borrow_mut().insert(index, imported);
-        imported
+    fn is_imported(&self, entry: u32) -> bool {
+        let entry = self.cx.project.knowledge.entry(entry);
+        let imported = |python: bool, package: &String| self.cx.imports_package(python, package);
+        entry.python_packages.iter().any(|package| imported(true, package))
+            || entry.npm_packages.iter().any(|package| imported(false, package))
     }
 
     fn add(&mut self, name: String, file: usize, line: u32, description: Option<String>, by: Step) {
-        let name = name.trim().to_owned();
-        // A test makes up tools to test with.
-        if name.is_empty() || name.len() > 200 || name.contains('\n') || self.cx.project.is_test(file) {
-            return;
-        }
-        let path = self.cx.project.path(file).to_owned();
-        self.tools.push(Tool {
-            name,
-            kind: ToolKind::Function,
-            file: path.clone(),
-            line,
-            base_url: None,
-            detected_url_pattern: None,
-            default_url: None,
-            service: None,
-            description,
-            source: None,
-            confidence: Confidence::High,
-            call_sites: Vec::new(),
-            evidence: vec![Step { what: "definition".into(), file: path, line }, by],
-        });
+        self.said.extend(tool(self.cx, name, file, line, description, by).map(Said::Tool));
     }
 
     /// A submitted function, at its `def`.
     fn add_function(&mut self, file: usize, id: FunctionId, name: Option<String>, by: Step) {
-        if !self.functions.insert((file, id)) {
-            return;
-        }
-        let facts = self.cx.project.facts(file);
-        let function = &facts.functions[id.0 as usize];
-        let own = function.name.map(|sym| facts.name(sym).to_owned());
-        let description = function.doc.and_then(|doc| facts.text(doc)).map(first_sentence);
-        if let Some(name) = name.or(own) {
-            let line = function.line;
-            self.add(name, file, line, description, by);
-        }
+        self.said.push(Said::Function((file, id), function(self.cx, file, id, name, by)));
     }
 
     fn text(&self, call: At, places: &[ArgRef]) -> Option<String> {
@@ -178,7 +144,7 @@ impl Found<'_, '_> {
         let project = self.cx.project;
         let is_built = matches!(project.facts(known.origin.file).kind(known.origin.expr), ExprKind::Concat(_));
         let first = known.steps.first().filter(|_| is_built);
-        let file = first.and_then(|step| project.files.iter().position(|file| *file.source.path == *step.file));
+        let file = first.and_then(|step| project.file(&step.file));
         match (file, first) {
             (Some(file), Some(step)) => (file, step.line),
             _ => self.defined_at(known.origin),

@@ -1,5 +1,6 @@
 //! Calls that make a tool, or register one.
 
+use super::said::{Said, unnamed};
 use super::{Found, first_sentence};
 use crate::facts::{ExprKind, FunctionId};
 use crate::knowledge::index::{Hit, RuleKind};
@@ -11,86 +12,95 @@ impl Found<'_, '_> {
     /// `tool({name, …})`, `FunctionTool.from_defaults(fn=add)`, `server.registerTool("name", …)`.
     pub(super) fn calls(&mut self) {
         let cx = self.cx;
-        for site in &cx.sites {
+        for site in cx.sites_of(self.file) {
             let Some(hit) = self.registers(site) else { continue };
-            // A decorator that is called is counted with its function.
-            let facts = cx.project.facts(site.at.file);
-            if facts.functions.iter().any(|f| f.decorators.contains(&site.at.expr)) {
-                continue;
-            }
-            let rule = self.rule(hit).clone();
-            let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
-            if let Some(call) = facts.call(site.at.expr) {
-                let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
-                self.claimed.extend(args);
-            }
-            let classes = self.class_arguments(site.at, &rule);
-            if classes.len() > 1 {
-                for (file, line, name) in classes {
-                    self.add(name, file, line, None, by.clone());
-                }
-                continue;
-            }
-            if let Some((file, line, name)) = classes.into_iter().next() {
-                match self.text(site.at, &rule.name).filter(|given| *given != name) {
-                    Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
-                    None => self.add(name, file, line, None, by),
-                }
-                continue;
-            }
-            // One call for many tools, in a loop or a helper: each is where its name is.
-            let names = self.texts(site.at, &rule.name);
-            if names.len() > 1 || names.len() == 1 && self.is_member_name(site.at, &rule) {
-                for known in names {
-                    let here = (site.at.file, cx.project.line(site.at));
-                    let (file, line) = if rule.here { here } else { self.named_at(&known) };
-                    self.add(known.literal_or_default().unwrap_or_default(), file, line, None, by.clone());
-                }
-                continue;
-            }
-            let given = self.text(site.at, &rule.name);
-            let is_unknown = given.is_none()
-                && cx.project.argument(site.at, &None, &rule.name).is_some_and(|(at, _)| self.may_be_name(at));
-            if is_unknown && !self.keys.contains_key(&site.at) {
-                continue; // A name that nobody knows is no other.
-            }
-            let functions = self.function_arguments(site.at, &rule);
-            if functions.len() > 1 && given.is_none() {
-                for (file, id) in functions {
-                    self.add_function(file, id, None, by.clone());
-                }
-                continue;
-            }
-            let function = functions.first().copied();
-            let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
-            let python = cx.project.files[site.at.file].source.language.is_python();
-            if let (Some((file, id)), true) = (function, python) {
-                let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
-                let facts = cx.project.facts(file);
-                let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
-                // A registration that gives another name is what names the tool.
-                let renamed = given.as_deref().is_some_and(|name| Some(name) != own);
-                if is_named && !renamed && (given.is_none() || self.is_plain_name(site.at, &rule)) {
-                    self.add_function(file, id, given, by);
-                    continue;
-                }
-            }
-            let own = function.and_then(|(file, id)| {
-                let facts = cx.project.facts(file);
-                facts.functions[id.0 as usize].name.map(|sym| facts.name(sym).to_owned())
-            });
-            let own = own.filter(|name| !["execute", "func", "handler", "run", "call", "fn"].contains(&name.as_str()));
-            let name = given
-                .or_else(|| self.keys.get(&site.at).cloned())
-                .or(own)
-                .or_else(|| cx.assigned(site.at).map(str::to_owned));
-            if let Some((file, id)) = function {
-                self.functions.insert((file, id));
-            }
-            if let Some(name) = name {
-                self.add(name, site.at.file, cx.project.line(site.at), description, by);
+            let before = self.said.len();
+            // A name that nobody knows is no other, unless the call has a key.
+            if self.call(site, hit) {
+                let said = self.said.drain(before..).collect();
+                self.said.push(Said::IfKeyed(site.at, said));
             }
         }
+    }
+
+    /// What a call makes or registers; whether that holds only if the call has a key in a map of tools.
+    fn call(&mut self, site: &Site, hit: Hit) -> bool {
+        let cx = self.cx;
+        // A decorator that is called is counted with its function.
+        let facts = cx.project.facts(site.at.file);
+        if facts.functions.iter().any(|f| f.decorators.contains(&site.at.expr)) {
+            return false;
+        }
+        let rule = self.rule(hit).clone();
+        let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
+        if let Some(call) = facts.call(site.at.expr) {
+            let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
+            self.claimed.extend(args);
+        }
+        let classes = self.class_arguments(site.at, &rule);
+        if classes.len() > 1 {
+            for (file, line, name) in classes {
+                self.add(name, file, line, None, by.clone());
+            }
+            return false;
+        }
+        if let Some((file, line, name)) = classes.into_iter().next() {
+            match self.text(site.at, &rule.name).filter(|given| *given != name) {
+                Some(given) => self.add(given, site.at.file, cx.project.line(site.at), None, by),
+                None => self.add(name, file, line, None, by),
+            }
+            return false;
+        }
+        // One call for many tools, in a loop or a helper: each is where its name is.
+        let names = self.texts(site.at, &rule.name);
+        if names.len() > 1 || names.len() == 1 && self.is_member_name(site.at, &rule) {
+            for known in names {
+                let here = (site.at.file, cx.project.line(site.at));
+                let (file, line) = if rule.here { here } else { self.named_at(&known) };
+                self.add(known.literal_or_default().unwrap_or_default(), file, line, None, by.clone());
+            }
+            return false;
+        }
+        let given = self.text(site.at, &rule.name);
+        let is_unknown = given.is_none()
+            && cx.project.argument(site.at, &None, &rule.name).is_some_and(|(at, _)| self.may_be_name(at));
+        let functions = self.function_arguments(site.at, &rule);
+        if functions.len() > 1 && given.is_none() {
+            for (file, id) in functions {
+                self.add_function(file, id, None, by.clone());
+            }
+            return is_unknown;
+        }
+        let function = functions.first().copied();
+        let description = self.text(site.at, &rule.description).map(|text| first_sentence(&text));
+        let python = cx.project.language(site.at.file).is_python();
+        if let (Some((file, id)), true) = (function, python) {
+            let is_named = cx.project.facts(file).functions[id.0 as usize].expr.is_none();
+            let facts = cx.project.facts(file);
+            let own = facts.functions[id.0 as usize].name.map(|sym| facts.name(sym));
+            // A registration that gives another name is what names the tool.
+            let renamed = given.as_deref().is_some_and(|name| Some(name) != own);
+            if is_named && !renamed && (given.is_none() || self.is_plain_name(site.at, &rule)) {
+                self.add_function(file, id, given, by);
+                return is_unknown;
+            }
+        }
+        let own = function.and_then(|(file, id)| {
+            let facts = cx.project.facts(file);
+            facts.functions[id.0 as usize].name.map(|sym| facts.name(sym).to_owned())
+        });
+        let own = own.filter(|name| !["execute", "func", "handler", "run", "call", "fn"].contains(&name.as_str()));
+        self.said.extend(function.map(Said::Taken));
+        let line = cx.project.line(site.at);
+        match given {
+            Some(name) => self.add(name, site.at.file, line, description, by),
+            None => {
+                let or = own.or_else(|| cx.assigned(site.at).map(str::to_owned));
+                let tool = unnamed(cx, site.at.file, line, description, by);
+                self.said.extend(tool.map(|tool| Said::Keyed { call: site.at, or, tool }));
+            }
+        }
+        is_unknown
     }
 
     /// The rule by which a call makes a tool. `server.registerTool("x", …)` of a parameter that nobody annotated is

@@ -3,9 +3,12 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Found;
+use super::said::Said;
 use crate::facts::{Call, ExprId, ExprKind, FileFacts, FunctionId};
 use crate::knowledge::schema::{ArgRef, SchemaRule};
-use crate::resolve::{At, Frames, Known, Project, Ref, Value};
+use crate::memo::Asked;
+use crate::resolve::{At, Frames, Known, Ref, Value};
+use crate::sites::Context;
 
 /// A tool that a shape declares.
 struct Declared {
@@ -24,31 +27,30 @@ impl Found<'_, '_> {
         let cx = self.cx;
         let rules: Vec<&SchemaRule> = cx.project.knowledge.schemas().collect();
         let roots: FxHashSet<&str> = rules.iter().map(|rule| first_part(rule)).collect();
-        for file in 0..cx.project.files.len() {
-            let facts = cx.project.facts(file);
-            let mut inside: FxHashSet<ExprId> = FxHashSet::default();
-            // Outer dicts come after inner ones: the other way round, an outer schema claims its parts.
-            for (index, expr) in facts.exprs.iter().enumerate().rev() {
-                let id = ExprId(index as u32);
-                let at = At { file, expr: id };
-                let may_declare = match &expr.kind {
-                    ExprKind::Dict(pairs) => {
-                        let is_root =
-                            |key: &Option<ExprId>| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k));
-                        pairs.iter().any(|(key, _)| is_root(key))
-                    }
-                    ExprKind::Call(call) => self.is_own_registry(at, &facts.calls[*call as usize], &roots),
-                    _ => false,
-                };
-                if !may_declare || inside.contains(&id) || self.claimed.contains(&at) {
-                    continue;
+        let file = self.file;
+        let facts = cx.project.facts(file);
+        let mut inside: FxHashSet<ExprId> = FxHashSet::default();
+        // Outer dicts come after inner ones: the other way round, an outer schema claims its parts.
+        for (index, expr) in facts.exprs.iter().enumerate().rev() {
+            let id = ExprId(index as u32);
+            let at = At { file, expr: id };
+            let may_declare = match &expr.kind {
+                ExprKind::Dict(pairs) => {
+                    let is_root =
+                        |key: &Option<ExprId>| key.and_then(|k| facts.text(k)).is_some_and(|k| roots.contains(k));
+                    pairs.iter().any(|(key, _)| is_root(key))
                 }
-                let declared = rules.iter().map(|rule| self.declared(at, rule)).find(|declared| !declared.is_empty());
-                let Some(declared) = declared else { continue };
-                claim(facts, id, &mut inside);
-                for tool in declared {
-                    self.declare(file, tool);
-                }
+                ExprKind::Call(call) => self.is_own_registry(at, &facts.calls[*call as usize], &roots),
+                _ => false,
+            };
+            if !may_declare || inside.contains(&id) || self.claimed.contains(&at) {
+                continue;
+            }
+            let declared = rules.iter().map(|rule| self.declared(at, rule)).find(|declared| !declared.is_empty());
+            let Some(declared) = declared else { continue };
+            claim(facts, id, &mut inside);
+            for tool in declared {
+                self.declare(file, tool);
             }
         }
     }
@@ -83,9 +85,12 @@ impl Found<'_, '_> {
         let line = cx.project.line(tool.at);
         let by = cx.step(tool.at, "schema");
         let function = self.decorated_by(tool.at).or_else(|| self.function_named(file, &tool.name));
-        match function.or_else(|| self.dispatched(&tool.name)) {
+        match function {
             Some((file, function)) => self.add_function(file, function, Some(tool.name), by),
-            None => self.add(tool.name, file, line, None, by),
+            None => {
+                let own = super::tool(cx, tool.name.clone(), file, line, None, by.clone());
+                self.said.push(Said::Declared { name: tool.name, by, tool: own });
+            }
         }
     }
 
@@ -176,23 +181,10 @@ impl Found<'_, '_> {
         Some((name.file, FunctionId(at as u32)))
     }
 
-    /// The function that a table of the program calls by a name: `HANDLERS = {"count_stock": stock}`.
-    fn dispatched(&mut self, name: &str) -> Option<(usize, FunctionId)> {
-        let project = self.cx.project;
-        let table = self.dispatch.get_or_insert_with(|| dispatch(project));
-        let values = table.get(name)?;
-        values.iter().find_map(|&value| {
-            project.refer(value, &None).into_iter().find_map(|reference| match reference {
-                Ref::Function(file, id) => Some((file, id)),
-                _ => None,
-            })
-        })
-    }
-
     /// The function of the same file that a schema describes by its name. One of another file may be anything.
     fn function_named(&self, file: usize, name: &str) -> Option<(usize, FunctionId)> {
         let facts = self.cx.project.facts(file);
-        if !self.cx.project.files[file].source.language.is_python() {
+        if !self.cx.project.language(file).is_python() {
             return None;
         }
         let sym = facts.symbol(name)?;
@@ -202,22 +194,31 @@ impl Found<'_, '_> {
 }
 
 /// Named values of Python's literal dicts, by their keys.
-fn dispatch(project: &Project) -> FxHashMap<String, Vec<At>> {
+pub(super) fn dispatch(cx: &Context) -> FxHashMap<String, Vec<At>> {
     let mut table: FxHashMap<String, Vec<At>> = FxHashMap::default();
-    for (file, of_file) in project.files.iter().enumerate().filter(|(_, file)| file.source.language.is_python()) {
-        let facts = &of_file.facts;
-        for expr in &facts.exprs {
-            let ExprKind::Dict(pairs) = &expr.kind else { continue };
-            for &(key, value) in pairs {
-                if let (Some(key), ExprKind::Name(_) | ExprKind::Attr(..)) =
-                    (key.and_then(|key| facts.text(key)), facts.kind(value))
-                {
-                    table.entry(key.to_owned()).or_default().push(At { file, expr: value });
-                }
+    for (key, at) in cx.each(Asked::Dispatch, named_values).iter().flat_map(|of_file| of_file.iter()) {
+        table.entry(key.clone()).or_default().push(*at);
+    }
+    table
+}
+
+fn named_values(cx: &Context, file: usize) -> Vec<(String, At)> {
+    let mut named = Vec::new();
+    if !cx.project.language(file).is_python() {
+        return named;
+    }
+    let facts = cx.project.facts(file);
+    for expr in &facts.exprs {
+        let ExprKind::Dict(pairs) = &expr.kind else { continue };
+        for &(key, value) in pairs {
+            if let (Some(key), ExprKind::Name(_) | ExprKind::Attr(..)) =
+                (key.and_then(|key| facts.text(key)), facts.kind(value))
+            {
+                named.push((key.to_owned(), At { file, expr: value }));
             }
         }
     }
-    table
+    named
 }
 
 fn first_part(rule: &SchemaRule) -> &str {

@@ -13,6 +13,7 @@ use super::{fold, judge, scan};
 use crate::analysis::{Confidence, Severity};
 
 /// A finding before it is merged with others.
+#[derive(Clone)]
 pub struct Candidate {
     /// In the file's text.
     pub span: Range<usize>,

@@ -24,11 +24,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::analysis::{Confidence, Exposure, Secret};
 use crate::facts::FileFacts;
+use crate::memo::{self, Asked, Memo, On};
 use crate::sources::{Language, Source, Sources};
 use candidate::Candidate;
 pub use formats::{FormatError, Formats};
@@ -45,10 +45,43 @@ pub fn detect(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats, ke
 }
 
 /// What was found in each file, and what follows from it. It is never shown.
-pub(crate) struct Found {
+pub(crate) struct Found<'m> {
     /// By file, as each file says.
-    files: Vec<Vec<Candidate>>,
+    files: Vec<Arc<Vec<Candidate>>>,
     /// All values, to be masked wherever they stand.
+    values: Arc<Values>,
+    memo: Option<&'m Memo>,
+}
+
+/// Texts in which no credential stands: those of the analysis before, and those that were asked for in this one.
+#[derive(Default)]
+pub(crate) struct Clean {
+    before: FxHashSet<String>,
+    now: FxHashSet<String>,
+}
+
+impl Clean {
+    /// Whether a text is known to be clean.
+    pub(crate) fn is_clean(&mut self, text: &str) -> bool {
+        if self.now.contains(text) {
+            return true;
+        }
+        let known = self.before.take(text);
+        let is_clean = known.is_some();
+        self.now.extend(known);
+        is_clean
+    }
+
+    /// A text is found to be clean.
+    pub(crate) fn add(&mut self, text: &str) {
+        self.now.insert(text.to_owned());
+    }
+}
+
+/// All values.
+struct Values {
+    /// In order.
+    all: Vec<value::Value>,
     everywhere: Option<aho_corasick::AhoCorasick>,
     masks: Vec<&'static str>,
 }
@@ -56,26 +89,69 @@ pub(crate) struct Found {
 /// Shorter values are words that stand elsewhere too.
 const SHORTEST: usize = 8;
 
-impl Found {
-    /// Reads all files.
-    pub(crate) fn new(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) -> Found {
-        let nothing = Arc::new(FileFacts::default());
-        let read = |(index, source): (usize, &Source)| of_file(source, facts.get(index).unwrap_or(&nothing), formats);
-        let files: Vec<Vec<Candidate>> = sources.files().par_iter().enumerate().map(read).collect();
-        let values: std::collections::BTreeSet<&str> = files
-            .iter()
-            .flatten()
-            .map(|candidate| candidate.value.expose())
-            .filter(|value| !value.is_empty())
-            .collect();
+impl Values {
+    fn new(values: &std::collections::BTreeSet<&str>) -> Values {
         let longest = aho_corasick::MatchKind::LeftmostLongest;
-        let everywhere = aho_corasick::AhoCorasick::builder().match_kind(longest).build(&values).ok();
-        Found { masks: vec![value::MASK; values.len()], everywhere, files }
+        let everywhere = aho_corasick::AhoCorasick::builder().match_kind(longest).build(values).ok();
+        let all = values.iter().map(|value| value::Value::new(value)).collect();
+        Values { all, masks: vec![value::MASK; values.len()], everywhere }
+    }
+
+    fn are(&self, values: &std::collections::BTreeSet<&str>) -> bool {
+        self.all.iter().map(value::Value::expose).eq(values.iter().copied())
+    }
+}
+
+impl<'m> Found<'m> {
+    /// Reads all files.
+    pub(crate) fn new(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats) -> Found<'m> {
+        Found::with_memo(sources, facts, formats, None)
+    }
+
+    /// The same with what earlier analyses answered.
+    pub(crate) fn with_memo(
+        sources: &Sources,
+        facts: &[Arc<FileFacts>],
+        formats: &Formats,
+        memo: Option<&'m Memo>,
+    ) -> Found<'m> {
+        let of = (sources, facts, formats);
+        let files = memo::each(memo, sources.files().len(), Asked::Secrets, &of, |(sources, facts, formats), file| {
+            let nothing = Arc::new(FileFacts::default());
+            of_file(&sources.files()[file], facts.get(file).unwrap_or(&nothing), formats)
+        });
+        let values = files.iter().flat_map(|of_file| of_file.iter()).map(|candidate| candidate.value.expose());
+        let values: std::collections::BTreeSet<&str> = values.filter(|value| !value.is_empty()).collect();
+        let known = memo.and_then(|memo| memo.last::<Arc<Values>>(On::Secrets));
+        let values = known.filter(|known| known.are(&values)).unwrap_or_else(|| Arc::new(Values::new(&values)));
+        if let Some(memo) = memo {
+            let differs = |before: &Arc<Values>, now: &Arc<Values>| match Arc::ptr_eq(before, now) {
+                true => Vec::new(),
+                false => vec![0],
+            };
+            memo.compare(On::Secrets, values.clone(), differs);
+        }
+        Found { files, values, memo }
+    }
+
+    /// Texts that the analysis before this one found to be clean, of the same values.
+    pub(crate) fn clean_texts(&self) -> Clean {
+        let known = self.memo.and_then(|memo| memo.take::<(Arc<Values>, Clean)>(On::Clean));
+        known.filter(|(values, _)| Arc::ptr_eq(values, &self.values)).map(|(_, clean)| clean).unwrap_or_default()
+    }
+
+    /// Keeps what was found to be clean for the next analysis.
+    pub(crate) fn keep_clean(&self, mut clean: Clean) {
+        if let Some(memo) = self.memo {
+            clean.before = std::mem::take(&mut clean.now);
+            memo.keep(On::Clean, (self.values.clone(), clean));
+        }
     }
 
     /// The findings.
     pub(crate) fn report(self, sources: &Sources, formats: &Formats, key: &[u8]) -> Vec<Secret> {
-        let mut found = self.files;
+        let own = |of_file: Arc<Vec<Candidate>>| Arc::try_unwrap(of_file).unwrap_or_else(|kept| (*kept).clone());
+        let mut found: Vec<Vec<Candidate>> = self.files.into_iter().map(own).collect();
         agree(&mut found, formats);
         let mut secrets = Vec::new();
         for (source, candidates) in sources.files().iter().zip(found) {
@@ -88,7 +164,7 @@ impl Found {
     /// A text in which no value that was found anywhere stands, nor what is a credential by itself.
     pub(crate) fn mask(&self, text: &str, formats: &Formats) -> Option<String> {
         let mut clean = Cow::Borrowed(text);
-        if let Some(values) = &self.everywhere {
+        if let Some(values) = &self.values.everywhere {
             let mut out = String::new();
             let mut at = 0;
             for hit in values.find_iter(text).filter(|hit| hit.len() >= SHORTEST) {
@@ -110,17 +186,26 @@ impl Found {
     /// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of
     /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
     pub(crate) fn redact(&self, sources: &Sources, formats: &Formats) -> Sources {
-        let clean = |source: &Source, found: &[Candidate]| -> String {
-            let whole = |candidate: &Candidate| {
-                source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
-            };
-            let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
-            match &self.everywhere {
-                Some(values) if is_safe => mask(&values.replace_all(&source.text, &self.masks), formats).into_owned(),
-                _ => String::new(),
-            }
+        let of = (self, sources, formats);
+        let clean =
+            memo::each(self.memo, sources.files().len(), Asked::Redacted, &of, |(found, sources, formats), file| {
+                found.clean(&sources.files()[file], file, formats)
+            });
+        sources.rewritten(|file, _| (*clean[file]).clone())
+    }
+
+    fn clean(&self, source: &Source, file: usize, formats: &Formats) -> Arc<str> {
+        memo::note(On::Secrets, 0);
+        let found = &self.files[file];
+        let whole = |candidate: &Candidate| {
+            source.text.get(candidate.span.clone()).is_some_and(|text| text.contains(candidate.value.expose()))
         };
-        sources.rewritten(|index, source| clean(source, &self.files[index]))
+        let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
+        let Values { everywhere, masks, .. } = &*self.values;
+        match everywhere {
+            Some(values) if is_safe => mask(&values.replace_all(&source.text, masks), formats).into(),
+            _ => "".into(),
+        }
     }
 }
 

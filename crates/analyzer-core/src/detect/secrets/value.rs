@@ -11,6 +11,7 @@ const SALT: &[u8] = b"agent analyzer, secrets, fingerprint 1";
 pub const MASK: &str = "****";
 
 /// A secret. It has no way to be printed, compared or written; its memory is overwritten at the end.
+#[derive(Clone)]
 pub struct Value(Zeroizing<String>);
 
 impl Value {
