@@ -31,7 +31,7 @@ static FILES: LazyLock<Sources> = LazyLock::new(|| {
     );
     let mut files = corpus::load(&corpus::folder(target), "python").expect("readable");
     if files.is_empty() {
-        let samples = secrets::corpus(1, 200, 20);
+        let samples = secrets::corpus(secrets::ROUNDS, 1, 200, 20);
         files = samples.into_iter().map(|sample| (sample.file, sample.text)).collect();
     }
     let mut bytes = 0;

@@ -1,8 +1,8 @@
 //! Credentials: a corpus that is made apart from the analyzer's formats, and the laws of what is reported.
 
-use analyzer_core::analysis::{Confidence, Severity};
+use analyzer_core::analysis::{Confidence, Exposure, Severity};
 use analyzer_core::{Analysis, Options, Sources, analyze};
-use test_bench::secrets::{Finding, Rng, Sample, Score, corpus, make};
+use test_bench::secrets::{Finding, ROUNDS, Rng, Sample, Score, corpus, make};
 
 fn analysis(sample: &Sample) -> Analysis {
     let sources = Sources::new([(sample.file.as_str(), sample.text.as_str())]).expect("a clean path");
@@ -18,7 +18,7 @@ fn findings(analysis: &Analysis) -> Vec<Finding> {
 fn credentials_of_every_kind_are_found_in_every_context_and_look_alikes_are_none() {
     let mut score = Score::default();
     let mut wrong = Vec::new();
-    for sample in corpus(20_261_127, 20, 5) {
+    for sample in corpus(ROUNDS, 20_261_127, 20, 5) {
         let analysis = analysis(&sample);
         let (before, said) = (score_of(&score), findings(&analysis));
         score.add(&sample, &said);
@@ -62,6 +62,19 @@ fn a_models_key_is_linked_to_the_model_it_pays_for() {
     let analysis = of_files(&[("agent.py", client + call), ("other.py", reads)]);
     assert_eq!(opened(&analysis).1, "OPENAI_KEY_STAGING", "the variable that the code reads already");
     assert!(analysis.secrets[0].env_read && analysis.secrets[0].description.contains("OPENAI_KEY_STAGING"));
+}
+
+#[test]
+fn a_secret_that_a_model_or_a_log_gets_to_read_says_so() {
+    let key = make("{an:40}", &mut Rng(9));
+    let shown = |text: String| of_files(&[("agent.py", text)]).secrets[0].exposed_in.clone();
+    let flows = |rest: &str| shown(format!("CRM_TOKEN = \"{key}\"\n{rest}\n"));
+    assert_eq!(flows("SYSTEM_PROMPT = f\"Use {CRM_TOKEN} for the CRM.\""), [Exposure::Prompt]);
+    assert_eq!(flows("logger.info(\"token %s\", CRM_TOKEN)"), [Exposure::Log]);
+    assert_eq!(flows("connect(CRM_TOKEN)"), []);
+    assert_eq!(shown(format!("print(\"CRM_TOKEN={key}\")\n")), [Exposure::Log]);
+    let message = format!("run([{{\"role\": \"system\", \"content\": \"CRM_TOKEN={key} opens the CRM.\"}}])\n");
+    assert_eq!(shown(message), [Exposure::Prompt]);
 }
 
 #[test]
@@ -144,7 +157,7 @@ fn a_fingerprint_survives_moves_and_follows_the_value() {
 /// Whatever the analysis quotes, no credential of the corpus is in it.
 #[test]
 fn no_answer_holds_a_credential_of_the_corpus() {
-    for sample in corpus(8, 3, 0) {
+    for sample in corpus(ROUNDS, 8, 3, 0) {
         let Some(expected) = &sample.secret else { continue };
         let analysis = analysis(&sample);
         if analysis.secrets.is_empty() {

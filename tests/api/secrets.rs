@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use analyzer_core::analyze;
 use serde_json::json;
-use test_bench::secrets::corpus;
+use test_bench::secrets::{ROUNDS, corpus};
 
 use crate::app::App;
 use crate::operations::Log;
@@ -14,7 +14,7 @@ async fn no_credential_of_the_corpus_is_answered_or_logged() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.subscriber());
     let app = App::with(|_| {}, Arc::new(analyze));
-    for sample in corpus(9, 1, 0) {
+    for sample in corpus(ROUNDS, 9, 1, 0) {
         let value = &sample.secret.as_ref().expect("no look-alikes were asked for").value;
         let files = json!({"files": {&sample.file: &sample.text}}).to_string();
         let answered = app.post("/analyze", files.clone()).await;

@@ -271,6 +271,9 @@ pub struct Secret {
     /// Hosts that it is sent to, as far as its place says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// Where others read it: a model's text, a log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed_in: Vec<Exposure>,
     /// Findings of this analysis that it is the credential of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opens: Vec<Opens>,
@@ -278,6 +281,26 @@ pub struct Secret {
     pub confidence: Confidence,
     /// Stable reason codes: `format`, `checksum`, `name`, `entropy`, `header`, `dsn`, …
     pub reasons: Vec<String>,
+}
+
+/// Where a credential is shown to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exposure {
+    /// A text that a model reads.
+    Prompt,
+    /// What is printed or logged.
+    Log,
+}
+
+impl Exposure {
+    /// As it is called in a sentence.
+    pub fn as_phrase(self) -> &'static str {
+        match self {
+            Exposure::Prompt => "a prompt",
+            Exposure::Log => "a log",
+        }
+    }
 }
 
 /// What a secret opens.

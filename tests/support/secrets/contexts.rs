@@ -14,11 +14,11 @@ pub struct Context {
     pub hard: bool,
 }
 
-const fn plain(id: &'static str, file: &'static str, text: &'static str) -> Context {
+pub(super) const fn plain(id: &'static str, file: &'static str, text: &'static str) -> Context {
     Context { id, file, text, hard: false }
 }
 
-const fn hard(id: &'static str, file: &'static str, text: &'static str) -> Context {
+pub(super) const fn hard(id: &'static str, file: &'static str, text: &'static str) -> Context {
     Context { id, file, text, hard: true }
 }
 

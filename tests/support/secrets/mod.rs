@@ -4,13 +4,13 @@ mod contexts;
 mod kinds;
 mod look_alikes;
 mod score;
+mod third;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-pub use contexts::{CONTEXTS, Context};
+pub use contexts::Context;
 pub use kinds::{KINDS, Kind};
-use look_alikes::LOOK_ALIKES;
 pub use score::{Finding, Score};
 
 /// A text with one credential in it, or with none.
@@ -40,6 +40,21 @@ pub struct Expected {
     /// Itself, so that a test can see that it is shown nowhere.
     pub value: String,
 }
+
+/// Contexts and look-alikes that were written at one time, before the detector was asked about any of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// Where credentials stand.
+    pub contexts: &'static [Context],
+    /// Kind, file name and text of what only looks like one.
+    pub look_alikes: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// All rounds; the first holds two, whose first figures `docs/ACCURACY.md` has.
+pub const ROUNDS: &[Round] = &[
+    Round { contexts: contexts::CONTEXTS, look_alikes: look_alikes::LOOK_ALIKES },
+    Round { contexts: third::CONTEXTS, look_alikes: third::LOOK_ALIKES },
+];
 
 /// A small generator of numbers: the same corpus on every machine.
 #[derive(Debug)]
@@ -185,19 +200,20 @@ fn in_base62(mut number: u32) -> String {
     out.into_iter().map(char::from).collect()
 }
 
-/// The corpus of a seed: every kind in `per_kind` contexts drawn by lot, private keys, and each look-alike `repeats` times.
-pub fn corpus(seed: u64, per_kind: usize, repeats: usize) -> Vec<Sample> {
+/// The corpus of a seed and these rounds: every kind in `per_kind` contexts drawn by lot, private keys, and each look-alike `repeats` times.
+pub fn corpus(rounds: &[Round], seed: u64, per_kind: usize, repeats: usize) -> Vec<Sample> {
     let mut rng = Rng(seed);
     let mut samples = Vec::new();
     for kind in KINDS {
-        let fitting: Vec<&Context> = CONTEXTS.iter().filter(|context| fits(kind, context)).collect();
+        let contexts = rounds.iter().flat_map(|round| round.contexts);
+        let fitting: Vec<&Context> = contexts.filter(|context| fits(kind, context)).collect();
         for _ in 0..per_kind {
             samples.push(sample(kind, rng.pick(&fitting), &mut rng));
         }
     }
     private_keys(per_kind, &mut rng, &mut samples);
     for _ in 0..repeats {
-        for &(kind, file, text) in LOOK_ALIKES {
+        for &(kind, file, text) in rounds.iter().flat_map(|round| round.look_alikes) {
             let text = make(text, &mut rng);
             samples.push(Sample { file: file.into(), text, kind, context: kind, hard: false, secret: None });
         }
@@ -211,9 +227,9 @@ pub fn corpus(seed: u64, per_kind: usize, repeats: usize) -> Vec<Sample> {
 /// Every kind in some contexts and every context with some kinds, drawn by lot, and private keys: what shows nothing of
 /// these shows nothing.
 pub fn whole(seed: u64, times: usize) -> Vec<Sample> {
-    let mut samples = corpus(seed, times, 0);
+    let mut samples = corpus(ROUNDS, seed, times, 0);
     let mut rng = Rng(seed.wrapping_add(1));
-    for context in CONTEXTS {
+    for context in ROUNDS.iter().flat_map(|round| round.contexts) {
         let fitting: Vec<&'static Kind> = KINDS.iter().filter(|kind| fits(kind, context)).collect();
         for _ in 0..times {
             let mut sample = sample(rng.pick(&fitting), context, &mut rng);
@@ -240,17 +256,45 @@ pub fn hidden(sample: &Sample) -> &str {
     &value[public..value.len() - known_end]
 }
 
+/// Contexts of a login's password beside a host.
+const LOGINS: &[&str] = &[
+    "py auth tuple",
+    "py basic auth",
+    "curl login",
+    "netrc",
+    "git remote",
+    "py aiohttp login",
+    "js axios login",
+    "js btoa",
+];
+
+/// What says that a key stands there, and no password or address.
+const KEY_WORDS: &[&str] = &[
+    "api_key",
+    "apiKey",
+    "Api-Key",
+    "API-Key",
+    "api-key",
+    "Bearer",
+    "Token {K}",
+    "token={K}",
+    "API key",
+    "API_KEYS",
+    "apikey=",
+    "X-API-KEY",
+];
+
 /// Nobody sends an address as a bearer token, or gives it to a client as its key.
 fn fits(kind: &Kind, context: &Context) -> bool {
     let asks = |hole: &str| context.text.contains(hole);
     let address = kind.spec.contains("://");
     let chosen = matches!(kind.id, "password" | "passphrase");
-    let login = matches!(context.id, "py auth tuple" | "py basic auth" | "curl login" | "netrc" | "git remote");
-    let key_word =
-        ["api_key", "apiKey", "Api-Key", "API-Key", "api-key", "Bearer", "Token {K}", "token={K}", "API key"]
-            .iter()
-            .any(|word| asks(word));
-    !(asks("{H}") && (kind.host.is_empty() && !(chosen && login))
+    let login = LOGINS.contains(&context.id);
+    let key_word = KEY_WORDS.iter().any(|word| asks(word));
+    let nameless = !["{E}", "{e}", "{d}", "{n}", "{H}", "{C}", "{P}"].iter().any(|hole| asks(hole));
+    !(nameless && (!kind.provider.is_empty() || address || kind.id == "jwt")
+        || asks("{K}@") && kind.spec.contains("b64")
+        || asks("{H}") && (kind.host.is_empty() && !(chosen && login))
         || asks("{C}") && kind.client.is_empty()
         || asks("{P}") && kind.provider.is_empty()
         || (address || chosen) && key_word

@@ -58,7 +58,8 @@ fn called((cx, own): &(&Context, Arc<Vec<(usize, String)>>), file: usize) -> Vec
             }
             let name = text(cx, site.at, &rule.name);
             let get = |places: &[ArgRef]| cx.project.argument(site.at, &None, places);
-            let found = server(cx, own, name, get(&rule.command), get(&rule.args), get(&rule.url), site.at, &call);
+            let told = Told { name, command: get(&rule.command), args: get(&rule.args), url: get(&rule.url) };
+            let found = server(cx, own, told, site.at, &call);
             if let Some(found) = found {
                 servers.push(found);
                 break;
@@ -146,22 +147,28 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
                 matches!(cx.project.facts(value.file).kind(value.expr), ExprKind::Text(_))
                     .then(|| (value, frames.clone()))
             });
-            servers.extend(server(cx, &[], Some(key), get("command"), get("args"), url, value, call));
+            servers.extend(server(
+                cx,
+                &[],
+                Told { name: Some(key), command: get("command"), args: get("args"), url },
+                value,
+                call,
+            ));
         }
     }
     servers
 }
 
-fn server(
-    cx: &Context,
-    own: &[(usize, String)],
+/// What a call or a map tells of a server.
+struct Told {
     name: Option<String>,
     command: Option<(At, Frames)>,
     args: Option<(At, Frames)>,
     url: Option<(At, Frames)>,
-    at: At,
-    call: &str,
-) -> Option<Server> {
+}
+
+fn server(cx: &Context, own: &[(usize, String)], told: Told, at: At, call: &str) -> Option<Server> {
+    let Told { name, command, args, url } = told;
     let address = url.as_ref().and_then(|(at, frames)| {
         cx.project.values(*at, frames).into_iter().find_map(|known| match &known.value {
             Value::Text(pieces) => url::parse(pieces).map(|address| (address, known.steps.clone())),

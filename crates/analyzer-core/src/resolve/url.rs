@@ -124,6 +124,10 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
     if host.is_empty() && env.is_none() {
         return None;
     }
+    // A line's end or a blank at the edge is no part of any host's name.
+    if host.contains(char::is_control) || host.trim() != host {
+        return None;
+    }
     let host = match host.split_once(',') {
         Some((first, _)) => first, // A replica set: its first member.
         None => host,

@@ -32,6 +32,8 @@ pub struct Peer {
     prints: bool,
     /// It takes an hour for what others scan in seconds.
     pub slow: bool,
+    /// It does not finish the corpus, so it is given a part.
+    pub samples: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: false,
+        samples: false,
     },
     Peer {
         name: "gitleaks",
@@ -71,6 +74,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: false,
+        samples: false,
     },
     Peer {
         name: "kingfisher",
@@ -86,6 +90,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: false,
+        samples: false,
     },
     Peer {
         name: "detect-secrets",
@@ -100,6 +105,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: true,
         slow: true,
+        samples: false,
     },
     Peer {
         name: "credsweeper",
@@ -115,6 +121,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: true,
+        samples: false,
     },
     Peer {
         name: "deepsecrets",
@@ -134,6 +141,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: true,
+        samples: false,
     },
     Peer {
         name: "ripsecrets",
@@ -153,6 +161,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: true,
         slow: false,
+        samples: false,
     },
     Peer {
         name: "secretscan",
@@ -167,6 +176,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: false,
+        samples: false,
     },
     Peer {
         name: "secretlint",
@@ -183,6 +193,7 @@ pub const PEERS: &[Peer] = &[
         },
         prints: false,
         slow: true,
+        samples: true,
     },
 ];
 

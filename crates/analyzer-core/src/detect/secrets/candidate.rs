@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::checksum::{self, Proof};
+use super::exposure::Exposures;
 use super::formats::{Formats, When};
 use super::meaning::{By, Meaning};
 use super::names::{self, Kind};
@@ -32,6 +33,8 @@ pub struct Candidate {
     pub rank: u32,
     /// Bytes of the value that its format makes public.
     pub public: usize,
+    /// Where others read it.
+    pub exposed: Exposures,
     /// Little enough is unknown of it that it could be guessed.
     pub guessable: bool,
 }
@@ -49,6 +52,8 @@ pub struct Around<'a> {
     pub remark: bool,
     /// External hosts that its use names.
     pub hosts: &'a [String],
+    /// Where others read it.
+    pub exposed: Exposures,
 }
 
 impl Around<'_> {
@@ -84,6 +89,7 @@ fn candidate(span: Range<usize>, value: &str, kind: &str, rank: u32, around: &Ar
         reasons,
         rank,
         public: 0,
+        exposed: around.exposed,
         guessable: false,
     }
 }
@@ -157,6 +163,12 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             found.issuer = around.issuer();
             found.confidence = if found.issuer.is_some() { Confidence::High } else { Confidence::Medium };
             typed_by_issuer(&mut found, formats);
+            Some(found)
+        }
+        What::Password => {
+            let mut found = candidate(span, value, "password", 240, around);
+            found.reasons.push("flag");
+            (found.guessable, found.confidence) = (!judge::machine_made(value), Confidence::Medium);
             Some(found)
         }
         What::Basic | What::Flag => {
@@ -256,6 +268,10 @@ fn worded(body: &str) -> bool {
 
 fn of_jwt(span: Range<usize>, value: &str, around: &Around, formats: &Formats) -> Option<Candidate> {
     let (header, payload) = checksum::jwt(value)?;
+    // Without a claim it says nothing about anybody: `{}`, `{"a": 1}`.
+    if !payload.as_object().is_some_and(|claims| claims.keys().any(|claim| claim.len() >= 3)) {
+        return None;
+    }
     let says = |field: &str| payload.get(field).and_then(serde_json::Value::as_str).unwrap_or("");
     if says("role") == "anon" || says("sub") == "1234567890" || says("name") == "John Doe" {
         return None; // Supabase's public key; the token that every tutorial shows.
@@ -295,9 +311,17 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let machine = judge::machine_made(value);
     let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
     let words = || names::words(around.name.unwrap_or(""));
+    // A sentence has words behind `password:`; an assignment in one has not.
+    let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(names::is_shouted));
     let accepted = match kind {
-        Kind::Password => machine || judge::chosen(value),
-        Kind::ApiKey | Kind::Token | Kind::ClientSecret => machine || judge::chosen(value) && strong_choice(value),
+        Kind::Password => machine || judge::chosen(value) || judge::scrambled(value) || typed(),
+        Kind::ApiKey | Kind::Token | Kind::ClientSecret => {
+            let secret = || words().last().is_some_and(|word| matches!(word.as_str(), "secret" | "secrets"));
+            machine
+                || judge::scrambled(value)
+                || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
+                || secret() && value.len() >= 8 && typed()
+        }
         Kind::PrivateKey => machine && value.len() >= 32,
         Kind::Webhook => {
             value.starts_with("https://") && value.rsplit(['/', '=']).next().is_some_and(judge::machine_made)
@@ -326,6 +350,7 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     found.confidence = match (machine, around.remark) {
         (true, false) if means_use => Confidence::High,
         (_, true) => Confidence::Low,
+        (false, false) if !judge::chosen(value) => Confidence::Low,
         _ => Confidence::Medium,
     };
     Some(found)
@@ -337,7 +362,7 @@ const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "
 fn strong_choice(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
     let symbol = value.bytes().any(|b| !b.is_ascii_alphanumeric());
-    value.len() >= 12 && has(u8::is_ascii_digit) && symbol && !judge::language(value)
+    value.len() >= 12 && has(u8::is_ascii_digit) && symbol && !judge::language(value) && !judge::wordy(value)
 }
 
 /// A format that only a use or a name makes one: 40 hexadecimal digits for Deepgram.
@@ -346,7 +371,8 @@ fn of_issuer(span: Range<usize>, value: &str, around: &Around, formats: &Formats
     // A client or an address that takes credentials of this very shape says what is handed to it without a word.
     let handed = meaning.by <= By::Client && around.position.is_some() && judge::machine_made(value);
     let placed = meaning.position.is_some() && meaning.position == around.position;
-    let given = around.kind.is_some() || placed || handed && meaning.position.is_none();
+    let told = meaning.by == By::Name && judge::telling(value);
+    let given = around.kind.is_some() || placed || told || handed && meaning.position.is_none();
     if !given || judge::invented(value) || judge::language(value) || around.kind == Some(Kind::Connection) {
         return None;
     }

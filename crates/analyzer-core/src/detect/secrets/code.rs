@@ -9,7 +9,7 @@ use super::formats::Formats;
 use super::meaning::{self, Meaning};
 use super::names;
 use super::scan::{Scan, scan};
-use super::{fold, judge, plain};
+use super::{exposure, fold, judge, plain};
 use crate::facts::{ExprId, ExprKind, FileFacts};
 
 /// A string literal: where it is, and which.
@@ -47,7 +47,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
     let mut out = Vec::new();
     reader.hits(&found, &mut out);
     let covered = reader.composites(&mut out);
-    reader.literals(&covered, &mut out);
+    reader.literals(&covered, &found.names, &mut out);
     reader.remarks(&found, &mut out);
     // A public identifier is no secret whatever it is called.
     out.retain(|candidate| candidate.rank >= 600 || !found.public.contains(&candidate.span));
@@ -95,6 +95,7 @@ impl<'f> Reader<'f> {
 
     fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
         meaning::of_site(site, used, &self.imports, self.formats)
+            .or_else(|| meaning::of_branch(self.text, span.start, self.formats))
             .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
             .or_else(|| meaning::of_imports(&self.imports, self.formats))
     }
@@ -114,7 +115,15 @@ impl<'f> Reader<'f> {
             // The name of a long text is not that of a token in it.
             let whole = literal.is_some_and(|literal| literal.span.len() <= hit.span.len() + 16);
             let name = site.name.as_deref().filter(|_| whole);
-            let around = Around { name, meaning, fallback: site.fallback, remark, hosts: &hosts, ..Around::default() };
+            let around = Around {
+                name,
+                meaning,
+                fallback: site.fallback,
+                remark,
+                hosts: &hosts,
+                exposed: exposure::of(&site, &used),
+                ..Around::default()
+            };
             out.extend(candidate::of_hit(self.text, hit, &around, self.formats));
         }
     }
@@ -151,10 +160,16 @@ impl<'f> Reader<'f> {
             // A value that is written whole elsewhere is found there; one put together of parts is found here.
             let texts: Vec<(ExprId, String)> =
                 elsewhere.iter().filter_map(|id| Some((*id, fold::fold(self.facts, *id)?))).collect();
-            let here = out.split_off(before);
-            out.extend(
-                here.into_iter().filter(|found| !texts.iter().any(|(_, text)| text.contains(found.value.expose()))),
-            );
+            let written = |found: &Candidate| texts.iter().find(|(_, text)| text.contains(found.value.expose()));
+            let (there, here): (Vec<_>, Vec<_>) =
+                out.split_off(before).into_iter().partition(|found| written(found).is_some());
+            for mut found in there {
+                let place = written(&found).map(|(id, _)| self.span(*id));
+                found.span = place.map_or(found.span.clone(), |place| self.within(place, found.value.expose()));
+                out.push(found);
+            }
+            let before = out.len();
+            out.extend(here);
             if out.len() > before {
                 // The beginning of a token may look like one: the whole is what was put together.
                 let spans: Vec<Range<usize>> = texts.iter().map(|(id, _)| self.span(*id)).collect();
@@ -218,7 +233,14 @@ impl<'f> Reader<'f> {
             fallback: site.fallback,
             remark: self.is_remark(span.start),
             hosts: &hosts,
+            exposed: exposure::of(&site, &used),
         };
+        if let ExprKind::Call(call) = self.facts.kind(id)
+            && let [to] = &self.facts.calls[*call as usize].args[..]
+            && self.facts.text(to.value) == Some("base64")
+        {
+            out.extend(self.login(span.clone(), folded, &around));
+        }
         for hit in &inner.hits {
             let Some(mut found) = candidate::of_hit(folded, hit, &around, self.formats) else { continue };
             found.reasons.push("folded");
@@ -230,7 +252,8 @@ impl<'f> Reader<'f> {
             out.push(found);
         }
         if worth {
-            out.extend(candidate::of_name(span.clone(), folded, &around, self.formats));
+            let place = self.within(span, folded);
+            out.extend(candidate::of_name(place, folded, &around, self.formats));
         }
     }
 
@@ -243,6 +266,13 @@ impl<'f> Reader<'f> {
             return (position == 1).then_some(names::Kind::Password);
         }
         let own = site.name.as_deref().and_then(|name| self.formats.kind_of(name));
+        // `API_KEYS = {"serper": "…"}`: the table says what its values are, its keys whose.
+        let of_table = || {
+            let issuer = site.name.as_deref().and_then(|name| self.formats.issuer_of_words(&names::words(name)));
+            let kinds = issuer.map_or(&[][..], |_| &site.outer).iter().filter_map(|name| self.formats.kind_of(name));
+            kinds.into_iter().find(|kind| *kind != names::Kind::Weak)
+        };
+        let own = own.or_else(of_table);
         let own = match own {
             // `aws["key"]`, `openai.key`.
             Some(names::Kind::Weak)
@@ -274,23 +304,38 @@ impl<'f> Reader<'f> {
     }
 
     /// Each literal by its name.
-    fn literals(&self, covered: &[bool], out: &mut Vec<Candidate>) {
+    fn literals(&self, covered: &[bool], names: &[usize], out: &mut Vec<Candidate>) {
         for literal in self.literals.iter().filter(|literal| !covered[literal.id.0 as usize]) {
             let Some(value) = self.facts.text(literal.id) else { continue };
+            // `'"…"'` is code for a program that pastes it.
+            let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
             // Most strings are words: they are passed over before anything is asked of the tree.
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
-            if !odd || !(6..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
+            let cued = || {
+                names
+                    .get(names.partition_point(|at| at + CUED < literal.span.start))
+                    .is_some_and(|at| *at < literal.span.start)
+            };
+            let typed = !odd && cued() && (judge::typed(value) || judge::scrambled(value));
+            if !(odd || typed) || !(5..=4096).contains(&value.len()) || value.contains([' ', '\n']) {
                 continue;
             }
             // What the value says of itself is cheaper to ask than what stands around it.
             let encoded = value.len() >= 24 && fold::decoded(value).is_some();
             let address = value.starts_with("https://");
-            if !encoded && !address && !judge::plausible(value) && !judge::chosen(value) {
+            if !encoded
+                && !address
+                && !typed
+                && !judge::plausible(value)
+                && !judge::chosen(value)
+                && !judge::typed(value)
+            {
                 continue;
             }
             let site = self.site(literal);
             let kind = self.kind(&site);
-            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook));
+            let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook))
+                || judge::telling(value) && meaning::of_name(site.name.as_deref(), &[], self.formats).is_some();
             if !named && site.position.is_none() && !encoded {
                 continue;
             }
@@ -305,8 +350,13 @@ impl<'f> Reader<'f> {
                 fallback: site.fallback,
                 remark: self.is_remark(literal.span.start),
                 hosts: &hosts,
+                exposed: exposure::of(&site, &used),
             };
-            let span = self.inside(literal, value);
+            let span = self.within(literal.span.clone(), value);
+            let encoder = site.callee.as_deref().and_then(|callee| callee.rsplit('.').next());
+            if encoder.is_some_and(|encoder| ENCODERS.contains(&encoder)) {
+                out.extend(self.login(span.clone(), value, &around));
+            }
             if encoded {
                 out.extend(candidate::of_encoded(span.clone(), value, &around, self.formats));
             }
@@ -314,11 +364,19 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// The span of the value between its quotes.
-    fn inside(&self, literal: &Literal, value: &str) -> Range<usize> {
-        match self.text.get(literal.span.clone()).and_then(|raw| raw.find(value)) {
-            Some(at) => literal.span.start + at..literal.span.start + at + value.len(),
-            None => literal.span.clone(),
+    /// `name:password` that is about to become a header.
+    fn login(&self, span: Range<usize>, value: &str, around: &Around) -> Option<Candidate> {
+        let hit = super::scan::login(value)?;
+        let mut found = candidate::of_hit(value, &hit, around, self.formats)?;
+        found.span = span;
+        Some(found)
+    }
+
+    /// Where a value stands in a literal that may hold more, between its quotes.
+    fn within(&self, literal: Range<usize>, value: &str) -> Range<usize> {
+        match self.text.get(literal.clone()).and_then(|raw| raw.find(value)) {
+            Some(at) => literal.start + at..literal.start + at + value.len(),
+            None => literal,
         }
     }
 
@@ -349,12 +407,15 @@ impl<'f> Reader<'f> {
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) {
+            let typed = judge::scrambled(value) || judge::typed(value) && names::is_shouted(name);
+            if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) && !typed {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)
                 .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
-            let around = Around { name: Some(name), kind, meaning, remark, ..Around::default() };
+            let within = self.literal_at(&pair.name).map(|literal| self.cx().site(literal.id)).unwrap_or_default();
+            let exposed = exposure::of(&within, &[]);
+            let around = Around { name: Some(name), kind, meaning, remark, exposed, ..Around::default() };
             out.extend(candidate::of_name(pair.value.clone(), value, &around, self.formats));
         }
     }
@@ -384,4 +445,12 @@ pub const FOLDING: &[&str] = &[
     "replace",
     "replaceAll",
     "format",
+    "dedent",
+    "cleandoc",
 ];
+
+/// Bytes in front of a literal in which a name of secrets may stand that it is given.
+const CUED: usize = 80;
+
+/// Calls that encode a login for a header.
+const ENCODERS: &[&str] = &["btoa", "b64encode", "standard_b64encode", "urlsafe_b64encode"];

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
-use super::names::Kind;
+use super::names::{self, Kind};
 use super::{fold, plain};
 use crate::facts::{Bound, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
 
@@ -86,6 +86,7 @@ const NAMED_BY_FIRST: &[&str] = &[
     "getattr",
     "replace_header",
     "setProperty",
+    "pop",
 ];
 
 /// Calls that give back, wrap or default to their argument.
@@ -125,10 +126,40 @@ const WRAPPERS: &[&str] = &[
     "const",
     "SecretBytes",
     "AzureKeyCredential",
+    "stringify",
+    "dumps",
+    "dedent",
+    "cleandoc",
+    "useState",
+    "useRef",
 ];
 
 /// Calls that make a login of a name and a password.
 const LOGINS: &[&str] = &["HTTPBasicAuth", "BasicAuth", "HTTPDigestAuth", "DigestAuth"];
+
+/// Calls that sign, encrypt or log in with what stands at a position, and what that is called. With a dot, the end of the
+/// path as it is written.
+const TAKE_SECRETS: &[(&str, usize, &str)] = &[
+    ("jwt.encode", 1, "signing_key"),
+    ("jwt.decode", 1, "signing_key"),
+    ("jwt.sign", 1, "signing_key"),
+    ("jwt.verify", 1, "signing_key"),
+    ("hmac.new", 0, "signing_key"),
+    ("hmac.digest", 0, "signing_key"),
+    ("createHmac", 1, "signing_key"),
+    ("createCipheriv", 1, "encryption_key"),
+    ("createDecipheriv", 1, "encryption_key"),
+    ("AES.new", 0, "encryption_key"),
+    ("Fernet", 0, "encryption_key"),
+    ("URLSafeSerializer", 0, "signing_key"),
+    ("URLSafeTimedSerializer", 0, "signing_key"),
+    ("cookieParser", 0, "signing_key"),
+    ("login", 1, "password"),
+];
+
+/// Keys beside a credential that say whose it is.
+const WHOSE: &[&str] =
+    &["provider", "service", "vendor", "platform", "model_provider", "llm_provider", "name", "type", "id"];
 
 /// Steps upwards from a text to its name.
 const CLIMB: usize = 16;
@@ -177,6 +208,13 @@ impl<'f> Context<'f> {
                     set(*b, Parent::Part(here));
                 }
                 ExprKind::Attr(base, _) => set(*base, Parent::Part(here)),
+                // `const [key, setKey] = useState("…")`
+                ExprKind::Index(base, key)
+                    if matches!(facts.kind(*key), ExprKind::Number(number) if facts.text_of(*number) == "0")
+                        && facts.call(*base).is_some() =>
+                {
+                    set(*base, Parent::Part(here));
+                }
                 ExprKind::Spread(inner) => set(*inner, Parent::Part(here)),
                 _ => {}
             }
@@ -328,13 +366,17 @@ impl<'f> Context<'f> {
                 known.then(|| self.facts.text(*v)).flatten()
             })
         };
-        if matches!(key.as_str(), "value" | "default" | "defaultValue")
-            && let Some(name) = beside(&["name", "key", "env", "header", "variable"])
-        {
-            add_name(site, name.to_owned());
-        } else {
-            add_name(site, key);
+        match matches!(key.as_str(), "value" | "default" | "defaultValue" | "initialValue") {
+            true => match beside(&["name", "key", "env", "header", "variable"]) {
+                Some(name) => add_name(site, name.to_owned()),
+                // What has this default stands further out: `TOKEN: { default: "…" }`.
+                None => site.fallback = true,
+            },
+            false => add_name(site, key),
         }
+        site.outer.extend(beside(WHOSE).filter(|text| text.len() <= 40).map(str::to_owned));
+        let model = beside(&["model", "model_id", "model_name"]).and_then(|model| model.split_once('/'));
+        site.outer.extend(model.map(|(provider, _)| provider.to_owned()));
         for (_, value) in pairs.iter().take(32) {
             self.add_host(site, *value);
         }
@@ -353,6 +395,21 @@ impl<'f> Context<'f> {
             site.name.get_or_insert_with(|| "auth".to_owned());
             return Some(call.expr);
         }
+        let taken = TAKE_SECRETS.iter().find(|(taker, position, _)| {
+            *position == index as usize
+                && (path == *taker || path.ends_with(taker) && path[..path.len() - taker.len()].ends_with('.'))
+        });
+        // `builder.with_api_key("…")`, `config.setToken("…")`
+        if index == 0 && call.args.len() == 1 && name.is_none() && site.name.is_none() {
+            let words = names::words(&callee);
+            let told = words.split_first().filter(|(verb, _)| matches!(verb.as_str(), "set" | "with"));
+            let rest =
+                told.map(|(_, rest)| rest).filter(|rest| names::classify(rest).is_some_and(|kind| kind != Kind::Weak));
+            site.name = rest.map(|rest| rest.join("_"));
+        }
+        if let Some((_, _, called)) = taken.filter(|_| name.is_none() && site.name.is_none()) {
+            site.name = Some((*called).to_owned());
+        }
         match name {
             Some("default" | "default_value" | "value" | "fallback") => {
                 site.fallback |= name != Some("value");
@@ -367,12 +424,18 @@ impl<'f> Context<'f> {
             }
             Some(name) => add_name(site, name.to_owned()),
             None => {
-                let second = index == 1 && NAMED_BY_FIRST.contains(&callee.as_str())
-                    || index == 2 && matches!(callee.as_str(), "set_key" | "setattr" | "getattr");
                 let by = call.args.get(index.saturating_sub(1) as usize).and_then(|arg| self.facts.text(arg.value));
+                let named_by_first = NAMED_BY_FIRST.contains(&callee.as_str());
+                let second = index == 1 && (named_by_first || by.is_some_and(is_variable))
+                    || index == 2
+                        && (matches!(callee.as_str(), "set_key" | "setattr" | "getattr")
+                            || named_by_first && by.is_some_and(names_secret));
                 match by {
                     Some(by) if second && site.name.is_none() => {
-                        site.fallback = callee.contains("get") || callee == "default" || callee == "setdefault";
+                        let asks = ["get", "env", "pop"].iter().any(|part| callee.to_ascii_lowercase().contains(part));
+                        site.fallback = asks && callee != "setenv" && callee != "putenv"
+                            || callee == "default"
+                            || callee == "setdefault";
                         site.name = Some(by.to_owned());
                         if site.fallback {
                             return Some(call.expr); // What is looked up goes on to a variable.
@@ -384,7 +447,11 @@ impl<'f> Context<'f> {
                     }
                     _ => {
                         let said = first.filter(|_| index > 0 && site.name.is_none());
-                        site.name = site.name.take().or(said.and_then(|first| announced(first, index as usize)));
+                        let option = said.and_then(option_name);
+                        site.fallback |= option.is_some();
+                        let default = said.filter(|first| site.fallback && names_secret(first)).map(str::to_owned);
+                        let name = option.or(default).or_else(|| announced(said?, index as usize));
+                        site.name = site.name.take().or(name);
                         if site.callee.is_none() {
                             site.position = Some(index as usize);
                         }
@@ -485,6 +552,20 @@ impl<'f> Context<'f> {
 /// A name that says of itself that its value is secret: `X-Api-Key`, not `auth`, which is also a module's.
 fn names_secret(name: &str) -> bool {
     plain::kind(name).is_some_and(|kind| kind != Kind::Weak) || name.eq_ignore_ascii_case("authorization")
+}
+
+/// A variable of the environment whose name says that it holds a secret.
+fn is_variable(name: &str) -> bool {
+    names::is_shouted(name) && names_secret(name)
+}
+
+/// The long name of a command's option: `-k, --api-key <key>`.
+fn option_name(option: &str) -> Option<String> {
+    if !option.starts_with('-') {
+        return None;
+    }
+    let name = option.split([' ', ',', '|']).find_map(|word| word.strip_prefix("--"))?;
+    Some(name.split(['=', '<', '[']).next().unwrap_or(name).to_owned())
 }
 
 /// The name that a message announces for its argument: `"using TOKEN=%s"`, `"API key:"`.

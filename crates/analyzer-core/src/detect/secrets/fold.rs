@@ -59,21 +59,20 @@ impl Folder<'_> {
         }
     }
 
-    /// A name that is bound once, in its own scope or the module's.
+    /// A name that is bound once, in its own scope or the module's, or again and again in one block: then the last before.
     fn constant(&mut self, sym: Sym, at: ExprId, depth: usize) -> Option<String> {
         let own = self.facts.scope_of(at);
         for scope in [own, MODULE] {
-            match self.facts.bindings_in(scope, sym) {
-                [one] => match one.value {
-                    Bound::Expr(value) if value < at => {
-                        self.elsewhere.push(value);
-                        return self.text(value, depth);
-                    }
-                    _ => return None,
-                },
-                [] => {}
-                _ => return None,
+            let bindings = self.facts.bindings_in(scope, sym);
+            let Some(first) = bindings.first() else { continue };
+            let straight = bindings.len() <= STEPS && bindings.iter().all(|binding| binding.block == first.block);
+            let last = bindings.iter().rfind(|binding| straight && binding.at <= at)?;
+            let Bound::Expr(value) = last.value else { return None };
+            if value >= at {
+                return None;
             }
+            self.elsewhere.push(value);
+            return self.text(value, depth);
         }
         None
     }
@@ -146,6 +145,11 @@ impl Folder<'_> {
                 _ => None,
             },
             ("strip" | "trim" | "rstrip" | "lstrip", Some(base)) => Some(self.text(base, depth)?.trim().to_owned()),
+            ("dedent" | "cleandoc", _) => {
+                let text = self.text(argument(0)?, depth)?;
+                let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+                Some(lines.join("\n"))
+            }
             ("encode" | "toString", Some(base)) => self.text(base, depth),
             ("concat", Some(base)) => {
                 let parts: Vec<ExprId> = std::iter::once(base).chain(call.args.iter().map(|a| a.value)).collect();

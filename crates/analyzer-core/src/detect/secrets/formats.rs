@@ -162,6 +162,8 @@ pub enum Cue {
     Presented,
     /// `curl -u name:password`.
     Login,
+    /// The flag of a command that takes a password.
+    Password,
     /// Base64 of `{"`.
     Jwt,
     /// `-----BEGIN`.
@@ -270,6 +272,8 @@ impl Formats {
         cue("-----BEGIN", Cue::Pem);
         cue(" -u ", Cue::Login);
         cue("--user ", Cue::Login);
+        cue(" -p ", Cue::Password);
+        cue(" -a ", Cue::Password);
         for word in ["Bearer ", "bearer ", "Basic ", "basic ", "Token "] {
             cue(word, Cue::Presented);
         }

@@ -80,6 +80,20 @@ pub fn machine_made(value: &str) -> bool {
     value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
 }
 
+/// A word that everybody takes, with or without a number: `dev123`.
+pub fn stand_in(value: &str) -> bool {
+    let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    COMMON.contains(&letters.as_str())
+}
+
+/// Long and mixed: of such a value only a token is made, and no identifier or checksum.
+pub fn telling(value: &str) -> bool {
+    value.len() >= 40
+        && alphabet(value) == Alphabet::Base64
+        && entropy(value) >= DOCUMENTED_ENTROPY
+        && machine_made(value)
+}
+
 /// A password that somebody chose.
 pub fn chosen(value: &str) -> bool {
     if !(6..=128).contains(&value.len()) || placeholder(value) || invented(value) || !value.is_ascii() {
@@ -90,7 +104,8 @@ pub fn chosen(value: &str) -> bool {
     }
     if value.starts_with(['/', '.', '#', '-', ':', '@', '*', '&'])
         || value.contains("://")
-        || value.ends_with([':', ','])
+        || value.contains(":/")
+        || value.ends_with([':', ',', '?'])
     {
         return false;
     }
@@ -104,21 +119,71 @@ pub fn chosen(value: &str) -> bool {
     if !digit && !symbol || !(upper || lower) {
         return false;
     }
-    let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    if COMMON.contains(&letters.as_str()) && !symbol || leet(&value.to_ascii_lowercase()) {
+    if stand_in(value) && !symbol || leet(&value.to_ascii_lowercase()) {
         return false;
     }
-    let parts: Vec<&str> = value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect();
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    // `oauth2_password`, `step-1-title`: words that happen to hold a digit.
-    let wordy = parts.iter().all(|part| {
+    match wordy(value) {
+        true => passphrase(&parts(value), digits, upper, value),
+        false => digit || value.len() >= 8,
+    }
+}
+
+/// Letters alone that a machine drew: of both cases or all large, and hardly a pair that words have.
+pub fn scrambled(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let (pairs, common) = familiar(value);
+    let mixed = has(u8::is_ascii_lowercase) && pairs * 8 < value.len() * 7; // Cases change within words.
+    (16..=64).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphabetic())
+        && (mixed || !has(u8::is_ascii_lowercase))
+        && common * 100 < pairs * 40
+        && entropy(value) >= 3.2
+        && !placeholder(value)
+        && !invented(value)
+}
+
+/// A password of small letters that are no word of any language, or of digits: only the name beside it can say that it is one.
+pub fn typed(value: &str) -> bool {
+    const SAID: &[&str] = &[
+        "pass", "pwd", "secret", "user", "admin", "root", "test", "key", "token", "auth", "login", "name", "field",
+        "text", "type", "null", "none", "true", "false", "sql", "conf", "param", "kwarg", "asdf", "qwer", "zxcv",
+        "foo", "bar", "baz", "xyz", "abc", "crypt", "sha", "md5", "http", "html", "utf", "dev", "prod", "local",
+        "host", "demo", "cli", "unknown",
+    ];
+    if !(5..=32).contains(&value.len()) || placeholder(value) || invented(value) {
+        return false;
+    }
+    if value.bytes().all(|b| b.is_ascii_digit()) {
+        return (6..=12).contains(&value.len()) && !value.ends_with("00");
+    }
+    let parts = parts(value);
+    let letters = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase()) && !language(part));
+    let word = parts.concat();
+    let (pairs, common) = familiar(&word);
+    let said = COMMON.contains(&word.as_str()) || SAID.iter().any(|said| word.contains(said));
+    letters && parts.len() <= 4 && !said && common * 100 < pairs * 60
+}
+
+fn parts(value: &str) -> Vec<&str> {
+    value.split(['_', '-', '.', '/', ':', '!', '+']).filter(|part| !part.is_empty()).collect()
+}
+
+/// `oauth2_password`, `step-1-title`: words that happen to hold a digit.
+pub fn wordy(value: &str) -> bool {
+    let parts = parts(value);
+    let word = |part: &&str| {
         let name = part.trim_end_matches(|c: char| c.is_ascii_digit());
         part.len() < 4 || language(name) && part.len() - name.len() <= 2 || name.len() == part.len()
-    });
-    if parts.len() >= 2 && wordy {
-        return passphrase(&parts, digits, upper, value);
-    }
-    digit || value.len() >= 8
+    };
+    parts.len() >= 2 && parts.iter().all(word)
+}
+
+/// A secret that somebody typed: not words, and of more than letters and a digit.
+pub fn made_up(value: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
+    let symbol = value.bytes().any(|b| b"!@#$%^&*?~".contains(&b));
+    value.len() >= 8 && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && symbol && !wordy(value)
 }
 
 /// `s3cr3t`, `my-p4ssw0rd`: only the words themselves, spelt with digits.
@@ -204,6 +269,20 @@ const COMMON: &[&str] = &[
     "login",
     "letmein",
     "qwerty",
+    "dev",
+    "development",
+    "local",
+    "prod",
+    "staging",
+    "app",
+    "db",
+    "docker",
+    "mongo",
+    "mongodb",
+    "redis",
+    "sandbox",
+    "temp",
+    "welcome",
 ];
 
 /// Somebody is asked to put a value here, or a program will.
@@ -345,6 +424,13 @@ const PAIRS: &str = "th he in er an re on at en nd ti es or te of ed is it al ar
 
 /// Reads like words and not like chance.
 pub fn language(value: &str) -> bool {
+    let (pairs, common) = familiar(value);
+    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
+    pairs >= 3 && letters * 3 >= value.len() * 2 && common * 100 >= pairs * 62
+}
+
+/// Pairs of letters, and those of them that words are made of.
+fn familiar(value: &str) -> (usize, usize) {
     static COMMON_PAIRS: std::sync::LazyLock<[bool; 26 * 26]> = std::sync::LazyLock::new(|| {
         let mut table = [false; 26 * 26];
         for pair in PAIRS.split_whitespace().map(str::as_bytes) {
@@ -362,8 +448,7 @@ pub fn language(value: &str) -> bool {
             common += usize::from(COMMON_PAIRS[place]);
         }
     }
-    let letters = value.bytes().filter(u8::is_ascii_alphabetic).count();
-    pairs >= 3 && letters * 3 >= value.len() * 2 && common * 100 >= pairs * 62
+    (pairs, common)
 }
 
 /// A path, a dotted name, a model with its date: parts that are words or numbers.
@@ -422,7 +507,8 @@ mod tests {
     #[test]
     fn a_chosen_password_is_told_from_a_word() {
         assert!(chosen("Tr0ub4dor&3"));
-        for value in ["password", "password123", "postgres", "db_password", "hunter", "current-password", "••••"]
+        for value in
+            ["password", "password123", "dev123", "postgres", "db_password", "hunter", "current-password", "••••"]
         {
             assert!(!chosen(value), "{value}");
         }

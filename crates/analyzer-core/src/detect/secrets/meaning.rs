@@ -2,7 +2,7 @@
 
 use super::context::{Context, Site};
 use super::formats::Formats;
-use super::names;
+use super::{names, plain};
 
 /// An issuer, and how we know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,16 @@ pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
     let line = text[start..at].rsplit('\n').next().unwrap_or("");
     let host = line.split_whitespace().find_map(|word| formats.issuer_of_host(word));
     host.map(|issuer| Meaning { issuer, by: By::Name, position: None }).or_else(|| of_name(Some(line), &[], formats))
+}
+
+/// Whose credential the branch is about that it stands in: `if provider == "groq":`, `case "groq":`.
+pub fn of_branch(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
+    let branch = plain::enclosing_lines(text, at).take(3).find(|line| {
+        line.starts_with("case ")
+            || ["if ", "elif ", "} else if "].iter().any(|word| line.starts_with(word)) && line.contains("==")
+    })?;
+    let said = branch.split(['"', '\'']).nth(1).filter(|said| said.len() <= 40)?;
+    of_name(Some(said), &[], formats)
 }
 
 /// Whose credential a text beside these hosts is, the nearest first.

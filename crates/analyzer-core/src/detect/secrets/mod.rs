@@ -6,6 +6,7 @@ mod code;
 mod context;
 #[cfg(test)]
 mod corpus;
+mod exposure;
 mod fold;
 mod formats;
 mod judge;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::analysis::{Confidence, Secret};
+use crate::analysis::{Confidence, Exposure, Secret};
 use crate::facts::FileFacts;
 use crate::memo::{self, Asked, Memo, On};
 use crate::sources::{Language, Source, Sources};
@@ -322,6 +323,7 @@ fn merge(mut found: Vec<Candidate>) -> Vec<Candidate> {
                 }
                 let more = candidate.hosts.into_iter().filter(|host| !stays.hosts.contains(host)).collect::<Vec<_>>();
                 stays.hosts.extend(more);
+                stays.exposed = stays.exposed.with(candidate.exposed);
             }
             None => {
                 by_start.insert(candidate.span.start, kept.len());
@@ -396,7 +398,9 @@ fn report(source: &Source, found: Candidate, lines: &mut Lines, formats: &Format
     let revoke = issuer.and_then(|issuer| issuer.revoke.as_deref());
     let revoke = revoke.map_or_else(|| "revoke it".to_owned(), |page| format!("revoke it at {page}"));
     let hedge = if found.confidence == Confidence::Low { "Possible " } else { "" };
-    let description = format!("{hedge}{whose}{what} in the source; move it to {suggested_env} and {revoke}.");
+    let shown: Vec<&str> = found.exposed.list().into_iter().map(Exposure::as_phrase).collect();
+    let shown = if shown.is_empty() { String::new() } else { format!(", shown in {}", shown.join(" and ")) };
+    let description = format!("{hedge}{whose}{what} in the source{shown}; move it to {suggested_env} and {revoke}.");
     let mut reasons: Vec<String> = found.reasons.iter().map(|reason| (*reason).to_owned()).collect();
     let mut seen = rustc_hash::FxHashSet::default();
     reasons.retain(|reason| seen.insert(reason.clone()));
@@ -416,6 +420,7 @@ fn report(source: &Source, found: Candidate, lines: &mut Lines, formats: &Format
         suggested_env: Some(suggested_env),
         env_read: false,
         hosts: found.hosts,
+        exposed_in: found.exposed.list(),
         opens: Vec::new(),
         confidence: found.confidence,
         reasons,

@@ -83,11 +83,17 @@ pub fn words(name: &str) -> Vec<String> {
     words
 }
 
+/// Spelt as variables of the environment are: `DB_PASSWORD`.
+pub fn is_shouted(name: &str) -> bool {
+    name.contains('_') && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// What a name says of its value; none for a name that speaks of no secret.
 pub fn classify(words: &[String]) -> Option<Kind> {
     let (at, kind) = (0..words.len()).rev().find_map(|at| Some((at, keyword(words, at)?)))?;
     let after = &words[at + 1..];
-    if after.iter().any(|word| SPEAKS_OF.contains(&word.as_str())) {
+    let counted = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    if after.iter().any(|word| SPEAKS_OF.contains(&word.as_str()) || SPEAKS_OF.contains(&&*counted(word))) {
         return None;
     }
     let before = &words[..at];
@@ -121,10 +127,34 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         "string" | "str" if matches!(before, "connection" | "conn") => Kind::Connection,
         "uri" | "url" if matches!(before, "webhook") => Kind::Webhook,
         "webhook" => Kind::Webhook,
+        // `PGPASSWORD`, `openaiapikey`: words that nobody separated.
+        long if long.len() > 8 && JOINED.iter().any(|(end, _)| long.ends_with(end)) => {
+            let (end, kind) = *JOINED.iter().find(|(end, _)| long.ends_with(end))?;
+            let rest = &long[..long.len() - end.len()];
+            if NOT_SECRET.iter().any(|word| word.len() > 1 && rest == *word) {
+                return None;
+            }
+            kind
+        }
         "key" | "auth" | "authorization" | "credential" | "credentials" | "cred" | "creds" => Kind::Weak,
         _ => return None,
     })
 }
+
+/// What a word ends with that holds a secret.
+const JOINED: &[(&str, Kind)] = &[
+    ("password", Kind::Password),
+    ("passwd", Kind::Password),
+    ("apikey", Kind::ApiKey),
+    ("secretkey", Kind::ApiKey),
+    ("apitoken", Kind::ApiKey),
+    ("accesstoken", Kind::Token),
+    ("authtoken", Kind::Token),
+    ("bottoken", Kind::Token),
+    ("clientsecret", Kind::ClientSecret),
+    ("appsecret", Kind::ClientSecret),
+    ("jwtsecret", Kind::ApiKey),
+];
 
 /// Words before `tokens` that mean pieces of text.
 const SPOKEN: &[&str] = &[
@@ -351,6 +381,11 @@ const SPEAKS_OF: &[&str] = &[
     "changed",
     "rotation",
     "strength",
+    "rule",
+    "rules",
+    "requirement",
+    "requirements",
+    "complexity",
     "efficient",
     "validity",
     "duration",

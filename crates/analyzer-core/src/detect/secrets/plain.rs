@@ -76,14 +76,25 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         i += 1;
     }
     let separator = blank(i);
-    if let Some(value) = markup(text, name, i).or_else(|| declared(text, separator)) {
+    if let Some(value) = markup(text, name, i).or_else(|| declared(text, separator)).or_else(|| piped(text, name.start))
+    {
         return Some(value);
     }
+    // `CREATE USER agent WITH PASSWORD '…'`
+    let sql = || {
+        let start = super::scan::floor(text, name.start.saturating_sub(160));
+        let before = text[start..name.start].rsplit(['\n', ';']).next().unwrap_or("").to_ascii_uppercase();
+        let statement = ["USER", "ROLE", "LOGIN"].iter().any(|word| before.contains(word));
+        statement && text[name.clone()].eq_ignore_ascii_case("password")
+    };
     let after = match (at(separator), at(separator + 1)) {
         (b'=', b'=') => return None, // A comparison.
         (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
         (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
         (b',', _) if quoted => separator + 1,
+        (b'\'', _) if separator > i && sql() => separator,
+        // `setPassword("…")`, `.withToken("…")`
+        (b'(', b'"' | b'\'') if separator == name.end && is_setter(&text[name.clone()]) => separator + 1,
         (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => {
             // A table of a document: its next cell, unless that describes the value.
             let cell = text[separator + 1..].split(['|', '\n']).next().unwrap_or("").trim();
@@ -101,6 +112,11 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         _ => return None,
     };
     let mut start = blank(after);
+    // `"key": "NAME", "value": "…"`
+    if at(separator) == b',' && matches!(at(start), b'"' | b'\'') {
+        let rest = &text[start + 1..super::scan::floor(text, start + GAP)];
+        start = named_value(rest).map_or(start, |value| start + 1 + rest.len() - value.len());
+    }
     // A value on the line below: YAML's folded scalars, JSON printed wide.
     if matches!(at(start), b'>' | b'|') && matches!(at(start + 1), b'\n' | b'-') {
         let line = bytes[start..(start + 4).min(bytes.len())].iter().position(|b| *b == b'\n')? + start;
@@ -120,12 +136,35 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     value_at(text, start)
 }
 
+/// A method that is told a secret: `dataSource.setPassword`.
+fn is_setter(name: &str) -> bool {
+    let words = names::words(name.rsplit('.').next().unwrap_or(name));
+    words.len() >= 2 && matches!(words[0].as_str(), "set" | "with") && names::classify(&words[1..]).is_some()
+}
+
 /// Statements that put a space between the name and its value: Dockerfiles, shells, `.netrc`.
 fn spaced(text: &str, name: usize) -> bool {
     let start = super::scan::floor(text, name.saturating_sub(160));
-    let line = text[start..name].rsplit('\n').next().unwrap_or("").trim();
-    const STATEMENTS: &[&str] = &["ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine"];
-    STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
+    let line = text[start..name].rsplit('\n').next().unwrap_or("").trim_start_matches([' ', '\t', '"']).trim_end();
+    const STATEMENTS: &[&str] = &[
+        "ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine", "#define", "%env", "%set_env",
+    ];
+    let sets = [" configure set", " config set", " config --global"].iter().any(|command| line.ends_with(command));
+    sets || STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
+}
+
+/// `echo "…" | vercel env add NAME`: what is piped into the command that names it.
+fn piped(text: &str, name: usize) -> Option<Range<usize>> {
+    let start = super::scan::floor(text, name.saturating_sub(VALUE));
+    let line = text[start..name].rsplit('\n').next().unwrap_or("");
+    let command = line.trim_start();
+    let rest = ["echo -n ", "echo ", "printf '%s' ", "printf %s ", "printf "]
+        .iter()
+        .find_map(|word| command.strip_prefix(word))?;
+    let at = name - rest.len();
+    let value = value_at(text, at)?;
+    let behind = text.get(value.end..name)?.trim_start_matches(['"', '\'']).trim_start();
+    behind.starts_with('|').then_some(value)
 }
 
 /// `secret set NAME --body value`: where the value of the option begins.
@@ -140,6 +179,15 @@ fn option(text: &str, at: usize) -> Option<usize> {
 /// `<name>value<`, `name="NAME">value<`, `key="NAME" value="value"`. `behind` is the place behind the name's quote.
 fn markup(text: &str, name: &Range<usize>, behind: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
+    // `<key>NAME</key> <string>value</string>`: property lists, Hadoop's files.
+    if name.start > 0 && bytes[name.start - 1] == b'>' {
+        let window = &text[name.end..super::scan::floor(text, name.end + NAME + VALUE)];
+        let next = window.strip_prefix("</key>").or_else(|| window.strip_prefix("</name>"))?.trim_start();
+        let content = next.strip_prefix("<string>").or_else(|| next.strip_prefix("<value>"))?;
+        let start = name.end + window.len() - content.len();
+        let length = content.find(['<', '\n'])?;
+        return (length >= 4).then_some(start..start + length);
+    }
     let element = name.start > 0 && bytes[name.start - 1] == b'<';
     let attribute = behind > name.end && text[..name.start].ends_with(['"', '\'']);
     if !element && !attribute {
@@ -184,10 +232,15 @@ fn next_line(text: &str, at: usize) -> Option<Range<usize>> {
     let line = bytes[at..(at + 3).min(bytes.len())].iter().position(|b| *b == b'\n')? + at + 1;
     let rest = &text[line..super::scan::floor(text, line + GAP * 2)];
     let key = rest.trim_start_matches([' ', '\t', '"', '\'']);
+    let value = named_value(key)?;
+    value_at(text, line + rest.len() - value.len())
+}
+
+/// What stands behind `value:`, `"default":`, `value =`.
+fn named_value(key: &str) -> Option<&str> {
     let value = key.strip_prefix("value").or_else(|| key.strip_prefix("default"))?;
     let value = value.trim_start_matches(['"', '\'']).trim_start();
-    let value = value.strip_prefix(':')?.trim_start();
-    value_at(text, line + rest.len() - value.len())
+    Some(value.strip_prefix([':', '='])?.trim_start())
 }
 
 /// A quoted text, or a word.
@@ -195,6 +248,11 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let mut start = start;
     let mut quote = None;
+    // The anchor or the tag of a YAML value: `&shared "…"`, `!!str …`.
+    if matches!(bytes.get(start), Some(b'&' | b'!')) {
+        let word = bytes[start..(start + GAP).min(bytes.len())].iter().position(|b| *b == b' ');
+        start += word.map_or(0, |word| word + 1);
+    }
     if bytes.get(start) == Some(&b'\\') && matches!(bytes.get(start + 1), Some(b'"' | b'\'')) {
         start += 1;
     }
@@ -206,6 +264,10 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     if let Some(&mark) = bytes.get(start).filter(|b| b"\"'`".contains(b)) {
         quote = Some(mark);
         start += 1;
+        // `"\"…\""` is a text that holds a text.
+        if mark == b'"' && bytes[start.min(bytes.len())..].starts_with(b"\\\"") {
+            start += 2;
+        }
     }
     let window = &bytes[start.min(bytes.len())..(start + VALUE).min(bytes.len())];
     let end = match quote {
@@ -223,7 +285,9 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     // `&` joins parameters, unless it stands in a quoted password.
     let end = if quote.is_none() { value.find('&').unwrap_or(value.len()) } else { value.len() };
     // Unquoted code is no value.
-    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]));
+    // `var password: Text? = null`: what stands there is a type.
+    let declares = || text[start + end..].trim_start_matches(' ').starts_with("= ");
+    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]) || declares());
     (!code && end >= 4).then_some(start..start + end)
 }
 
@@ -234,24 +298,81 @@ fn reference(value: &str) -> bool {
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             && !super::judge::machine_made(part)
     };
-    value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
+    let word = |part: &str| {
+        let letters = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        letters && part.starts_with(|c: char| c.is_ascii_alphabetic()) && super::judge::language(part)
+    };
+    let members =
+        value.contains('.') && value.split('.').all(word) && value.split('.').any(|part| names::words(part).len() > 1);
+    members || value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t', '-']).len()
+}
+
+/// Lines that a place stands below by indentation, nearest first, without their own.
+pub fn enclosing_lines(text: &str, at: usize) -> impl Iterator<Item = &str> {
+    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let mut deepest = indent(text[start..].lines().next().unwrap_or(""));
+    text[..start].lines().rev().take(60).filter_map(move |line| {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || indent(line) >= deepest {
+            return None;
+        }
+        deepest = indent(line);
+        Some(trimmed)
+    })
+}
+
+/// What stands beside a place under a key such as `provider`: in its mapping, or in one around it.
+pub fn whose(text: &str, at: usize) -> Option<String> {
+    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let line = text[start..].lines().next().unwrap_or("");
+    // One line holds the whole mapping: `{"provider": "groq", "apiKey": "…"}`.
+    let open = text[start..at].rfind('{').map_or(start, |open| start + open);
+    let close = text[at..start + line.len()].find('}').map_or(start + line.len(), |close| at + close);
+    let entry = |part: &str| {
+        let (key, value) = part.trim().trim_start_matches(['-', ' ', '{']).split_once(':')?;
+        let plain = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        let (key, value) = (plain(key), plain(value.trim_end_matches([',', '}'])));
+        let provider = match key.as_str() {
+            "model" | "model_id" | "model_name" => value.split_once('/')?.0.to_owned(),
+            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" => value,
+            _ => return None,
+        };
+        (2..=40).contains(&provider.len()).then_some(provider)
+    };
+    if let Some(found) = text[open..close].split(',').find_map(entry) {
+        return Some(found);
+    }
+    let mut own = indent(line);
+    let above = text[..start].lines().rev().take(24).take_while(|line| !line.trim().is_empty());
+    for line in above {
+        if indent(line) > own {
+            continue;
+        }
+        if let Some(found) = entry(line) {
+            return Some(found);
+        }
+        // An item of a list or a mapping begins here: what stands further up with it is another's.
+        if line.trim_start().starts_with(['-', '{']) && indent(line) == own {
+            own = own.saturating_sub(1);
+        }
+        own = own.min(indent(line));
+    }
+    let below = text[(start + line.len()).min(text.len())..].lines().skip(1).take(12);
+    below.take_while(|next| indent(next) >= indent(line) && !next.trim_start().starts_with(['-', '}'])).find_map(entry)
 }
 
 /// Keys of the enclosing mappings, nearest first, by indentation.
 pub fn enclosing(text: &str, at: usize) -> Vec<String> {
-    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t', '-']).len();
     let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-    let mut deepest = indent(text[start..].lines().next().unwrap_or(""));
     let mut keys = Vec::new();
-    for line in text[..start].lines().rev().take(60) {
-        if deepest == 0 || keys.len() == 4 {
+    for trimmed in enclosing_lines(text, at) {
+        if keys.len() == 4 {
             break;
         }
-        let trimmed = line.trim();
-        if trimmed.is_empty() || indent(line) >= deepest {
-            continue;
-        }
-        deepest = indent(line);
         let key = trimmed
             .trim_start_matches(['-', '"', '\'', '[', ' '])
             .split([':', '"', '\'', ']', '='])

@@ -39,6 +39,8 @@ pub enum What {
     Basic,
     /// `name:password` for a command.
     Flag,
+    /// What a command takes as a password: `sshpass -p …`.
+    Password,
 }
 
 /// What one pass found.
@@ -75,6 +77,7 @@ pub fn scan(text: &str, formats: &Formats) -> Scan {
                 Cue::Scheme => address(text, at, &mut scan.hits),
                 Cue::Presented => presented(text, at, found.end(), &mut scan.hits),
                 Cue::Login => flag(text, found.end(), &mut scan.hits),
+                Cue::Password => option(text, at, found.end(), &mut scan.hits),
                 Cue::Jwt => jwt(text, at, &mut scan.hits),
                 Cue::Pem => pem(text, at, &mut scan.hits),
             }
@@ -125,7 +128,7 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
     if let Some(login) = login
         && back > 0
         && let Some((user, password)) = rest[..login].split_once(':')
-        && real_password(user, password)
+        && real_password(user, password, host_name)
         && !(is_local(host_name)
             && judge::language(password)
             && password.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
@@ -155,6 +158,13 @@ pub fn is_local(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "[::1]") || !host.contains('.')
 }
 
+/// A host that a provider gave to one of its customers: `cluster.ab12c.mongodb.net`.
+fn is_public(host: &str) -> bool {
+    host.split('.').count() >= 4
+        && host.split('.').any(|part| part.bytes().any(|b| b.is_ascii_digit()))
+        && !is_reserved(host)
+}
+
 /// Names that are kept for documentation and open nothing (RFC 2606).
 fn is_reserved(host: &str) -> bool {
     let end = host.rsplit('.').next().unwrap_or("");
@@ -167,7 +177,8 @@ fn trailing(text: &str) -> usize {
     text.len() - text.trim_end_matches([')', ']', '}', ',', ';', '.', ':']).len()
 }
 
-fn real_password(user: &str, password: &str) -> bool {
+/// A password that opens something at a host, and is not there to be replaced.
+fn real_password(user: &str, password: &str, host: &str) -> bool {
     const STAND_INS: &[&str] = &[
         "password",
         "pass",
@@ -205,13 +216,18 @@ fn real_password(user: &str, password: &str) -> bool {
         "dbpassword",
     ];
     let lower = password.to_ascii_lowercase();
+    let everyday = judge::stand_in(&lower) && lower.bytes().all(|b| b.is_ascii_alphanumeric());
+    let shouted = password.contains('_') && password.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     password.len() >= 4
         && !lower.contains("%20")
         && !judge::leet(&lower)
+        && !everyday
         && !STAND_INS.contains(&lower.as_str())
-        && !lower.eq_ignore_ascii_case(user)
+        // On a host of the world the name may be the password; on this machine and in documents it stands for one.
+        && (!lower.eq_ignore_ascii_case(user) || is_public(host) && !STAND_INS.contains(&user.to_ascii_lowercase().as_str()))
         && !judge::template(password)
         && !judge::placeholder(password)
+        && !shouted
         && !password.contains(['{', '}', '$', '[', ']', '(', ' '])
         && !password.contains("**")
         && !(user.contains(['{', '$', '<']) && judge::language(password))
@@ -257,9 +273,48 @@ fn flag(text: &str, at: usize, hits: &mut Vec<Hit>) {
     let start = at + usize::from(quote.is_some());
     let end = word_end(text, start.min(text.len()), b"\"'`<>\\");
     let Some((user, password)) = text[start..end].split_once(':') else { return };
-    let secret = judge::machine_made(user) && password.is_empty() || real_password(user, password);
+    let secret = judge::machine_made(user) && password.is_empty() || real_password(user, password, "");
     if secret && !judge::template(user) {
         hits.push(Hit { span: start..end, what: What::Flag });
+    }
+}
+
+/// `name:password`, as a whole text.
+pub fn login(text: &str) -> Option<Hit> {
+    let (user, password) = text.split_once(':')?;
+    let secret = judge::machine_made(user) && password.is_empty() || real_password(user, password, "");
+    (secret && !text.contains([' ', '/'])).then_some(Hit { span: 0..text.len(), what: What::Flag })
+}
+
+/// Commands, and the flag behind which they take a password.
+const TAKE_PASSWORDS: &[(&str, &str)] = &[
+    ("sshpass", "p"),
+    ("docker login", "p"),
+    ("podman login", "p"),
+    ("helm registry login", "p"),
+    ("oc login", "p"),
+    ("cf login", "p"),
+    ("az login", "p"),
+    ("mongosh", "p"),
+    ("mongodump", "p"),
+    ("mongorestore", "p"),
+    ("redis-cli", "a"),
+];
+
+/// `sshpass -p password`.
+fn option(text: &str, cue: usize, at: usize, hits: &mut Vec<Hit>) {
+    let line_start = text[..cue].rfind('\n').map_or(0, |i| i + 1).max(floor(text, cue.saturating_sub(REACH)));
+    let flag = text[cue..at].trim_matches([' ', '-']);
+    let command = &text[line_start..cue];
+    if !TAKE_PASSWORDS.iter().any(|(taker, by)| *by == flag && command.contains(taker)) {
+        return;
+    }
+    let quote = text.as_bytes().get(at).copied().filter(|b| b"\"'".contains(b));
+    let start = at + usize::from(quote.is_some());
+    let end = word_end(text, start.min(text.len()), b"\"'`<>\\");
+    let password = &text[start..end];
+    if (judge::chosen(password) || judge::machine_made(password)) && !judge::placeholder(password) {
+        hits.push(Hit { span: start..end, what: What::Password });
     }
 }
 

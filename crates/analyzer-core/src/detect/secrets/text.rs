@@ -23,7 +23,13 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         let (name, value) = (&text[pair.name.clone()], &text[pair.value.clone()]);
         let encoded = value.len() >= 24 && fold::decoded(value).is_some();
         // Cheap questions first: most pairs of a large file are no credentials.
-        if !encoded && !judge::plausible(value) && !judge::chosen(value) && !value.starts_with("https://") {
+        if !encoded
+            && !judge::plausible(value)
+            && !judge::chosen(value)
+            && !judge::typed(value)
+            && !judge::scrambled(value)
+            && !value.starts_with("https://")
+        {
             continue;
         }
         let kind = formats.kind_of(name);
@@ -53,7 +59,8 @@ fn beside(text: &str, at: usize) -> Vec<String> {
 fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> Option<meaning::Meaning> {
     let name = pair.map(|pair| &text[pair.name.clone()]);
     let own = meaning::of_name(name, &[], formats);
-    own.or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
+    own.or_else(|| meaning::of_name(plain::whose(text, at).as_deref(), &[], formats))
+        .or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
         .or_else(|| meaning::of_line(text, at, formats))
         .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))
 }
