@@ -96,8 +96,14 @@ impl<'f> Reader<'f> {
     fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
         meaning::of_site(site, used, &self.imports, self.formats)
             .or_else(|| meaning::of_branch(self.text, span.start, self.formats))
-            .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats))
-            .or_else(|| meaning::of_imports(&self.imports, self.formats))
+            .or_else(|| {
+                // What is sent to a host that nobody knows is not the credential of whoever else is near.
+                if !meaning::hosts(site, used).is_empty() {
+                    return None;
+                }
+                meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats)
+                    .or_else(|| meaning::of_imports(&self.imports, self.formats))
+            })
     }
 
     /// What the pass found in the bytes of the file.
