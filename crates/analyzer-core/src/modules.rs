@@ -94,8 +94,12 @@ impl Modules {
             // Every import is held against every alias; no real project has so many.
             aliases.truncate(500);
         }
+        // A project that depends on a package of its own name is not that package: `"name": "openai"` beside `openai`.
+        let depends: FxHashSet<(&str, &str)> =
+            manifests.npm.iter().map(|declared| (&*declared.name, folder_of(&declared.file))).collect();
         for own in &manifests.package_names {
             match own.npm {
+                true if depends.contains(&(&*own.name, &*own.folder)) => {}
                 true => drop(modules.npm.entry(own.name.clone()).or_insert_with(|| own.clone())),
                 false => drop(modules.python.insert(own.name.clone())),
             }

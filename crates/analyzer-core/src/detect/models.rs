@@ -747,6 +747,15 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let (model, default_from_env, model_steps) = requested_model(cx, outbound);
     let model =
         model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
+    let model = model.or_else(|| {
+        // Behind a variable whose default is known: `…/models/${MODEL}:generateContent`.
+        let known = cx.project.values(outbound.url_at, &outbound.frames);
+        let written = known.iter().filter_map(Known::literal_or_default);
+        written.into_iter().find_map(|url| {
+            let query = url.split_once('?').map_or("", |(_, query)| query);
+            model_in_path(url.split('?').next().unwrap_or(&url)).or_else(|| model_in_query(query))
+        })
+    });
     // Only where a provider's own paths for models are called: not its file store, not its list of models.
     let is_model_path = MODEL_PATHS.iter().any(|(part, _)| path.contains(part));
     if model.is_none() && !is_model_path && confidence == outbound.confidence {

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::mcp::Server;
 use crate::analysis::{CallSite, Confidence, Step, Tool, ToolKind};
-use crate::facts::ExprKind;
+use crate::facts::{ExprId, ExprKind};
 use crate::knowledge::index::{Folder, Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Entry, Form, ServiceRule};
 use crate::memo::Asked;
@@ -15,6 +15,7 @@ use crate::packages::is_test_path;
 use crate::resolve::url::{self, Address};
 use crate::resolve::{At, Frames, Known, Piece, Ref, Value};
 use crate::sites::{Context, Outbound, Site};
+use crate::sources::Language;
 
 /// A use of a service's library.
 #[derive(Clone)]
@@ -49,9 +50,53 @@ pub struct Service {
 
 /// All uses of services' libraries.
 pub fn services(cx: &Context) -> Vec<Service> {
-    let found = cx.each(Asked::Services, |cx, file| (called(cx, file), listed(cx, file)));
+    let found = cx.each(Asked::Services, |cx, file| (called(cx, file), [listed(cx, file), hosted(cx, file)].concat()));
     let called = found.iter().flat_map(|of_file| &of_file.0);
     called.chain(found.iter().flat_map(|of_file| &of_file.1)).cloned().collect()
+}
+
+/// Tools that a provider runs itself, by the dicts that name them.
+fn hosted(cx: &Context, file: usize) -> Vec<Service> {
+    let facts = cx.project.facts(file);
+    if cx.project.is_test(file) || cx.project.language(file) == Language::Text {
+        return Vec::new();
+    }
+    let rules =
+        || cx.project.knowledge.entries().flat_map(|(_, entry)| entry.hosted.iter().map(move |rule| (entry, rule)));
+    let is_of = |own: &String, written: &str| match own.strip_suffix('*') {
+        Some(beginning) => written.starts_with(beginning),
+        None => own == written,
+    };
+    let mut services = Vec::new();
+    for expr in &facts.exprs {
+        let ExprKind::Dict(pairs) = &expr.kind else { continue };
+        let value = |wanted: &str| {
+            let key_of = |pair: &&(Option<ExprId>, ExprId)| pair.0.and_then(|key| facts.text(key)) == Some(wanted);
+            pairs.iter().take(32).find(key_of).map(|(_, value)| *value)
+        };
+        let Some((kind, written)) = value("type").and_then(|kind| Some((kind, facts.text(kind)?))) else { continue };
+        let mut named = rules().filter(|(_, rule)| rule.types.iter().any(|own| is_of(own, written)));
+        let told = named.find(|(_, rule)| rule.with.as_deref().is_none_or(|with| value(with).is_some()));
+        services.extend(told.map(|(entry, rule)| {
+            let at = At { file, expr: kind };
+            Service {
+                name: rule.tool.clone(),
+                id: entry.id.clone(),
+                file: cx.project.path(file).to_owned(),
+                line: cx.project.line(at),
+                at,
+                call: written.to_owned(),
+                hosts: Vec::new(),
+                implied: true,
+                platform: false,
+                given: false,
+                request: (None, None),
+                confidence: Confidence::High,
+                steps: vec![cx.step(at, format!("type `{written}`"))],
+            }
+        }));
+    }
+    services
 }
 
 /// Those of the calls of a file.

@@ -96,6 +96,9 @@ pub struct Entry {
     /// Literal dicts that declare a tool to a model.
     #[serde(default)]
     pub schema: Vec<SchemaRule>,
+    /// Tools that a provider runs itself, named in a request by their type alone.
+    #[serde(default)]
+    pub hosted: Vec<HostedRule>,
     /// How MCP servers are started and named.
     #[serde(default)]
     pub mcp_names: McpNames,
@@ -483,6 +486,18 @@ pub struct ToolNames {
     pub arguments: Vec<String>,
     /// Variables that hold a list of functions, or a map from names to functions.
     pub variables: Vec<String>,
+}
+
+/// A tool that a provider runs itself: `{"type": "web_search_preview"}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostedRule {
+    /// Its types; `*` behind the beginning of a dated one.
+    pub types: Vec<String>,
+    /// A key beside the type without which it says little.
+    pub with: Option<String>,
+    /// Name of the tool.
+    pub tool: String,
 }
 
 /// How a credential is presented.
