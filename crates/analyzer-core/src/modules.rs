@@ -447,8 +447,11 @@ fn is_relative(specifier: &str) -> bool {
     matches!(specifier, "." | "..") || specifier.starts_with("./") || specifier.starts_with("../")
 }
 
-/// `@/lib`, `~/lib`: what templates call the project's own folder. No npm scope is empty.
+/// `@/lib`, `~/lib`, SvelteKit's `$lib`: what templates call the project's own folder. No npm scope is empty.
 fn by_convention(specifier: &str) -> Option<&str> {
+    if specifier.starts_with("$lib/") {
+        return Some(&specifier[1..]);
+    }
     ["@/", "~/", "$/", "@@/"].iter().find_map(|prefix| specifier.strip_prefix(prefix))
 }
 
