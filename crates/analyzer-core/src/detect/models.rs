@@ -761,6 +761,13 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     if model.is_none() && !is_model_path && confidence == outbound.confidence {
         return None;
     }
+    let serves_it = |name: &String| !(entry.own_models && is_foreign(cx, &entry.id, name));
+    let (model, confidence) = match model {
+        Some(name) if serves_it(&name) => (Some(name), confidence),
+        // What another branch asks another provider for.
+        Some(_) => (None, confidence.min(Confidence::Medium)),
+        None => (None, confidence),
+    };
     let role = match entry.gateway {
         true => Role::Default,
         false => MODEL_PATHS.iter().find(|(part, _)| path.contains(part)).map_or(Role::Chat, |(_, role)| *role),
