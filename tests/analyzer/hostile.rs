@@ -122,3 +122,32 @@ fn ordinary_files_stay_far_below_the_budget() {
         );
     }
 }
+
+/// Small projects that go round in circles: data files that hold nothing but paths, functions that hand on to themselves,
+/// values that are handed to each other, a place that everybody fills.
+#[test]
+fn circles_end_within_a_bounded_number_of_steps() {
+    let handed_on = format!("def f(**kw):\n{}    OpenAI(**kw)\nf()\n", "    f(**kw)\n".repeat(16));
+    let fan = |name: &str, of: &str| format!("{name} = f({})\n", [of; 100].join(", "));
+    let fans: String =
+        [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("e", "g")].map(|(name, of)| fan(name, of)).concat();
+    let request = format!("import requests\n{fans}requests.post(address, {})\n", ["a"; 100].join(", "));
+    let placed: String = (0..2_000).map(|_| "st.session_state.k = 1\nos.thing.k()\n").collect();
+    let deep = (0..79).fold(String::from("1"), |value, _| format!("{{ {}b = {value} }}", "a.".repeat(78)));
+    let cases: [Vec<(&str, String)>; 8] = [
+        vec![(".agentlint/secrets/x.toml", format!("x = {deep}\n")), ("a.py", "import os\n".into())],
+        vec![("pyproject.toml", format!("[tool]\nx = {deep}\n")), ("a.py", "import os\n".into())],
+        vec![("settings.toml", format!("x = {deep}\n")), ("a.py", "C = 'settings.toml'\nC['x']()\n".into())],
+        vec![(".agentlint/pack.toml", format!("x = {deep}\n")), ("a.py", "import os\n".into())],
+        vec![("a.yaml", "b.yaml".into()), ("b.yaml", "a.yaml".into()), ("a.py", "C = 'a.yaml'\nC['k']()\n".into())],
+        vec![("a.py", format!("from openai import OpenAI\n{handed_on}"))],
+        vec![("a.py", request)],
+        vec![("a.py", format!("import os\nimport streamlit as st\n{placed}"))],
+    ];
+    for files in cases {
+        let name = files[0].0;
+        let files: Files = files.into_iter().map(|(path, text)| (path.into(), text)).collect();
+        let (_, steps) = on_one_thread(|| answer(files));
+        assert!(steps < 20_000_000, "{name}: {steps} steps");
+    }
+}

@@ -15,6 +15,7 @@
 //! ```
 
 pub mod analysis;
+mod depth;
 pub mod detect;
 pub mod facts;
 pub mod imports;

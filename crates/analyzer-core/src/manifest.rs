@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::analysis::Note;
+use crate::depth;
 use crate::packages::normalize;
 use crate::sources::{Source, Sources};
 pub(crate) use javascript::sources_of;
@@ -198,6 +199,10 @@ impl<'a> Reader<'a> {
     }
 
     fn toml(&mut self, source: &Source) -> Option<toml::Table> {
+        if depth::is_too_deep(&source.text) {
+            self.note(source, 0, "tables within tables without end; what it declares is not known".into());
+            return None;
+        }
         match toml::from_str(&source.text) {
             Ok(table) => Some(table),
             Err(error) => {

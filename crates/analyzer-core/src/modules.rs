@@ -318,6 +318,11 @@ impl Modules {
     fn roots_from(&self, mut folder: &str) -> Roots {
         let mut roots = Roots::default();
         let mut is_first = true;
+        // The outermost package above.
+        let folders = std::iter::successors(Some(folder), |folder| (!folder.is_empty()).then(|| folder_of(folder)));
+        let packages =
+            folders.filter(|folder| !folder.is_empty() && self.files.contains_key(&below(folder, "__init__.py")));
+        let top = packages.last();
         // A script's own folder is searched, and so are the folders above a package; a folder inside a package is not,
         // unless nobody knows another module of that name.
         loop {
@@ -326,9 +331,7 @@ impl Modules {
             let inside_package = by_name || self.files.contains_key(&below(folder, "__init__.py"));
             let project = self.projects.contains(folder);
             // Without a file of its own a folder of a package is one all the same, except where a script lies in it.
-            let parts = std::iter::successors(Some(folder), |folder| (!folder.is_empty()).then(|| folder_of(folder)));
-            let mut above_it = parts.skip(1).take_while(|above| !above.is_empty());
-            let is_part = above_it.any(|above| self.files.contains_key(&below(above, "__init__.py")));
+            let is_part = top.is_some_and(|top: &str| folder.len() > top.len());
             let inside_package = inside_package || is_part && !is_first;
             is_first = false;
             match inside_package && !project {

@@ -226,8 +226,12 @@ fn own_servers(cx: &Context) -> Vec<(usize, String)> {
     let mut own: Vec<(usize, String)> = found.iter().flat_map(|of_file| of_file.iter().cloned()).collect();
     own.sort();
     own.dedup();
+    own.truncate(MOST_OWN);
     own
 }
+
+/// Servers of a project's own that are looked at for a name; no project has as many.
+const MOST_OWN: usize = 64;
 
 fn own_servers_of(cx: &Context, file: usize) -> Vec<(usize, String)> {
     let places =
@@ -262,7 +266,7 @@ fn of_own(
         (Some(address), _) if address.env.is_none() && super::tools::is_loopback(address.bare_host()) => {
             only(own.iter().collect())
         }
-        (None, Some(words)) => words.iter().find_map(|word| {
+        (None, Some(words)) => words.iter().take(16).find_map(|word| {
             let script = word.trim_start_matches(['.', '/', '\\']);
             let is_run = |file: usize| {
                 let path = cx.project.path(file);

@@ -847,13 +847,17 @@ fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, 
     }
 }
 
+/// Parts of a request that are looked at for a key.
+const MOST_PARTS: usize = 256;
+
 /// What stands under one of some keys in the body of a request: a dict, JSON made of one or a form, among the arguments.
 fn requested(cx: &Context, outbound: &Outbound, names: &[&str]) -> Option<(At, Frames)> {
     let call = cx.project.call(outbound.at)?;
     let here = |arg: &crate::facts::Arg| (At { file: outbound.at.file, expr: arg.value }, outbound.frames.clone(), 0);
     let mut work: Vec<(At, Frames, u32)> = call.args.iter().map(here).collect();
+    let mut seen: FxHashSet<At> = FxHashSet::default();
     while let Some((at, frames, depth)) = work.pop() {
-        if depth > 5 {
+        if depth > 5 || seen.len() >= MOST_PARTS || !seen.insert(at) {
             continue;
         }
         for name in names {
@@ -865,7 +869,10 @@ fn requested(cx: &Context, outbound: &Outbound, names: &[&str]) -> Option<(At, F
         // `data=json.dumps({…}).encode()`, `body: JSON.stringify({…})`, `json=payload`.
         for reference in cx.project.refer(at, &frames) {
             if let Ref::External(_, calls) = &reference {
-                for (call, frames) in calls {
+                // What a model answered says nothing of who is asked.
+                let is_answer =
+                    |call: &At| cx.site(*call).is_some_and(|site| site.hits(RuleKind::Model).next().is_some());
+                for (call, frames) in calls.iter().filter(|(call, _)| !is_answer(call)) {
                     let Some(the_call) = cx.project.call(*call) else { continue };
                     let inner = the_call.args.iter().map(|arg| At { file: call.file, expr: arg.value });
                     work.extend(inner.map(|at| (at, frames.clone(), depth + 1)));

@@ -39,6 +39,9 @@ pub fn parse(path: &str, text: &str) -> Result<Entry, KnowledgeError> {
 
 /// Reads TOML as one of our shapes; a misspelt field is refused with its line.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<T, KnowledgeError> {
+    if crate::depth::is_too_deep(text) {
+        return Err(KnowledgeError { file: path.into(), line: 1, message: "tables within tables without end".into() });
+    }
     toml::from_str(text).map_err(|error| {
         let line = line_of(text, error.span().map_or(0, |span| span.start));
         KnowledgeError { file: path.into(), line, message: error.message().into() }

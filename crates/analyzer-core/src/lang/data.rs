@@ -12,6 +12,7 @@ use thin_vec::ThinVec;
 
 use super::builder::Builder;
 use super::tree::Span;
+use crate::depth;
 use crate::facts::*;
 
 /// Data beyond this is no configuration.
@@ -25,10 +26,18 @@ pub fn read(path: &str, text: &Arc<str>) -> FileFacts {
     match extension {
         _ if is_env_file(path) && text.len() <= LARGEST => variables(text),
         "yaml" | "yml" | "json" if text.len() <= LARGEST && !is_lock => structure(text),
-        "toml" if text.len() <= LARGEST && !is_lock => tables(text),
+        "toml" if text.len() <= LARGEST && !is_lock && !depth::is_too_deep(text) => tables(text),
         "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
         _ => FileFacts::default(),
     }
+}
+
+/// Whether a file is a sample of one of this name, which has no mark itself. The length alone tells for most.
+pub fn is_sample_of(sample: &str, real: &str) -> bool {
+    let longest = real.len() + "template".len() + 1;
+    (real.len() + 1..=longest).contains(&sample.len())
+        && real.split('.').next().is_some_and(|stem| sample.contains(stem))
+        && without_sample_mark(sample) == real
 }
 
 /// `config.yaml` for `config-example.yaml`, `config.sample.yaml`, `example.config.yaml` and `config.yaml.dist`.
@@ -239,7 +248,9 @@ mod tests {
 
     #[test]
     fn deep_tables_cost_no_stack() {
+        let inner = (0..79).fold(String::from("1"), |value, _| format!("{{ {}b = {value} }}", "a.".repeat(78)));
         for text in [
+            format!("x = {inner}"),
             format!("{}b = 1", "a.".repeat(100_000)),
             format!("x = {}", "[".repeat(200_000)),
             format!("[{}b]", "a.".repeat(100_000)),

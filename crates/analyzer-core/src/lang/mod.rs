@@ -13,7 +13,7 @@ mod python;
 pub mod text;
 mod tree;
 
-pub use data::{is_env_file, without_sample_mark};
+pub use data::{is_env_file, is_sample_of, without_sample_mark};
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};

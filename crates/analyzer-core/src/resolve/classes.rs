@@ -149,7 +149,7 @@ impl Project<'_> {
     }
 
     /// Whether a callee is the constructor of the base class: `super().__init__`, `super`.
-    pub fn is_base_constructor(&self, callee: At) -> bool {
+    pub(super) fn is_base_constructor(&self, callee: At) -> bool {
         let facts = self.facts(callee.file);
         match *facts.kind(callee.expr) {
             ExprKind::Name(sym) => facts.name(sym) == "super" && !self.is_python(callee.file),
@@ -162,7 +162,7 @@ impl Project<'_> {
     }
 
     /// The call by which the constructor of a submitted class tells its base what that is to be.
-    pub(super) fn told_to_base(&self, file: usize, class: ClassId) -> Option<(FunctionId, At)> {
+    pub fn told_to_base(&self, file: usize, class: ClassId) -> Option<(FunctionId, At)> {
         let (own, constructor) = self.constructor(file, class).filter(|(own, _)| *own == file)?;
         let facts = self.facts(own);
         let calls_base = || {

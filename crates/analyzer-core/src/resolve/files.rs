@@ -68,10 +68,12 @@ impl Project<'_> {
         };
         // Real configuration is often not submitted; its sample is then the best that is known.
         let real = crate::lang::without_sample_mark(name);
-        let candidates = self.files.iter().enumerate().filter(|(_, file)| file.source.language == Language::Text);
+        let is_data =
+            |file: &File| file.source.language == Language::Text && !crate::lang::is_env_file(&file.source.path);
+        let candidates = self.files.iter().enumerate().filter(|(_, file)| is_data(file));
         let named = candidates.filter(|(_, file)| {
             let own = file.source.path.rsplit('/').next().unwrap_or_default();
-            own == *name || (own.len() > real.len() && crate::lang::without_sample_mark(own) == real)
+            own == *name || crate::lang::is_sample_of(own, &real)
         });
         let best = named.max_by_key(|(index, file)| {
             let is_it = file.source.path.rsplit('/').next() == Some(name);

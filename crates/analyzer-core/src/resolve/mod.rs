@@ -119,6 +119,8 @@ pub struct Question {
     /// What was found so far, once the question is tangled; nothing yet for what is being asked.
     refs: FxHashMap<At, Option<Vec<Ref>>>,
     values: FxHashMap<At, Option<Vec<Known>>>,
+    /// Keywords that functions hand on, which were looked for in vain or are being looked for.
+    handed: FxHashSet<(usize, FunctionId, String)>,
     /// The answer depends on who calls or constructs something.
     open: bool,
     /// A limit was met, or something that is being asked already.
@@ -183,6 +185,7 @@ impl Question {
             stars: FxHashSet::default(),
             refs: FxHashMap::default(),
             values: FxHashMap::default(),
+            handed: FxHashSet::default(),
             open: false,
             cut: false,
             deepest: 0,
@@ -327,7 +330,10 @@ impl<'a> Project<'a> {
         });
         let mut placed = Placed::default();
         for (key, holder, at) in places.iter().flat_map(|of_file| of_file.iter()) {
-            placed.entry(key.clone()).or_default().push((holder.clone(), *at));
+            let there = placed.entry(key.clone()).or_default().entry(holder.clone()).or_default();
+            if there.len() < MANY {
+                there.push(*at);
+            }
         }
         project.placed = Arc::new(placed);
         project.stage = Stage::Placed;
@@ -639,7 +645,7 @@ impl<'a> Project<'a> {
         self.refer_in(holder.0, &holder.1, q).into_iter().find_map(|reference| match reference {
             Ref::Expr(at, frames) => self.literal_element(at, &frames, key, q),
             // `agent.name` of `Agent(name="planner")`: what a constructor outside was told. A model's own says it itself.
-            Ref::External(symbol, calls) => {
+            Ref::External(symbol, calls) if symbol.display().ends_with("()") => {
                 let hits = self.knowledge.lookup(&symbol.callee());
                 let (call, frames) =
                     calls.last().filter(|_| key == "name" || !hits.iter().any(|h| h.kind == RuleKind::Model))?;
@@ -657,10 +663,18 @@ impl<'a> Project<'a> {
     fn passed_on(&self, holder: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
         let (at, frames) = holder;
         let (function, index) = self.parameter_of(*at)?;
-        let param = self.facts(at.file).functions[function.0 as usize].params[index as usize];
-        if param.kind != ParamKind::Keywords || !q.step() {
+        let facts = self.facts(at.file);
+        let params = &facts.functions[function.0 as usize].params;
+        // What a parameter of its own takes never arrives in `**options`.
+        let is_taken = |param: &Param| param.name.is_some_and(|name| facts.name(name) == key);
+        if params[index as usize].kind != ParamKind::Keywords || params.iter().any(is_taken) {
             return None;
         }
+        // A function that hands on to itself is asked once.
+        if !q.handed.insert((at.file, function, key.to_owned())) || !q.step() {
+            return None;
+        }
+        q.open = true;
         let frame = frames.as_ref().filter(|frame| frame.function == (at.file, function));
         let callers = match frame {
             Some(frame) => vec![(frame.call, frame.outer.clone())],
@@ -672,6 +686,9 @@ impl<'a> Project<'a> {
         };
         let found = callers.into_iter().find_map(|caller| given(caller, q));
         q.back();
+        if found.is_some() {
+            q.handed.remove(&(at.file, function, key.to_owned()));
+        }
         found
     }
 

@@ -327,12 +327,10 @@ impl Project<'_> {
 
     pub(super) fn index(&self, base: Ref, key: At, frames: &Frames, q: &mut Question) -> Vec<Ref> {
         match base {
-            // A path to a submitted data file that is indexed stands for what the file holds.
-            Ref::Expr(at, _) if self.data_file_of(at).is_some() => {
-                let root = self.data_file_of(at).map(|root| Ref::Expr(root, None));
-                root.map_or_else(|| vec![Ref::Unknown], |root| self.index(root, key, frames, q))
-            }
             Ref::Expr(at, holder_frames) => {
+                // A path to a submitted data file that is indexed stands for what the file holds; once, for a file may
+                // hold nothing but a path.
+                let (at, holder_frames) = self.data_file_of(at).map_or((at, holder_frames), |root| (root, None));
                 let key = self.text_in(key, frames, q);
                 let found = key.and_then(|key| self.literal_element(at, &holder_frames, &key, q));
                 match found {

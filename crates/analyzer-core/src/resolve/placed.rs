@@ -4,11 +4,11 @@
 use super::*;
 
 /// By key: where the place is, and what is put there.
-pub(super) type Placed = FxHashMap<String, Vec<(Holder, At)>>;
+pub(super) type Placed = FxHashMap<String, FxHashMap<Holder, Vec<At>>>;
 
 /// A place outside, as far as both sides need to agree: the package and the last name, since what is put into
 /// `FastAPI().state` is taken out of `Request().app.state`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Holder {
     package: String,
     name: String,
@@ -79,7 +79,7 @@ impl Project<'_> {
         !bindings.is_empty() && (root != base || bindings.iter().all(|(binding, _)| is_import(&binding.value)))
     }
 
-    fn placed_under(&self, key: &str) -> Option<&Vec<(Holder, At)>> {
+    fn placed_under(&self, key: &str) -> Option<&FxHashMap<Holder, Vec<At>>> {
         if self.stage >= Stage::Placed {
             self.note(On::Placed, memo::place(key));
         }
@@ -95,9 +95,11 @@ impl Project<'_> {
 
     /// What the program puts there: into `holder`, under `key`.
     pub(super) fn placed(&self, holder: &Symbol, key: &str) -> Vec<At> {
-        let Some(known) = self.placed_under(key).filter(|_| !holder.is_unknown()) else { return Vec::new() };
-        let Some(holder) = Holder::of(holder) else { return Vec::new() };
-        known.iter().filter(|(place, _)| *place == holder).map(|(_, at)| *at).take(MANY).collect()
+        if self.nothing_is_placed() || holder.is_unknown() {
+            return Vec::new();
+        }
+        let Some(known) = self.placed_under(key) else { return Vec::new() };
+        Holder::of(holder).and_then(|holder| known.get(&holder)).cloned().unwrap_or_default()
     }
 
     /// `st.session_state.get("client")`: what the program puts there.

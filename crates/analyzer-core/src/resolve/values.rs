@@ -793,7 +793,9 @@ impl Project<'_> {
         let told = pairs.iter().filter_map(|(key, value)| Some((facts.text((*key)?)?, facts.text(*value)?, *value)));
         // `MODEL=MODEL_NAME` is a place to fill in.
         let wanted = told.filter(|(key, text, _)| {
-            (key.contains("MODEL") || text.contains("://")) && text.contains(|c: char| c.is_lowercase())
+            let is_secret = ["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"].iter().any(|part| key.contains(part));
+            let is_told = key.contains("MODEL") || text.contains("://") && !text.contains('@');
+            is_told && !is_secret && text.contains(|c: char| c.is_lowercase())
         });
         wanted.map(|(key, _, expr)| (key.to_owned(), At { file, expr })).collect()
     }

@@ -137,16 +137,9 @@ impl Found<'_, '_> {
 
     /// `super().__init__(name="search")`: what a constructor tells that of the base class.
     fn told_to_base(&self, file: usize, class: ClassId, places: &[ArgRef]) -> Option<String> {
-        let facts = self.cx.project.facts(file);
-        let (_, constructor) = self.cx.project.constructor(file, class).filter(|(own, _)| *own == file)?;
-        let constructor = &facts.functions[constructor.0 as usize];
-        if constructor.class != Some(class) {
-            return None;
-        }
-        let here = |expr| At { file, expr };
-        let calls = facts.calls.iter().filter(|call| facts.scope_of(call.expr) == constructor.scope);
-        let base = calls.into_iter().find(|call| self.cx.project.is_base_constructor(here(call.callee)))?;
-        self.text(here(base.expr), places)
+        let (constructor, base) = self.cx.project.told_to_base(file, class)?;
+        let is_own = self.cx.project.facts(file).functions[constructor.0 as usize].class == Some(class);
+        is_own.then(|| self.text(base, places)).flatten()
     }
 
     fn class_text(&self, file: usize, class: ClassId, name: &str) -> Option<String> {

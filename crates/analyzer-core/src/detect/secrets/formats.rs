@@ -421,6 +421,9 @@ pub fn embedded() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
     let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
     let refuse = |line, message: String| FormatError { file: path.into(), line, message };
+    if crate::depth::is_too_deep(text) {
+        return Err(refuse(1, "tables within tables without end".into()));
+    }
     let issuer: Issuer = toml::from_str(text)
         .map_err(|error| refuse(line_of(error.span().map_or(0, |span| span.start)), error.message().into()))?;
     let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
