@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
 
     fn toml(&mut self, source: &Source) -> Option<toml::Table> {
         if depth::is_too_deep(&source.text) {
-            self.note(source, 0, "tables within tables without end; what it declares is not known".into());
+            self.note(source, 1, "tables within tables without end; what it declares is not known".into());
             return None;
         }
         match toml::from_str(&source.text) {
