@@ -120,7 +120,8 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
         env = None;
     }
     let host = host.to_ascii_lowercase();
-    let host = host.trim_end_matches('.');
+    // Of a replica set its first member.
+    let host = host.split(',').next().unwrap_or_default().trim_end_matches('.');
     if host.is_empty() && env.is_none() {
         return None;
     }
@@ -128,10 +129,6 @@ pub fn parse(pieces: &[Piece]) -> Option<Address> {
     if host.contains(char::is_control) || host.trim() != host {
         return None;
     }
-    let host = match host.split_once(',') {
-        Some((first, _)) => first, // A replica set: its first member.
-        None => host,
-    };
     let scheme = scheme.to_ascii_lowercase();
     Some(Address { scheme, host: host.into(), path: clean_path(path), query: query(path), env, default })
 }
