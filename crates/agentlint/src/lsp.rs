@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use analyzer_core::Session;
-use analyzer_core::lint::{Finding, LintOptions, Report, Severity};
+use analyzer_core::lint::{Finding, LintOptions, Report, Severity, comment_sign};
 use lsp_server::{Connection, Message, Notification, Request, Response};
 use lsp_types::notification::{
     DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification as _,
@@ -290,10 +290,7 @@ impl Server {
             {
                 let line = text.lines().nth(finding.line as usize - 1).unwrap_or("");
                 let space = &line[..line.len() - line.trim_start().len()];
-                let is_js = [".js", ".ts", ".jsx", ".tsx", ".mjs", ".cjs", ".mts", ".cts"]
-                    .iter()
-                    .any(|end| path.ends_with(end));
-                let sign = if is_js { "//" } else { "#" };
+                let sign = comment_sign(&path);
                 let start = Position { line: finding.line - 1, character: 0 };
                 let new_text = format!("{space}{sign} agentlint: ignore[{}] TODO: say why\n", finding.rule);
                 let edit = TextEdit { range: Range { start, end: start }, new_text };

@@ -1,6 +1,6 @@
 //! The report: one shape that every output is made of, versioned, with a schema.
 
-use analyzer_core::lint::{Excerpts, Finding, RULES, Report, Severity};
+use analyzer_core::lint::{Excerpts, Finding, RULES, Report, Severity, comment_sign};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -205,10 +205,7 @@ impl ReportV1 {
 
 impl FindingV1 {
     fn new(project: &Project, excerpts: &Excerpts, finding: &Finding) -> FindingV1 {
-        let sign = match finding.file.rsplit('.').next() {
-            Some("js" | "mjs" | "cjs" | "jsx" | "ts" | "mts" | "cts" | "tsx") => "//",
-            _ => "#",
-        };
+        let sign = comment_sign(&finding.file);
         FindingV1 {
             rule: finding.rule,
             code: finding.code,

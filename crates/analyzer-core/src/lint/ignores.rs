@@ -148,9 +148,18 @@ fn next_line(text: &str, own: u32) -> u32 {
     line
 }
 
+/// What a comment begins with in a file of this name.
+pub fn comment_sign(path: &str) -> &'static str {
+    sign_of(Language::of(path, ""))
+}
+
+fn sign_of(language: Language) -> &'static str {
+    if language.is_javascript() { "//" } else { "#" }
+}
+
 /// The text with a comment above each of these lines that silences the named rules.
 pub fn add_ignores(text: &str, language: Language, at: &BTreeMap<u32, Vec<&str>>, reason: &str) -> String {
-    let sign = if language.is_javascript() { "//" } else { "#" };
+    let sign = sign_of(language);
     let mut out = String::with_capacity(text.len() + at.len() * 60);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         if let Some(rules) = at.get(&(index as u32 + 1)) {
@@ -161,4 +170,24 @@ pub fn add_ignores(text: &str, language: Language, at: &BTreeMap<u32, Vec<&str>>
         out.push_str(line);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_begins_as_the_language_wants() {
+        for (path, sign) in [
+            ("a.py", "#"),
+            ("a.ipynb", "#"),
+            ("a.yaml", "#"),
+            ("a.mts", "//"),
+            ("a.tsx", "//"),
+            ("a.svelte", "//"),
+            ("b/a.vue", "//"),
+        ] {
+            assert_eq!(comment_sign(path), sign, "{path}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ use made::Made;
 
 pub use excerpt::Excerpts;
 pub use fix::{Edit, Fix, apply};
-pub use ignores::add_ignores;
+pub use ignores::{add_ignores, comment_sign};
 pub use rules::{RULES, Rule, find};
 pub use select::{RuleSet, SelectError, nearest};
 pub use view::Seen;

@@ -165,17 +165,18 @@ impl<'m> Found<'m> {
     /// A text in which no value that was found anywhere stands, nor what is a credential by itself.
     pub(crate) fn mask(&self, text: &str, formats: &Formats) -> Option<String> {
         let mut clean = Cow::Borrowed(text);
-        if let Some(values) = &self.values.everywhere {
-            let mut out = String::new();
-            let mut at = 0;
-            for hit in values.find_iter(text).filter(|hit| hit.len() >= SHORTEST) {
-                out.push_str(&text[at..hit.start()]);
-                out.push_str(value::MASK);
-                at = hit.end();
-            }
-            if at > 0 {
-                clean = Cow::Owned(out + &text[at..]);
-            }
+        let Some(values) = &self.values.everywhere else {
+            // What cannot be looked for could stand anywhere.
+            return Some(value::MASK.to_owned());
+        };
+        let (mut out, mut at) = (String::new(), 0);
+        for hit in values.find_iter(text).filter(|hit| hit.len() >= SHORTEST) {
+            out.push_str(&text[at..hit.start()]);
+            out.push_str(value::MASK);
+            at = hit.end();
+        }
+        if at > 0 {
+            clean = Cow::Owned(out + &text[at..]);
         }
         match (mask(&clean, formats), &clean) {
             (Cow::Owned(masked), _) => Some(masked),
