@@ -88,7 +88,7 @@ impl Reply {
         assert_eq!(self.header("content-type"), "application/json");
         let json = self.json();
         let keys: Vec<_> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["error"]);
+        assert_eq!(keys[..3], ["error", "code", "request_id"]);
         (self.status.as_u16(), json["error"].as_str().unwrap().to_string())
     }
 }

@@ -12,7 +12,7 @@ const KEY: &str = "ra_live_0123456789abcdef0123456789abcdef";
 
 fn platform() -> App {
     let app = App::new();
-    App { router: platform_api::app(&app.ingestion, Keys::new([Keys::hash(KEY)])), ..app }
+    App { router: app.ingestion.alone(Some(Keys::new([Keys::hash(KEY)]))), ..app }
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn either_header_opens() {
 async fn a_key_may_be_any_text_that_a_header_can_hold() {
     let key = "sch\u{f6}ner schl\u{fc}ssel";
     let app = App::new();
-    let app = App { router: platform_api::app(&app.ingestion, Keys::new([Keys::hash(key)])), ..app };
+    let app = App { router: app.ingestion.alone(Some(Keys::new([Keys::hash(key)]))), ..app };
     for (name, value) in [("authorization", format!("Bearer  {key} ")), ("x-runagents-api-key", key.to_string())] {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
         let request = Request::get("/metrics").header(name, value).body(Body::empty()).unwrap();

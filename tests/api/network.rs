@@ -70,7 +70,7 @@ async fn silent_and_slow_clients_are_not_waited_for() {
 #[tokio::test]
 async fn a_refusal_is_seen_by_those_who_send_everything_first() {
     let app = App::with(|config| config.http.body_bytes = 1_000, Arc::new(|_, _| unreachable!("nothing gets so far")));
-    let server = Server::start(platform_api::app(&app.ingestion, Keys::new([Keys::hash("a key")]))).await;
+    let server = Server::start(app.ingestion.alone(Some(Keys::new([Keys::hash("a key")])))).await;
     let large = "x".repeat(20_000_000);
     let head = |key: &str| {
         let length = large.len();

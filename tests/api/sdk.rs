@@ -35,7 +35,7 @@ print("analyzed", result.id)
 #[ignore = "needs the published SDK; `cargo xtask test` installs it"]
 async fn the_published_sdk_analyzes() {
     let app = App::new();
-    let server = Server::start(platform_api::app(&app.ingestion, Keys::new([Keys::hash(KEY)]))).await;
+    let server = Server::start(app.ingestion.alone(Some(Keys::new([Keys::hash(KEY)])))).await;
     let endpoint = format!("http://{}", server.address);
     let output = Command::new(python()).args(["-c", SCRIPT, &endpoint, KEY]).output().await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

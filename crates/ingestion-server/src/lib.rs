@@ -71,15 +71,16 @@ impl Ingestion {
 
     /// A whole server: the routes, with keys if there are any, and what surrounds them.
     pub fn alone(&self, keys: Option<Keys>) -> Router {
-        self.surround(self.routes(), keys)
+        self.surround(self.routes(), |router| match keys {
+            Some(keys) => router.layer(from_fn_with_state(keys, require_key)),
+            None => router,
+        })
     }
 
-    /// Puts around `routes` what every server of ours has: JSON for what no route answers, keys, log and metrics.
-    pub fn surround(&self, routes: Router, keys: Option<Keys>) -> Router {
-        let mut router = Shell::fallbacks(routes);
-        if let Some(keys) = keys {
-            router = router.layer(from_fn_with_state(keys, require_key));
-        }
+    /// Puts around `routes` what every server of ours has: JSON for what no route answers, behind `door` too, log and
+    /// metrics.
+    pub fn surround(&self, routes: Router, door: impl FnOnce(Router) -> Router) -> Router {
+        let router = door(Shell::fallbacks(routes));
         Shell { world: self.inner.world.clone(), metrics: Arc::clone(&self.inner.metrics) }.around(router)
     }
 
@@ -96,7 +97,8 @@ impl Ingestion {
         &self.inner.engine
     }
 
-    fn intake(&self) -> &Intake {
+    /// Limits of request bodies.
+    pub fn intake(&self) -> &Intake {
         &self.inner.intake
     }
 

@@ -56,8 +56,8 @@ async fn requirements(State(engine): State<Engine>, received: Received) -> Resul
 }
 
 async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound("analysis"))?;
-    let answer = engine.by_id(&id).await.ok_or(ApiError::NotFound("analysis"))?;
+    let Path(id) = id.map_err(|_| ApiError::NotFound("analysis".into()))?;
+    let answer = engine.by_id(&id).await.ok_or(ApiError::NotFound("analysis".into()))?;
     Ok(json(StatusCode::OK, answer.analysis.clone()))
 }
 

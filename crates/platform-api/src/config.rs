@@ -20,6 +20,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the platform keeps what it must not forget; empty for the user's data directory.
     pub data_dir: PathBuf,
+    /// How the store is reached.
+    pub store: StoreConfig,
+    /// How often a key may ask.
+    pub limits: LimitsConfig,
     /// Limits of connections and bodies.
     pub http: HttpConfig,
     /// Limits of analyses.
@@ -30,6 +34,22 @@ pub struct Config {
     pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
+}
+
+/// How the store is reached.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Connections to PostgreSQL.
+    pub connections: u32,
+}
+
+/// How often a key may ask.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests of one key a minute; 0 is no limit.
+    pub requests_per_minute: u32,
 }
 
 impl Config {

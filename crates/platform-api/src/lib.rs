@@ -1,15 +1,43 @@
-//! The platform's server: today API keys, and the analyzer behind them.
+//! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
+pub mod answer;
+pub mod app;
+pub mod auth;
 pub mod config;
-pub mod keys;
+pub mod names;
+pub mod openapi;
+pub mod store;
+pub mod time;
+pub mod tools;
 
 use axum::Router;
-use ingestion_server::Ingestion;
-use ingestion_server::web::Keys;
+use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
+use tower::util::MapRequestLayer;
+use utoipa_axum::router::OpenApiRouter;
 
+pub use app::App;
+use auth::{Door, Limits};
 pub use config::Config;
 
-/// Every route of the platform; all but health need a key.
-pub fn app(ingestion: &Ingestion, keys: Keys) -> Router {
-    ingestion.surround(ingestion.routes(), Some(keys))
+/// The platform's own operations: the older surface and the versioned one over the same resources.
+fn operations() -> OpenApiRouter<App> {
+    let both = || OpenApiRouter::new().merge(tools::routes());
+    OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
+}
+
+/// Every route of the platform, behind the door.
+pub fn router(app: &App) -> Router {
+    let (routes, description) = operations().split_for_parts();
+    let routes = routes
+        .layer(from_fn_with_state(app.clone(), auth::once))
+        .with_state(app.clone())
+        .merge(openapi::routes(description))
+        .merge(app.ingestion().routes());
+    let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
+    let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
+    let surrounded = app.ingestion().surround(routes, |router| router.layer(from_fn_with_state(door, auth::open)));
+    // A layer of the router itself would come after the route was chosen.
+    let before = MapRequestLayer::new(|request: Request| auth::take_workspace(request));
+    Router::new().fallback_service(tower::Layer::layer(&before, surrounded))
 }

@@ -1,17 +1,21 @@
 //! The platform as a process: flags, the first key, the banner, signals.
 
 use std::env;
+use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
-use ingestion_server::web::{World, log, serve};
-use platform_api::Config;
-use platform_api::keys::KeyRing;
+use ingestion_server::web::{Outbound, World, log, serve};
+use platform_api::auth::first_key;
+use platform_api::store::{SealingKeys, Store};
+use platform_api::{App, Config};
+use tracing::warn;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,15 +57,40 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let preset = variable("PLATFORM_API_KEY");
     // The address first: whoever finds it taken has no key made in passing.
     let listener = serve::listen(config.listen).await?;
-    let ring = KeyRing::open(&data_dir, preset.as_deref())?;
+    let store = store(&config, &data_dir).await?;
+    let world = World::Real;
+    let fresh = first_key(&store, &world, preset.as_deref()).await?;
 
-    let ingestion = Ingestion::new(&config.ingestion(), World::Real, enricher);
-    let app = platform_api::app(&ingestion, ring.keys);
-    let banner = banner(listener.local_addr()?, &data_dir, ring.fresh.as_deref());
+    let ingestion = Ingestion::new(&config.ingestion(), world.clone(), enricher);
+    let outbound = Outbound::trusting().unwrap_or_else(|error| {
+        warn!(%error, "this system has no certificates; only plain HTTP can be asked");
+        Outbound::plain()
+    });
+    let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound);
+    let banner = banner(listener.local_addr()?, &data_dir, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
-    serve::serve_until_signal(listener, app, &config.http, signals, || ingestion.stop()).await;
+    serve::serve_until_signal(listener, platform_api::router(&app), &config.http, signals, || ingestion.stop()).await;
+    store.close().await;
     Ok(())
+}
+
+/// PostgreSQL where `DATABASE_URL` says so, else a file in the data directory.
+async fn store(config: &Config, data_dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    let keys = match variable("PLATFORM_SEALING_KEY") {
+        Some(text) => SealingKeys::parse("PLATFORM_SEALING_KEY", &text)?,
+        None => SealingKeys::in_file(&data_dir.join("sealing-keys"))?,
+    };
+    match variable("DATABASE_URL").filter(|url| !url.is_empty()) {
+        None => Ok(Store::sqlite(&data_dir.join("platform.db"), keys).await?),
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Ok(Store::postgres(&url, config.store.connections, keys).await?)
+        }
+        // The address may hold a password and is not repeated.
+        Some(_) => Err("DATABASE_URL must begin with postgres:// (without it, data is kept in a SQLite file)".into()),
+    }
 }
 
 fn config(flags: &Flags) -> Result<Config, Box<dyn std::error::Error>> {

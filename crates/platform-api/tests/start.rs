@@ -118,5 +118,5 @@ fn the_data_goes_to_a_folder_of_its_own_in_the_users_data_directory() {
     let platform = Platform::start(command.env_clear().env("HOME", &home).args(["--listen", "127.0.0.1:0"]));
     platform.end();
     let shares = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
-    assert!(home.join(shares).join("platform-api/api-keys").is_file());
+    assert!(home.join(shares).join("platform-api/platform.db").is_file());
 }

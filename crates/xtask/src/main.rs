@@ -2,6 +2,7 @@
 
 mod command_times;
 mod corpus;
+mod postgres;
 mod run;
 mod score;
 mod secrets_bench;
@@ -31,6 +32,8 @@ enum Chore {
     SecretsBench(secrets_bench::Flags),
     /// Say how long each command of the linter takes.
     CommandTimes(command_times::Flags),
+    /// Run a command beside a PostgreSQL server of its own.
+    Postgres(postgres::Flags),
     /// Print the analysis of a file or folder.
     Show(show::Flags),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Score(flags) => score::run(&flags),
         Chore::SecretsBench(flags) => secrets_bench::run(&flags),
         Chore::CommandTimes(flags) => command_times::run(&flags),
+        Chore::Postgres(flags) => postgres::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };
     match done {

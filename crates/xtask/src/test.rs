@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::postgres::Postgres;
 use crate::run::{Done, cargo, root, target, watch, works};
 
 /// The published client that one test runs against our server.
@@ -41,7 +42,9 @@ pub fn run(flags: &Flags) -> Done {
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
-    watch(cargo().args(fixed).args(&flags.rest))?;
+    let postgres = Postgres::start(&target().join("judges/bin/npm"))?;
+    watch(cargo().args(fixed).args(&flags.rest).env("TEST_DATABASE_URL", postgres.url()))?;
+    drop(postgres);
     if flags.rest.is_empty() {
         watch(cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
     }

@@ -5,19 +5,15 @@ use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Request, StatusCode, Uri};
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
+use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Enricher, EnrichmentError, Excerpt, Suggestion};
 use crate::config::EnrichmentConfig;
+use crate::web::outbound::{Outbound, OutboundError};
 
 /// Bytes of an answer.
 const LARGEST_ANSWER: usize = 256 << 10;
@@ -32,7 +28,7 @@ const TASK: &str = "You are shown the source files of an AI agent as JSON, and t
 
 /// A model behind an endpoint.
 pub struct Client {
-    http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Outbound,
     endpoint: Uri,
     model: String,
     key: Option<HeaderValue>,
@@ -78,27 +74,16 @@ impl Client {
         };
         let unusable = || SetupError::Endpoint(config.endpoint.clone());
         let endpoint: Uri = config.endpoint.parse().map_err(|_| unusable())?;
-        let provider = rustls::crypto::ring::default_provider();
-        let builder = HttpsConnectorBuilder::new();
-        let connector = match (endpoint.scheme_str(), endpoint.host()) {
-            (Some("https"), Some(_)) => builder.with_provider_and_native_roots(provider)?.https_only(),
-            // Needs no certificates, which a small image may not have.
-            (Some("http"), Some(_)) => {
-                let tls = ClientConfig::builder_with_provider(provider.into())
-                    .with_safe_default_protocol_versions()
-                    .expect("the provider has them")
-                    .with_root_certificates(RootCertStore::empty())
-                    .with_no_client_auth();
-                builder.with_tls_config(tls).https_or_http()
-            }
+        let http = match (endpoint.scheme_str(), endpoint.host()) {
+            (Some("https"), Some(_)) => Outbound::trusting()?,
+            (Some("http"), Some(_)) => Outbound::plain(),
             _ => return Err(unusable()),
         };
         if config.model.trim().is_empty() {
             return Err(SetupError::Model);
         }
         Ok(Some(Client {
-            http: hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-                .build(connector.enable_http1().build()),
+            http,
             endpoint,
             model: config.model.clone(),
             key,
@@ -120,28 +105,21 @@ impl Client {
         }
         let request = request.body(Full::from(body.to_string())).expect("each part was checked");
 
-        // Redirections are not followed: source text goes to the address that was configured and to no other.
-        let response = self.http.request(request).await.map_err(|_| EnrichmentError::Unreachable)?;
+        let response = self.http.send(request, self.timeout, LARGEST_ANSWER).await.map_err(|error| match error {
+            OutboundError::Unreachable => EnrichmentError::Unreachable,
+            OutboundError::Slow(_) => EnrichmentError::Slow,
+            OutboundError::TooLarge(most) => EnrichmentError::TooLarge(most),
+        })?;
         if response.status() != StatusCode::OK {
             return Err(EnrichmentError::Status(response.status().as_u16()));
         }
-        let bytes = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await.map_err(|error| {
-            match error.is::<http_body_util::LengthLimitError>() {
-                true => EnrichmentError::TooLarge(LARGEST_ANSWER),
-                false => EnrichmentError::Unreachable,
-            }
-        })?;
-        read(&bytes.to_bytes())
+        read(response.body())
     }
 }
 
 impl Enricher for Client {
     fn suggest<'a>(&'a self, excerpt: &'a Excerpt) -> BoxFuture<'a, Result<Suggestion, EnrichmentError>> {
-        async move {
-            let answer = tokio::time::timeout(self.timeout, self.ask(excerpt)).await;
-            answer.unwrap_or(Err(EnrichmentError::Slow))
-        }
-        .boxed()
+        self.ask(excerpt).boxed()
     }
 
     fn source_bytes(&self) -> usize {

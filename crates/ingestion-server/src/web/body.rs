@@ -9,6 +9,7 @@ use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
@@ -143,10 +144,29 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         // Serde would take an array for a struct.
         Some(_) => return refuse("the request body must be a JSON object".into()),
     }
-    serde_json::from_slice(bytes).or_else(|error| match error.is_data() {
-        true => refuse(error.to_string()),
-        false => refuse(format!("the request body is not valid JSON: {error}")),
-    })
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        match error.into_inner() {
+            error if error.is_data() => ApiError::field(error.to_string(), pointer),
+            error => ApiError::BadRequest(format!("the request body is not valid JSON: {error}")),
+        }
+    })?;
+    match reader.end() {
+        Ok(()) => Ok(value),
+        Err(error) => refuse(format!("the request body is not valid JSON: {error}")),
+    }
+}
+
+fn pointer(path: &Path) -> String {
+    let step = |step: &Segment| match step {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } | Segment::Enum { variant: key } => {
+            format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+        }
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(step).collect()
 }
 
 /// Runs work on `size` bytes away from the threads that serve connections, unless it is small.

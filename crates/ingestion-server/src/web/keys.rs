@@ -57,8 +57,8 @@ pub async fn require_key(State(keys): State<Keys>, request: Request, next: Next)
     }
 }
 
-/// A proxy on this machine speaks for callers who are not.
-fn is_local(request: &Request) -> bool {
+/// Comes it from this machine? A proxy here speaks for callers who are not.
+pub fn is_local(request: &Request) -> bool {
     let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
     let local = request.extensions().get::<Peer>().is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
     local && !forwarded.iter().any(|name| request.headers().contains_key(*name))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, Method};
+use axum::http::{HeaderName, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -31,7 +31,7 @@ impl Shell {
     /// JSON for unknown paths and methods; to be called before layers that should see those too.
     pub fn fallbacks(router: Router) -> Router {
         router
-            .fallback(async || ApiError::NotFound("path"))
+            .fallback(async || ApiError::NotFound("path".into()))
             .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method.to_string()))
     }
 
@@ -56,10 +56,13 @@ async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Re
     let took = shell.world.elapsed().saturating_sub(began);
     let status = response.status().as_u16();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    if let Some(error) = response.extensions().get::<Arc<ApiError>>()
-        && let ApiError::Internal(cause) = error.as_ref()
-    {
-        error!(request.id = id.to_str().unwrap_or_default(), %cause, "internal error");
+    if let Some(error) = response.extensions().get::<Arc<ApiError>>().cloned() {
+        let id = id.to_str().unwrap_or_default();
+        if let ApiError::Internal(cause) = error.as_ref() {
+            error!(request.id = id, %cause, "internal error");
+        }
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = error.body(Some(id)).into();
     }
     Line { id: &id, method, route, status, micros: took.as_micros() as u64 }.write();
     shell.metrics.request(method, route, status, took);

@@ -1,0 +1,96 @@
+//! App: what every handler may reach.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use ingestion_server::Ingestion;
+use ingestion_server::web::{ApiError, Intake, Outbound, World};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::auth::Identity;
+use crate::config::Config;
+use crate::store::{Change, Store, StoreError, Tx};
+
+/// The platform. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    store: Store,
+    world: World,
+    ingestion: Ingestion,
+    outbound: Outbound,
+}
+
+impl App {
+    /// Over a store and an analyzer.
+    pub fn new(config: Config, store: Store, world: World, ingestion: Ingestion, outbound: Outbound) -> App {
+        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound }) }
+    }
+
+    /// What was configured.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// What must not be forgotten.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Clock and ids.
+    pub fn world(&self) -> &World {
+        &self.inner.world
+    }
+
+    /// The analyzer behind its cache and queue.
+    pub fn ingestion(&self) -> &Ingestion {
+        &self.inner.ingestion
+    }
+
+    /// For whomever we ask ourselves.
+    pub fn outbound(&self) -> &Outbound {
+        &self.inner.outbound
+    }
+
+    /// Limits of request bodies.
+    pub fn intake(&self) -> &Intake {
+        self.inner.ingestion.intake()
+    }
+
+    /// Writes down who changes what, in the transaction that changes it. Nothing secret may be in `before` and `after`.
+    pub async fn note(
+        &self,
+        tx: &mut Tx,
+        who: &Identity,
+        action: &str,
+        resource: String,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) -> Result<(), StoreError> {
+        let (id, at) = (self.world().uuid(), self.world().now());
+        let change = Change { id, at, actor: who.key.clone(), action: action.into(), resource, before, after };
+        tx.note(&who.workspace, &change).await
+    }
+}
+
+/// Plain data as JSON.
+pub fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("plain data is always JSON")
+}
+
+impl FromRef<App> for Intake {
+    fn from_ref(app: &App) -> Intake {
+        app.intake().clone()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        ApiError::Internal(error.into())
+    }
+}

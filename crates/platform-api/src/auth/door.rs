@@ -1,0 +1,130 @@
+//! Door: the layer through which every request comes. It finds the key, the workspace and what is left of the limit.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ingestion_server::web::keys::is_local;
+use ingestion_server::web::{ApiError, World};
+
+use super::Limits;
+use super::caller::{Identity, Scope};
+use super::keys;
+use crate::names;
+use crate::store::{KeyRow, Store};
+
+/// The workspace of whoever names none.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
+/// Paths that anyone may ask.
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
+
+/// The same resources of a workspace that the path names.
+const WORKSPACES: &str = "/api/v1/workspaces/";
+
+/// What the door needs.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Knows the keys.
+    pub store: Store,
+    /// Clock.
+    pub world: World,
+    /// How often a key may ask.
+    pub limits: Limits,
+}
+
+/// The workspace that the path named, before it was taken out of it.
+#[derive(Debug, Clone)]
+struct Named(String);
+
+/// Middleware: who comes, and may they come in?
+pub async fn open(State(door): State<Door>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let path = request.uri().path();
+    if OPEN.contains(&path) || path == "/metrics" && is_local(&request) {
+        return Ok(next.run(request).await);
+    }
+    let now = door.world.now();
+    let key = door.find(request.headers(), now).await?.ok_or(ApiError::Unauthorized)?;
+    let allowance = door.limits.take(&key.id).await?;
+    if !allowance.granted {
+        let (limit, seconds) = (allowance.limit as u64, allowance.reset as u64);
+        return Ok(with_limits(ApiError::RateLimited { limit, seconds }.into_response(), &allowance));
+    }
+    let named = request.extensions_mut().remove::<Named>().map(|named| named.0);
+    let workspace = match (&key.workspace, named) {
+        (None, named) => named.unwrap_or_else(|| DEFAULT_WORKSPACE.into()),
+        (Some(own), None) => own.clone(),
+        (Some(own), Some(named)) if *own == named => named,
+        (Some(_), Some(named)) => {
+            return Err(ApiError::Forbidden(format!("this API key does not open the workspace {named:?}")));
+        }
+    };
+    let (is_operator, scopes) = (key.workspace.is_none(), Scope::split(&key.scopes));
+    request.extensions_mut().insert(Identity { key: key.id, workspace, is_operator, scopes });
+    Ok(with_limits(next.run(request).await, &allowance))
+}
+
+impl Door {
+    async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<KeyRow>, ApiError> {
+        for shown in keys_in(headers) {
+            if std::str::from_utf8(shown).is_ok_and(|key| !keys::is_sound(key)) {
+                continue;
+            }
+            let mut tx = self.store.read().await?;
+            let Some(row) = tx.key_by_hash(&keys::hash(shown)).await? else { continue };
+            drop(tx);
+            if row.expires_at.is_some_and(|end| end <= now) {
+                continue;
+            }
+            if row.last_used_at.is_none_or(|last| now - last >= 60_000) {
+                let mut tx = self.store.begin().await?;
+                tx.use_key(&row.id, now).await?;
+                tx.commit().await?;
+            }
+            return Ok(Some(row));
+        }
+        Ok(None)
+    }
+}
+
+/// Either header may carry the key, which may be any bytes that a header can hold. Only hashes are compared, and those
+/// by the store: how long that takes says nothing about a key.
+fn keys_in(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+    });
+    let plain = headers.get_all("x-runagents-api-key").iter().map(|value| value.as_bytes());
+    plain.chain(bearer).map(|key| key.trim_ascii())
+}
+
+/// The pair of headers that the IETF's draft names `RateLimit`.
+fn with_limits(mut response: Response, allowance: &super::limits::Allowance) -> Response {
+    if allowance.limit > 0 {
+        let policy = format!("\"key\";q={};w=60", allowance.limit);
+        let rest = format!("\"key\";r={};t={}", allowance.remaining, allowance.reset);
+        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", rest)] {
+            response.headers_mut().insert(name, HeaderValue::from_str(&value).expect("digits and quotes"));
+        }
+    }
+    response
+}
+
+/// `/api/v1/workspaces/{workspace}/tools` is `/api/v1/tools` of that workspace. To be done before a route is chosen.
+pub fn take_workspace(mut request: Request) -> Request {
+    let path = request.uri().path();
+    let Some((name, rest)) = path.strip_prefix(WORKSPACES).and_then(|rest| rest.split_once('/')) else {
+        return request;
+    };
+    // What no workspace can be called stays in the path, where no route answers it.
+    if !names::is_name(name) {
+        return request;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let (name, inner) = (name.to_string(), format!("/api/v1/{rest}{query}"));
+    if let Ok(uri) = inner.parse::<Uri>() {
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(Named(name));
+    }
+    request
+}

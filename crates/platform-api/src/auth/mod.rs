@@ -1,0 +1,13 @@
+//! Auth: who calls, for which workspace, what they may do, and how often.
+
+mod caller;
+mod door;
+mod idempotency;
+pub mod keys;
+mod limits;
+
+pub use caller::{Admin, Approve, Caller, Deploy, Identity, Read, Scope, Write};
+pub use door::{DEFAULT_WORKSPACE, Door, open, take_workspace};
+pub use idempotency::once;
+pub use keys::{FirstKeyError, Key, first_key};
+pub use limits::Limits;

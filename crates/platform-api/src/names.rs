@@ -1,0 +1,55 @@
+//! Names: of agents, tools, providers, policies, workspaces. Lower case, because they become hosts and variables.
+
+use ingestion_server::web::ApiError;
+
+/// The longest name: that of a DNS label.
+const LONGEST: usize = 63;
+
+/// Lower-case letters and digits, with hyphens between them.
+pub fn is_name(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (1..=LONGEST).contains(&bytes.len())
+        && bytes.iter().all(|byte| inside(*byte) || *byte == b'-')
+        && inside(bytes[0])
+        && inside(bytes[bytes.len() - 1])
+}
+
+/// The name, or a 400 that says what a name is; `pointer` is where it stood.
+pub fn name(text: &str, pointer: &str) -> Result<String, ApiError> {
+    match is_name(text) {
+        true => Ok(text.to_string()),
+        false => {
+            let shown: String = text.chars().take(80).collect();
+            let what = "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
+            Err(ApiError::field(format!("{shown:?} is not a name: {what}"), pointer))
+        }
+    }
+}
+
+/// `stripe-api` in the name of an environment variable: `STRIPE_API`.
+pub fn in_variable(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_a_host_and_a_variable() {
+        for good in ["a", "echo-tool", "4", &"x".repeat(63)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a_b", "a.b", "a b", "é", &"x".repeat(64)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+        assert_eq!(in_variable("stripe-api"), "STRIPE_API");
+    }
+
+    #[test]
+    fn a_refusal_says_what_a_name_is() {
+        let refusal = name("My Agent", "/agent_name").unwrap_err();
+        assert!(refusal.to_string().starts_with("\"My Agent\" is not a name: 1 to 63 lower-case letters"), "{refusal}");
+    }
+}

@@ -1,0 +1,153 @@
+-- The common subset of SQLite and PostgreSQL. Times are milliseconds since 1970, documents are JSON, and whatever
+-- is secret stands in `sealed` alone.
+
+create table meta (
+    name text primary key,
+    value text not null
+);
+
+create table document (
+    workspace text not null,
+    kind text not null,
+    name text not null,
+    version bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    body text not null,
+    primary key (workspace, kind, name)
+);
+
+create table sealed (
+    workspace text not null,
+    kind text not null,
+    name text not null,
+    body text not null,
+    primary key (workspace, kind, name)
+);
+
+create table api_key (
+    id text primary key,
+    -- Null: the operator's, for every workspace.
+    workspace text,
+    name text not null,
+    hash text not null unique,
+    prefix text not null,
+    last4 text not null,
+    scopes text not null,
+    created_at bigint not null,
+    expires_at bigint,
+    last_used_at bigint
+);
+
+create table run (
+    id text primary key,
+    workspace text not null,
+    agent_id text not null,
+    namespace text not null,
+    user_id text not null,
+    conversation_id text,
+    invoke_url text,
+    initial_message text,
+    status text not null,
+    blocked_action_id text,
+    -- The number of the last event.
+    events bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null
+);
+create index run_newest on run (workspace, created_at);
+
+create table event (
+    run_id text not null,
+    seq bigint not null,
+    id text not null,
+    type text not null,
+    payload_hash text,
+    actor text,
+    data text,
+    created_at bigint not null,
+    primary key (run_id, seq)
+);
+
+create table action (
+    id text primary key,
+    run_id text not null,
+    tool_id text not null,
+    capability text,
+    payload_hash text,
+    status text not null,
+    created_at bigint not null,
+    updated_at bigint not null
+);
+create index action_of_run on action (run_id);
+
+create table approval (
+    id text primary key,
+    workspace text not null,
+    subject text not null,
+    agent_id text,
+    tool_id text not null,
+    run_id text,
+    action_id text,
+    capability text,
+    payload_hash text,
+    tool_method text,
+    tool_url text,
+    status text not null,
+    duration text not null,
+    scope text,
+    approver_id text,
+    reason text,
+    -- What a repeated request is recognized by, for as long as this one is pending.
+    pending_key text unique,
+    created_at bigint not null,
+    updated_at bigint not null,
+    expires_at bigint
+);
+create index approval_newest on approval (workspace, created_at);
+create index approval_expiring on approval (status, expires_at);
+
+create table audit (
+    id text primary key,
+    workspace text not null,
+    at bigint not null,
+    actor text not null,
+    action text not null,
+    resource text not null,
+    before text,
+    after text
+);
+create index audit_newest on audit (workspace, at);
+
+create table activity (
+    id text primary key,
+    workspace text not null,
+    at bigint not null,
+    body text not null
+);
+create index activity_newest on activity (workspace, at);
+
+create table idempotency (
+    workspace text not null,
+    key text not null,
+    request text not null,
+    -- Null while the first request is being answered.
+    status bigint,
+    created_at bigint not null,
+    primary key (workspace, key)
+);
+
+create table rate (
+    key text not null,
+    minute bigint not null,
+    used bigint not null,
+    primary key (key, minute)
+);
+
+create table analysis (
+    id text not null,
+    workspace text not null,
+    body text not null,
+    expires_at bigint not null,
+    primary key (workspace, id)
+);

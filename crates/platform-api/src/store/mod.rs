@@ -1,0 +1,215 @@
+//! Store: what the platform must not forget, in one SQLite file or in PostgreSQL, by one SQL text.
+//!
+//! It decides nothing and invents nothing: ids and times are given. Whatever belongs together is written in one
+//! transaction.
+
+mod audit;
+pub mod documents;
+mod idempotency;
+mod keys;
+mod sealed;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
+
+pub use audit::Change;
+pub use documents::{Resource, Stored};
+pub use idempotency::{Known, Reply};
+pub use keys::KeyRow;
+pub use sealed::{Sealer, SealingError, SealingKeys};
+
+/// Each migration in the order of its number; none is ever changed.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("migrations/0001_first.sql"))];
+
+/// How long a writer waits for another, and a request for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A workspace's name, checked at the door.
+pub type Workspace<'a> = &'a str;
+
+/// The store. Cloning gives another handle on the same one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+    sealer: Sealer,
+}
+
+#[derive(Debug, Clone)]
+enum Pool {
+    /// SQLite has one writer at a time; whoever waits for it waits in our queue and not in a loop.
+    Sqlite {
+        write: SqlitePool,
+        read: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it never was.
+#[derive(Debug)]
+pub struct Tx {
+    engine: Engine,
+    sealer: Sealer,
+}
+
+/// One of the two engines, inside a transaction.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    /// SQLite.
+    Sqlite(Transaction<'static, Sqlite>),
+    /// PostgreSQL.
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// One expression for both engines: `on!(tx, db => sqlx::query(SQL).execute(db).await)`.
+macro_rules! on {
+    ($tx:expr, $db:ident => $body:expr) => {
+        match &mut $tx.engine {
+            $crate::store::Engine::Sqlite(transaction) => {
+                let $db = &mut **transaction;
+                $body
+            }
+            $crate::store::Engine::Postgres(transaction) => {
+                let $db = &mut **transaction;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine said so.
+    #[error("store: {0}")]
+    Engine(#[from] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("store: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A document is not what its kind says.
+    #[error("store: {kind} {name:?} cannot be read: {cause}")]
+    Document {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        cause: serde_json::Error,
+    },
+    /// What is sealed cannot be opened.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+}
+
+impl Store {
+    /// The store in a file, which is made if need be.
+    pub async fn sqlite(path: &Path, keys: SealingKeys) -> Result<Store, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged write survives a power failure too.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE);
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+        let write = pool(1).connect_with(options.clone()).await?;
+        migrator().run(&write).await?;
+        let read = pool(4).connect_with(options).await?;
+        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys) }.checked().await
+    }
+
+    /// The store in a PostgreSQL database, which many replicas may share.
+    pub async fn postgres(url: &str, connections: u32, keys: SealingKeys) -> Result<Store, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.application_name("platform-api");
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+        let pool = pool.connect_with(options).await?;
+        migrator().run(&pool).await?;
+        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys) }.checked().await
+    }
+
+    /// To change something.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let engine = match &self.pool {
+            // Without `immediate` two writers could both read first and then fail at the lock.
+            Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
+            Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
+        };
+        Ok(Tx { engine, sealer: self.sealer.clone() })
+    }
+
+    /// To read one state of everything. What is written here would be lost.
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        let engine = match &self.pool {
+            Pool::Sqlite { read, .. } => Engine::Sqlite(read.begin().await?),
+            Pool::Postgres(pool) => {
+                Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
+            }
+        };
+        Ok(Tx { engine, sealer: self.sealer.clone() })
+    }
+
+    /// Can it answer at all?
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut tx = self.read().await?;
+        on!(tx, db => sqlx::query("select value from meta where name = 'sealing'").fetch_optional(db).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Waits until every connection is given back, and closes them.
+    pub async fn close(&self) {
+        match &self.pool {
+            Pool::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pool::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Refuses a store that was sealed with keys that this process does not have.
+    async fn checked(self) -> Result<Store, StoreError> {
+        let mut tx = self.begin().await?;
+        const MINE: &str = "insert into meta (name, value) values ('sealing', $1) on conflict (name) do nothing";
+        const THEIRS: &str = "select value from meta where name = 'sealing'";
+        on!(tx, db => sqlx::query(MINE).bind(self.sealer.current()).execute(db).await.map(drop))?;
+        let kept: String = on!(tx, db => sqlx::query_scalar(THEIRS).fetch_one(db).await)?;
+        self.sealer.knows(&kept)?;
+        tx.commit().await?;
+        Ok(self)
+    }
+}
+
+impl Tx {
+    /// Makes everything since [`Store::begin`] true at once.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self.engine {
+            Engine::Sqlite(transaction) => transaction.commit().await?,
+            Engine::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+fn migrator() -> Migrator {
+    let migration = |(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator { migrations: MIGRATIONS.iter().map(migration).collect(), ..Migrator::DEFAULT }
+}
+
+/// A schema for a test's own tables.
+#[doc(hidden)]
+pub async fn create_schema(url: &str, name: &str) -> Result<(), StoreError> {
+    let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
+    let statement = format!("create schema {name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&pool).await?;
+    pool.close().await;
+    Ok(())
+}

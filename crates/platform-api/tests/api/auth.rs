@@ -1,0 +1,94 @@
+//! Auth: keys, workspaces, limits, repetitions.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+
+use crate::support::{KEY, Platform, Reply, on_both_engines};
+
+on_both_engines!(
+    either_header_opens_either_surface,
+    a_workspace_in_the_path_has_resources_of_its_own,
+    a_key_may_ask_so_often_and_no_more,
+    a_repeated_request_has_its_effect_once,
+    the_analyzer_is_mounted_behind_the_same_door,
+);
+
+async fn with(platform: &Platform, header: (&str, &str), path: &str) -> Reply {
+    platform.send(Request::get(path).header(header.0, header.1).body(Body::empty()).unwrap()).await
+}
+
+async fn either_header_opens_either_surface(platform: Platform) {
+    let bearer = format!("bearer {KEY}");
+    for header in [("authorization", bearer.as_str()), ("x-runagents-api-key", KEY)] {
+        for path in ["/api/tools", "/api/v1/tools"] {
+            with(&platform, header, path).await.expect(200);
+        }
+    }
+    for header in [("authorization", KEY), ("authorization", "Bearer no"), ("x-other", KEY)] {
+        with(&platform, header, "/api/tools").await.refused(401);
+        with(&platform, header, "/nothing").await.refused(401);
+    }
+    for path in ["/healthz", "/readyz", "/openapi.json"] {
+        with(&platform, ("x-other", ""), path).await.expect(200);
+    }
+}
+
+async fn a_workspace_in_the_path_has_resources_of_its_own(platform: Platform) {
+    let tool = json!({"name": "a", "base_url": "https://a.io"});
+    platform.post("/api/v1/workspaces/team-one/tools", tool).await.expect(201);
+    assert_eq!(platform.get("/api/tools").await.expect(200), json!([]));
+    assert_eq!(platform.get("/api/v1/workspaces/team-two/tools").await.expect(200), json!([]));
+    platform.get("/api/v1/workspaces/team-one/tools/a").await.expect(200);
+    platform.get("/api/v1/workspaces/Team/tools").await.refused(404);
+}
+
+async fn a_key_may_ask_so_often_and_no_more(platform: Platform) {
+    let platform = platform.with(|config| config.limits.requests_per_minute = 50).await;
+    for n in 0..50 {
+        let reply = platform.get("/api/tools").await;
+        reply.expect(200);
+        assert_eq!(reply.header("ratelimit-policy"), "\"key\";q=50;w=60");
+        assert!(
+            reply.header("ratelimit").starts_with(&format!("\"key\";r={};t=", 49 - n)),
+            "{}",
+            reply.header("ratelimit")
+        );
+    }
+    let reply = platform.get("/api/tools").await;
+    assert!(reply.refused(429).starts_with("rate limit of 50 requests a minute exceeded"));
+    assert_eq!(reply.header("retry-after"), "30");
+    platform.world.advance(std::time::Duration::from_secs(30));
+    platform.get("/api/tools").await.expect(200);
+}
+
+async fn a_repeated_request_has_its_effect_once(platform: Platform) {
+    let send = async |key: &str, name: &str| {
+        let body = json!({"name": name, "base_url": "https://a.io"}).to_string();
+        let request = Request::post("/api/tools").header("authorization", format!("Bearer {KEY}"));
+        platform.send(request.header("idempotency-key", key).body(Body::from(body)).unwrap()).await
+    };
+    let first = send("one", "a").await;
+    let version = async || {
+        let mut tx = platform.app.store().read().await.unwrap();
+        tx.get::<platform_api::tools::ToolRecord>("default", "a").await.unwrap().unwrap().version
+    };
+    let again = send("one", "a").await;
+    assert_eq!((first.expect(201), first.header("idempotent-replayed")), (again.expect(201), ""));
+    assert_eq!((again.header("idempotent-replayed"), version().await), ("true", 1));
+    send("two", "a").await.expect(201);
+    assert_eq!(version().await, 2);
+    assert!(send("one", "b").await.refused(422).contains("another request"));
+    send("", "b").await.refused(400);
+}
+
+async fn the_analyzer_is_mounted_behind_the_same_door(platform: Platform) {
+    let body = json!({"files": {"agent.py": "import requests\nrequests.get('https://api.github.com/user')\n"}});
+    let analysis = platform.post("/ingestion/analyze", body.clone()).await.expect(201);
+    assert_eq!(analysis["tools"][0]["name"], "github-api");
+    platform.as_caller("no").post("/ingestion/analyze", body).await.refused(401);
+    platform
+        .get(&format!("/api/v1/workspaces/default/analysis/{}", analysis["id"].as_str().unwrap()))
+        .await
+        .expect(200);
+}
