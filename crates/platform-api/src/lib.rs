@@ -2,11 +2,15 @@
 
 pub mod answer;
 pub mod app;
+pub mod approvals;
 pub mod auth;
 pub mod config;
+pub mod jobs;
 pub mod names;
 pub mod openapi;
+pub mod params;
 pub mod policies;
+pub mod runs;
 pub mod store;
 pub mod time;
 pub mod tools;
@@ -24,7 +28,14 @@ pub use config::Config;
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
     let both = || OpenApiRouter::new().merge(tools::routes());
-    OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
+    // Runs and approvals have no older prefix; connectors and callbacks came with the versioned surface.
+    let (governance, approvals) = (approvals::routes(), approvals::routes());
+    OpenApiRouter::new()
+        .nest("/api", both())
+        .nest("/api/v1", both())
+        .merge(runs::routes().nest("/governance", governance))
+        .nest("/api/v1", runs::routes().nest("/approvals", approvals).merge(approvals::connectors::routes()))
+        .merge(approvals::connectors::callbacks())
 }
 
 /// Every route of the platform, behind the door.

@@ -70,7 +70,10 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let banner = banner(listener.local_addr()?, &data_dir, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
+    let jobs = tokio::spawn(platform_api::jobs::run(app.clone()));
     serve::serve_until_signal(listener, platform_api::router(&app), &config.http, signals, || ingestion.stop()).await;
+    // Whatever it is at is in the store and will be taken up again.
+    jobs.abort();
     store.close().await;
     Ok(())
 }

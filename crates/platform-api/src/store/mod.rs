@@ -3,10 +3,12 @@
 //! It decides nothing and invents nothing: ids and times are given. Whatever belongs together is written in one
 //! transaction.
 
+mod approvals;
 mod audit;
 pub mod documents;
 mod idempotency;
 mod keys;
+mod runs;
 mod sealed;
 
 use std::borrow::Cow;
@@ -19,10 +21,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 
+pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
+pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 
 /// Each migration in the order of its number; none is ever changed.
