@@ -41,6 +41,7 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
+#[derive(Clone)]
 pub struct Platform {
     pub router: Router,
     pub app: App,
