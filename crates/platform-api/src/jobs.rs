@@ -1,8 +1,10 @@
 //! Jobs: what happens by itself. Each step may be done by any replica, and twice without harm.
 
+use std::error::Error;
 use std::time::Duration;
 
 use ingestion_server::web::ApiError;
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::app::App;
@@ -11,11 +13,22 @@ use crate::approvals::{self, connectors};
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Does what is due, again and again.
+/// How many rounds may be under way: one that waits for somebody slow does not hold up the next.
+const AT_ONCE: usize = 16;
+
+/// Does what is due, again and again. Dropped, it stops wherever it is; the store knows what is left to do.
 pub async fn run(app: App) {
+    let mut rounds = JoinSet::new();
     loop {
-        if let Err(error) = tick(&app).await {
-            warn!(error = %std::error::Error::source(&error).unwrap_or(&error), "a job failed and will be tried again");
+        while rounds.try_join_next().is_some() {}
+        if rounds.len() < AT_ONCE {
+            let app = app.clone();
+            rounds.spawn(async move {
+                if let Err(error) = tick(&app).await {
+                    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                    warn!(error = %cause, "a job failed and will be tried again");
+                }
+            });
         }
         tokio::time::sleep(PACE).await;
     }

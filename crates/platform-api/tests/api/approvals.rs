@@ -16,6 +16,7 @@ on_both_engines!(
     a_grant_for_one_call_is_taken_by_one_of_many,
     approving_the_action_decides_the_request_and_the_other_way_round,
     a_run_that_ends_leaves_no_question_open,
+    of_many_who_ask_or_decide_at_once_one_is_first,
     deciding_needs_a_key_that_may_decide,
 );
 
@@ -222,6 +223,26 @@ async fn a_run_that_ends_leaves_no_question_open(platform: Platform) {
     let closed = platform.get(&path(&request, "")).await.expect(200);
     assert_eq!([&closed["status"], &closed["reason"]], ["EXPIRED", "the run ended before a decision"]);
     assert_eq!(platform.post(&path(&request, "/approve"), json!({})).await.refused(409), "request is not pending");
+}
+
+async fn of_many_who_ask_or_decide_at_once_one_is_first(platform: Platform) {
+    for run in [None, Some(begin(&platform).await)] {
+        let body = json!({"run_id": run});
+        let asked = futures_util::future::join_all((0..20).map(|_| ask(&platform, body.clone()))).await;
+        assert_eq!(asked.iter().filter(|request| request["http"] == 201).count(), 1);
+        assert!(asked.iter().all(|request| request["id"] == asked[0]["id"]));
+        let decide = async |n: usize| {
+            let verdict = if n.is_multiple_of(2) { "/approve" } else { "/reject" };
+            platform.post(&path(&asked[0], verdict), json!({})).await.status.as_u16()
+        };
+        let mut statuses = futures_util::future::join_all((0..20).map(decide)).await;
+        statuses.sort();
+        assert_eq!(statuses, [&[200][..], &[409; 19]].concat());
+        if let Some(run) = run {
+            let events = platform.get(&format!("/runs/{run}/events")).await.expect(200);
+            assert_eq!(events.as_array().unwrap().len(), 2);
+        }
+    }
 }
 
 async fn deciding_needs_a_key_that_may_decide(platform: Platform) {

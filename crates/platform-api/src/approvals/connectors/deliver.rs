@@ -1,8 +1,10 @@
 //! Deliver: approvers are told of a request. What is still to be told stands in the store, so that neither a restart nor
 //! an unreachable connector loses it; a connector may be told twice, under the same id.
 
+use std::error::Error;
 use std::time::Duration;
 
+use futures_util::{TryStreamExt, stream};
 use ingestion_server::web::ApiError;
 use tracing::{info, warn};
 
@@ -19,6 +21,9 @@ const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
 /// Milliseconds after which somebody who was telling is taken for dead. Longer than all connectors of a request may
 /// take together in practice; at worst a connector is told twice.
 const LEASE: i64 = 10 * 60_000;
+
+/// How many requests are told of at a time.
+const AT_ONCE: usize = 16;
 
 /// Bytes of an answer, of which little is used.
 const MOST: usize = 64 << 10;
@@ -72,25 +77,33 @@ pub async fn plan(
     }))
 }
 
-/// Tells whoever is to be told by now.
+/// Tells whoever is to be told by now, several at a time.
 pub async fn due(app: &App) -> Result<(), ApiError> {
-    loop {
-        let now = app.world().now();
-        // Most of the time there is nothing, which is found out without a lock.
-        let mut tx = app.store().read().await?;
-        let waiting = tx.has_delivery(now).await?;
-        drop(tx);
-        if !waiting {
-            return Ok(());
+    let rows = stream::try_unfold((), |()| async { Ok(take(app).await?.map(|row| (row, ()))) });
+    rows.try_for_each_concurrent(AT_ONCE, |row| async move {
+        let request = row.request_id.clone();
+        if let Err(error) = tell(app, row).await {
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            warn!(%request, error = %cause, "what connectors were told is not written down; they will be told again");
         }
-        let mut tx = app.store().begin().await?;
-        let taken = tx.take_delivery(now, now + LEASE).await?;
-        tx.commit().await?;
-        match taken {
-            Some(row) => tell(app, row).await?,
-            None => return Ok(()),
-        }
+        Ok(())
+    })
+    .await
+}
+
+/// The next request of which somebody is to be told.
+async fn take(app: &App) -> Result<Option<DeliveryRow>, ApiError> {
+    let now = app.world().now();
+    // Most of the time there is nothing, which is found out without a lock.
+    let mut tx = app.store().read().await?;
+    if !tx.has_delivery(now).await? {
+        return Ok(None);
     }
+    drop(tx);
+    let mut tx = app.store().begin().await?;
+    let taken = tx.take_delivery(now, now + LEASE).await?;
+    tx.commit().await?;
+    Ok(taken)
 }
 
 /// Tells the connectors of one request, and writes down what came of it.
