@@ -6,6 +6,7 @@ pub mod auth;
 pub mod config;
 pub mod names;
 pub mod openapi;
+pub mod policies;
 pub mod store;
 pub mod time;
 pub mod tools;
