@@ -1,9 +1,14 @@
 //! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
+pub mod agents;
 pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod builds;
 pub mod config;
+pub mod deploy;
+pub mod identity;
+pub mod models;
 pub mod names;
 pub mod openapi;
 pub mod policies;
@@ -23,8 +28,10 @@ pub use config::Config;
 
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
-    let both = || OpenApiRouter::new().merge(tools::routes());
-    OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
+    let both = || OpenApiRouter::new().merge(tools::routes()).merge(deploy::routes()).merge(builds::routes());
+    let older = both().merge(agents::older()).merge(deploy::starter_kit::older());
+    let versioned = both().merge(agents::versioned()).merge(deploy::starter_kit::versioned());
+    OpenApiRouter::new().nest("/api", older).nest("/api/v1", versioned).merge(deploy::starter_kit::builtin().into())
 }
 
 /// Every route of the platform, behind the door.

@@ -21,7 +21,9 @@ pub fn text(family: &str, entry_point: &str, has_requirements: bool, files: &BTr
                 true => "COPY requirements.txt .\nRUN pip install --no-cache-dir -r requirements.txt\n",
                 false => "",
             };
-            format!("FROM python:3.11-slim\nWORKDIR /app\n{install}COPY . .\nEXPOSE 8080\nCMD [\"python\", {entry_point:?}]\n")
+            format!(
+                "FROM python:3.11-slim\nWORKDIR /app\n{install}COPY . .\nEXPOSE 8080\nCMD [\"python\", {entry_point:?}]\n"
+            )
         }
     }
 }

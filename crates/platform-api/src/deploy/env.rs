@@ -113,8 +113,7 @@ pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
         })
         .collect();
     set("TOOL_ROUTES_JSON", Value::from(routes).to_string());
-    let rewrites: BTreeMap<&String, String> =
-        given.mappings.iter().map(|(from, tool)| (from, url(tool))).collect();
+    let rewrites: BTreeMap<&String, String> = given.mappings.iter().map(|(from, tool)| (from, url(tool))).collect();
     set("TOOL_URL_REWRITES_JSON", json!(rewrites).to_string());
     all
 }
@@ -135,8 +134,7 @@ fn function(tool: &ToolRecord, can: &Capability) -> String {
 
 /// By its name, or because the detector knows the value.
 pub fn may_be_secret(name: &str, value: &str) -> bool {
-    const WORDS: [&str; 9] =
-        ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "DSN", "AUTH"];
+    const WORDS: [&str; 9] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "DSN", "AUTH"];
     let name = name.to_ascii_uppercase();
     if WORDS.iter().any(|word| name.contains(word)) {
         return true;

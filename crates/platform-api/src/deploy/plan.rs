@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use analyzer_core::Analysis;
 use analyzer_core::analysis::{Severity, Tool, ToolKind};
-use analyzer_core::policy::Target;
+use analyzer_core::policy::{Rule, Target};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -82,6 +82,8 @@ pub struct Registered {
     pub tools: BTreeMap<String, ToolRecord>,
     /// Names of policies.
     pub policies: BTreeSet<String>,
+    /// Rules of those that earlier deploys of this agent made.
+    pub generated: BTreeMap<String, Vec<Rule>>,
     /// Names of identity providers.
     pub identity_providers: BTreeSet<String>,
     /// Models by the name of their registered provider.
@@ -192,7 +194,8 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
     if let (Source::Files(files), false) = (&request.source, entry_point.is_empty())
         && !files.contains_key(&entry_point)
     {
-        missing.push(format!("no submitted file is called {entry_point:?}, the entry point; submit it or name another"));
+        missing
+            .push(format!("no submitted file is called {entry_point:?}, the entry point; submit it or name another"));
     }
     if analysis.is_some() && entry_point.is_empty() {
         missing.push("no submitted file could start the agent; name one with entry_point".into());
@@ -235,14 +238,14 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
     }
 
     let all = policies::generate(&request.agent, analysis, &matches, &required_tools, &tools);
-    let is_created = |tool: &str| {
-        request.tools_to_create.iter().any(|own| own.name == tool) && !registered.tools.contains_key(tool)
-    };
+    let is_created =
+        |tool: &str| request.tools_to_create.iter().any(|own| own.name == tool) && !registered.tools.contains_key(tool);
     let (mut own, suggested): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|policy| policies::is_automatic(policy, &tools, is_created(&policy.tool)));
-    // An operator who names a suggested policy has decided.
+    // An operator who names a suggested policy has decided; and has decided before, as long as it says the same.
+    let decided = |policy: &Generated| registered.generated.get(&policy.name) == Some(&policy.spec.policies);
     let (named, suggested): (Vec<_>, Vec<_>) =
-        suggested.into_iter().partition(|policy| request.policies.contains(&policy.name));
+        suggested.into_iter().partition(|policy| request.policies.contains(&policy.name) || decided(policy));
     own.extend(named);
     own.sort_by(|a, b| a.name.cmp(&b.name));
     for policy in &suggested {
@@ -253,8 +256,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
         ));
     }
 
-    let system_prompt =
-        request.system_prompt.clone().unwrap_or_else(|| analysis_or.system_prompt_suggestion.clone());
+    let system_prompt = request.system_prompt.clone().unwrap_or_else(|| analysis_or.system_prompt_suggestion.clone());
     let runtime_family = analysis_or.runtime_family.clone();
     let (image, dockerfile) = match &request.source {
         Source::Image(image) => (image.clone(), String::new()),
@@ -264,7 +266,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
             (format!("{}/{}:{print}", setup.registry, request.agent), dockerfile)
         }
     };
-    let given = env::Given {
+    let env = env::variables(&env::Given {
         agent: &request.agent,
         entry_point: &entry_point,
         system_prompt: &system_prompt,
@@ -273,7 +275,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
         mappings: &request.tool_url_mappings,
         own: &request.env,
         gateways: &setup.gateways,
-    };
+    });
     Plan {
         entry_point,
         entry_point_reason: match &request.entry_point {
@@ -296,7 +298,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
         warnings,
         secrets,
         refused: setup.refuse_secrets && high > 0,
-        env: env::variables(&given),
+        env,
         policies: own,
         policies_suggested: suggested,
         image,
@@ -327,9 +329,11 @@ fn chosen(
 fn requirements(request: &Request, analysis: &Analysis, warnings: &mut Vec<String>) -> Vec<String> {
     let Some(asked) = &request.requirements else { return analysis.detected_requirements.clone() };
     let lines = asked.lines().map(|line| line.split(" #").next().unwrap_or(line).trim());
-    let asked: Vec<String> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect();
+    let asked: Vec<String> =
+        lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect();
     let bare = |specifier: &str| {
-        let end = specifier.find(|c: char| !(c.is_ascii_alphanumeric() || "-_./@".contains(c)) ).unwrap_or(specifier.len());
+        let end =
+            specifier.find(|c: char| !(c.is_ascii_alphanumeric() || "-_./@".contains(c))).unwrap_or(specifier.len());
         specifier[..end].to_ascii_lowercase().replace(['_', '.'], "-")
     };
     let have: BTreeSet<String> = asked.iter().map(|line| bare(line)).collect();
@@ -348,7 +352,7 @@ fn requirements(request: &Request, analysis: &Analysis, warnings: &mut Vec<Strin
 
 /// What each called service is among the registered tools: as mapped, by name, by variable, by host.
 fn matches(request: &Request, analysis: &Analysis, tools: &BTreeMap<String, ToolRecord>) -> Vec<Match> {
-    let host = |url: &str| Target::parse(url).ok().map(|target| target.host().to_string());
+    let host = |url: &str| Target::parse(url).ok().and_then(|target| target.host().map(str::to_string));
     let by_host = |tool: &Tool| {
         let wanted = tool.base_url.as_deref().and_then(host)?;
         tools.values().find(|own| host(&own.spec.connection.base_url).as_ref() == Some(&wanted))

@@ -183,7 +183,8 @@ impl ToolToCreate {
         let ToolToCreate { name, base_url, description, auth_type, port, scheme } = self;
         let request = ToolRequest::flat(name, base_url, description, auth_type, port, scheme);
         // What is wrong stands in the n-th tool.
-        let place = |error: FieldError| FieldError { pointer: format!("/tools_to_create/{n}{}", error.pointer), ..error };
+        let place =
+            |error: FieldError| FieldError { pointer: format!("/tools_to_create/{n}{}", error.pointer), ..error };
         request.read().map(|(record, _)| record).map_err(|error| match error {
             ApiError::Invalid { text, errors } => {
                 ApiError::Invalid { text, errors: errors.into_iter().map(place).collect() }
@@ -198,7 +199,8 @@ impl ToolToCreate {
 const ROLES: [&str; 4] = ["chat", "embedding", "classify", "reranking"];
 
 impl LlmConfig {
-    fn read(self, n: usize) -> Result<Model, ApiError> {
+    /// The model, or what is wrong with the n-th.
+    pub fn read(self, n: usize) -> Result<Model, ApiError> {
         let at = |key: &str| format!("/llm_configs/{n}/{key}");
         let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let model = said(self.model).ok_or_else(|| ApiError::field("llm config model is required", at("model")))?;
