@@ -67,7 +67,13 @@ impl Ingestion {
 
     /// The routes alone: analyze, analysis, requirements, health and metrics.
     pub fn routes(&self) -> Router {
-        routes::analyzer().merge(routes::health()).with_state(self.clone())
+        let (analyzer, _) = routes::analyzer().split_for_parts();
+        analyzer.merge(routes::health()).with_state(self.clone())
+    }
+
+    /// How the analyzer's routes are described.
+    pub fn description() -> utoipa::openapi::OpenApi {
+        routes::analyzer().into_openapi()
     }
 
     /// A whole server: the routes, with keys if there are any, and what surrounds them.

@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use ingestion_server::web::ApiError;
+pub use ingestion_server::web::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,28 +18,6 @@ impl Default for Deleted {
     fn default() -> Deleted {
         Deleted { status: "deleted" }
     }
-}
-
-/// Why a request was refused.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Refusal {
-    /// For people.
-    error: String,
-    /// For programs: it stays when the text changes.
-    code: String,
-    /// The id under which the log knows this request.
-    request_id: Option<String>,
-    /// What is wrong with which field.
-    errors: Option<Vec<RefusedField>>,
-}
-
-/// What is wrong with one field.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RefusedField {
-    /// Where, as a JSON pointer.
-    pointer: String,
-    /// What.
-    message: String,
 }
 
 /// The one parameter of a path: a name or an id.

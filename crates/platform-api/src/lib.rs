@@ -40,7 +40,7 @@ pub fn router(app: &App) -> Router {
     let routes = routes
         .layer(from_fn_with_state(app.clone(), auth::once))
         .with_state(app.clone())
-        .merge(openapi::routes(description))
+        .merge(openapi::routes(openapi::complete(description)))
         .merge(app.ingestion().routes());
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
