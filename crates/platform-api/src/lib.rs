@@ -4,6 +4,8 @@ pub mod answer;
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod identity;
+pub mod models;
 pub mod names;
 pub mod openapi;
 pub mod policies;
@@ -23,7 +25,7 @@ pub use config::Config;
 
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
-    let both = || OpenApiRouter::new().merge(tools::routes());
+    let both = || OpenApiRouter::new().merge(tools::routes()).merge(models::routes()).merge(identity::routes());
     OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
 }
 
