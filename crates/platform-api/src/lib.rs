@@ -28,7 +28,14 @@ pub use config::Config;
 
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
-    let both = || OpenApiRouter::new().merge(tools::routes()).merge(deploy::routes()).merge(builds::routes());
+    let both = || {
+        OpenApiRouter::new()
+            .merge(tools::routes())
+            .merge(models::routes())
+            .merge(identity::routes())
+            .merge(deploy::routes())
+            .merge(builds::routes())
+    };
     let older = both().merge(agents::older()).merge(deploy::starter_kit::older());
     let versioned = both().merge(agents::versioned()).merge(deploy::starter_kit::versioned());
     OpenApiRouter::new().nest("/api", older).nest("/api/v1", versioned).merge(deploy::starter_kit::builtin().into())

@@ -44,7 +44,10 @@ struct Named(String);
 /// Middleware: who comes, and may they come in?
 pub async fn open(State(door): State<Door>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path();
-    if OPEN.contains(&path) || OPEN_BELOW.iter().any(|below| path.starts_with(below)) || path == "/metrics" && is_local(&request) {
+    if OPEN.contains(&path)
+        || OPEN_BELOW.iter().any(|below| path.starts_with(below))
+        || path == "/metrics" && is_local(&request)
+    {
         return Ok(next.run(request).await);
     }
     let now = door.world.now();

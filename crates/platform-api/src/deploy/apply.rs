@@ -15,6 +15,8 @@ use crate::app::{App, json};
 use crate::auth::Identity;
 use crate::builds::{BuildRecord, BuildStatus};
 use crate::deploy::drafts;
+use crate::identity::IdentityProviderRecord;
+use crate::models::ProviderRecord;
 use crate::policies::{Binding, BindingOrigin, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
 use crate::store::{Resource, Tx};
 use crate::tools::{self, ToolRecord};
@@ -73,8 +75,12 @@ pub async fn registered(tx: &mut Tx, who: &Identity, agent: &str) -> Result<Regi
         }
         registered.policies.insert(policy.name);
     }
-    registered.identity_providers = crate::identity::names(tx, workspace).await?;
-    registered.models = crate::models::offered(tx, workspace).await?;
+    for provider in tx.list::<IdentityProviderRecord>(workspace).await? {
+        registered.identity_providers.insert(provider.value.name);
+    }
+    for provider in tx.list::<ProviderRecord>(workspace).await? {
+        registered.models.insert(provider.value.name, provider.value.spec.models);
+    }
     Ok(registered)
 }
 

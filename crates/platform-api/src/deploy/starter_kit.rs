@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::{Caller, Deploy, Identity};
-use crate::models;
-use crate::tools::{self, Capability, Connection, ToolRecord, ToolSpec, ToolStatus, Topology};
+use crate::models::{self, Api, ProviderAuth, ProviderAuthType, ProviderRecord, ProviderSpec, ProviderStatus};
+use crate::tools::{self, ApiKeyConfig, Capability, Connection, ToolRecord, ToolSpec, ToolStatus, Topology};
 
 const ECHO_TOOL: &str = "echo-tool";
 const PLAYGROUND: &str = "playground-llm";
@@ -99,7 +99,23 @@ pub async fn make(app: &App, who: &Identity) -> Result<(), ApiError> {
         let tool = ToolRecord { name: ECHO_TOOL.into(), spec, status: ToolStatus::default() };
         tools::save(app, &mut tx, who, tool, None).await?;
     }
-    models::seed_playground(app, &mut tx, who, PLAYGROUND).await?;
+    if tx.get::<ProviderRecord>(&who.workspace, PLAYGROUND).await?.is_none() {
+        let auth = ProviderAuth {
+            kind: ProviderAuthType::APIKey,
+            api_key_config: Some(ApiKeyConfig::default()),
+            aws_config: None,
+            oauth2_config: None,
+        };
+        let spec = ProviderSpec {
+            provider: Api::OpenAI,
+            endpoint: "https://api.openai.com".into(),
+            models: vec!["gpt-4o-mini".into()],
+            auth,
+            rate_limit: None,
+        };
+        let provider = ProviderRecord { name: PLAYGROUND.into(), spec, status: ProviderStatus::default() };
+        models::save(app, &mut tx, who, provider, None).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -54,7 +54,9 @@ impl Store {
         }
         let disk = |cause| BackupError::Disk { path: to.into(), cause };
         // The file is made by us first, so that it is private from its first byte.
-        fs::File::create_new(to).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600))).map_err(disk)?;
+        fs::File::create_new(to)
+            .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)))
+            .map_err(disk)?;
         let written = sqlx::query("vacuum into $1").bind(to.display().to_string()).execute(read).await;
         if let Err(error) = written {
             let _ = fs::remove_file(to);
@@ -103,7 +105,8 @@ async fn check(file: &Path) -> Result<(), BackupError> {
         Ok(answer) => return Err(bad(format!("is damaged: {answer}"))),
         Err(error) => return Err(bad(format!("is no SQLite file: {error}"))),
     }
-    let ours: Result<String, _> = sqlx::query_scalar("select value from meta where name = 'sealing'").fetch_one(&pool).await;
+    let ours: Result<String, _> =
+        sqlx::query_scalar("select value from meta where name = 'sealing'").fetch_one(&pool).await;
     pool.close().await;
     ours.map(drop).map_err(|_| bad("holds no store of this platform".into()))
 }
@@ -114,5 +117,8 @@ async fn unused(file: &Path) -> Result<(), BackupError> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(StoreError::from)?;
     let alone = sqlx::query("begin exclusive").execute(&pool).await;
     pool.close().await;
-    alone.map(drop).map_err(|_| BackupError::NotABackup { path: file.into(), problem: "is in use; stop the platform first".into() })
+    alone.map(drop).map_err(|_| BackupError::NotABackup {
+        path: file.into(),
+        problem: "is in use; stop the platform first".into(),
+    })
 }

@@ -9,6 +9,8 @@ pub mod documents;
 mod idempotency;
 mod keys;
 mod sealed;
+mod spend;
+mod usage;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -25,6 +27,7 @@ pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
 pub use sealed::{Sealer, SealingError, SealingKeys};
+pub use spend::SpendRow;
 
 /// Each migration in the order of its number; none is ever changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("migrations/0001_first.sql"))];
