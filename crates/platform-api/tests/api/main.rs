@@ -2,5 +2,6 @@
 
 mod auth;
 mod deploy;
+mod openapi;
 mod support;
 mod tools;
