@@ -25,7 +25,13 @@ pub use config::Config;
 
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
-    let both = || OpenApiRouter::new().merge(tools::routes()).merge(models::routes()).merge(identity::routes());
+    let both = || {
+        OpenApiRouter::new()
+            .merge(tools::routes())
+            .merge(models::routes())
+            .merge(identity::routes())
+            .merge(policies::routes())
+    };
     OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
 }
 
