@@ -1,13 +1,17 @@
 //! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
+pub mod account;
 pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod catalog;
 pub mod config;
+//ctx
 pub mod identity;
 pub mod models;
 pub mod names;
 pub mod openapi;
+//plans
 pub mod policies;
 pub mod store;
 pub mod time;
@@ -31,6 +35,10 @@ fn operations() -> OpenApiRouter<App> {
             .merge(models::routes())
             .merge(identity::routes())
             .merge(policies::routes())
+            .merge(account::routes())
+            .merge(catalog::routes())
+        //c
+        //p
     };
     OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
 }

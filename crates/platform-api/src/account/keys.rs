@@ -175,7 +175,10 @@ impl KeyRequest {
             return Err(ApiError::field("name is required", "/name"));
         }
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(ApiError::field(format!("name must be one line of at most {LONGEST_NAME} characters"), "/name"));
+            return Err(ApiError::field(
+                format!("name must be one line of at most {LONGEST_NAME} characters"),
+                "/name",
+            ));
         }
         let mut scopes = Vec::new();
         match self.scopes {
