@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use analyzer_core::Analysis;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
@@ -20,7 +21,7 @@ use engine::{Analyzer, Engine};
 use enrichment::Enricher;
 use web::keys::require_key;
 use web::shell::Shell;
-use web::{Intake, Keys, Metrics, World};
+use web::{ApiError, Intake, Keys, Metrics, World};
 
 /// Everything the routes reach. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -80,7 +81,13 @@ impl Ingestion {
 
     /// The routes alone: analyze, analysis, requirements, health and metrics.
     pub fn routes(&self) -> Router {
-        routes::analyzer().merge(routes::health()).with_state(self.clone())
+        let (analyzer, _) = routes::analyzer().split_for_parts();
+        analyzer.merge(routes::health()).with_state(self.clone())
+    }
+
+    /// How the analyzer's routes are described.
+    pub fn description() -> utoipa::openapi::OpenApi {
+        routes::analyzer().into_openapi()
     }
 
     /// A whole server: the routes, with keys if there are any, and what surrounds them.
@@ -109,6 +116,14 @@ impl Ingestion {
 
     fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// The analysis of files, as an answer to a request would hold it.
+    pub async fn analyze(&self, files: impl IntoIterator<Item = (String, String)>) -> Result<Analysis, ApiError> {
+        let files = files.into_iter().map(|(path, text)| (path, text.into())).collect();
+        let place = self.engine().place()?;
+        let answer = self.engine().answer_files(wire::Files(files), &place).await?;
+        serde_json::from_slice(&answer.analysis).map_err(|error| ApiError::Internal(error.into()))
     }
 
     /// Limits of request bodies.

@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+pub use ingestion_server::web::Refusal;
 use ingestion_server::web::{ApiError, Intake, Received, body};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,28 +19,6 @@ impl Default for Deleted {
     fn default() -> Deleted {
         Deleted { status: "deleted" }
     }
-}
-
-/// Why a request was refused.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Refusal {
-    /// For people.
-    error: String,
-    /// For programs: it stays when the text changes.
-    code: String,
-    /// The id under which the log knows this request.
-    request_id: Option<String>,
-    /// What is wrong with which field.
-    errors: Option<Vec<RefusedField>>,
-}
-
-/// What is wrong with one field.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RefusedField {
-    /// Where, as a JSON pointer.
-    pointer: String,
-    /// What.
-    message: String,
 }
 
 /// The one parameter of a path: a name or an id.

@@ -24,6 +24,10 @@ pub struct Config {
     pub store: StoreConfig,
     /// How often a key may ask.
     pub limits: LimitsConfig,
+    /// Where others reach this platform; empty for the address that it listens on.
+    pub public_url: String,
+    /// What builds make.
+    pub builds: BuildsConfig,
     /// Limits of connections and bodies.
     pub http: HttpConfig,
     /// Limits of analyses.
@@ -52,7 +56,23 @@ pub struct LimitsConfig {
     pub requests_per_minute: u32,
 }
 
+/// What builds make.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildsConfig {
+    /// The registry in the names of images.
+    pub registry: String,
+}
+
 impl Config {
+    /// Where others reach this platform, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{}", self.listen),
+            url => url.to_string(),
+        }
+    }
+
     /// The layers below the user's own.
     pub fn settings() -> Settings {
         Settings::defaults(&[ingestion::DEFAULTS, DEFAULTS])

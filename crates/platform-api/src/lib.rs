@@ -1,17 +1,18 @@
 //! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
 pub mod account;
+pub mod agents;
 pub mod answer;
 pub mod app;
 pub mod auth;
+pub mod builds;
 pub mod catalog;
 pub mod config;
-//ctx
+pub mod deploy;
 pub mod identity;
 pub mod models;
 pub mod names;
 pub mod openapi;
-//plans
 pub mod policies;
 pub mod store;
 pub mod time;
@@ -37,10 +38,12 @@ fn operations() -> OpenApiRouter<App> {
             .merge(policies::routes())
             .merge(account::routes())
             .merge(catalog::routes())
-        //c
-        //p
+            .merge(deploy::routes())
+            .merge(builds::routes())
     };
-    OpenApiRouter::new().nest("/api", both()).nest("/api/v1", both())
+    let older = both().merge(agents::older()).merge(deploy::starter_kit::older());
+    let versioned = both().merge(agents::versioned()).merge(deploy::starter_kit::versioned());
+    OpenApiRouter::new().nest("/api", older).nest("/api/v1", versioned).merge(deploy::starter_kit::builtin().into())
 }
 
 /// Every route of the platform, behind the door.
@@ -49,7 +52,7 @@ pub fn router(app: &App) -> Router {
     let routes = routes
         .layer(from_fn_with_state(app.clone(), auth::once))
         .with_state(app.clone())
-        .merge(openapi::routes(description))
+        .merge(openapi::routes(openapi::complete(description)))
         .merge(app.ingestion().routes());
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };

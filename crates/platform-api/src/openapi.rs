@@ -1,19 +1,96 @@
-//! OpenAPI: the description of every operation, taken from beside the handlers.
+//! OpenAPI: the description of every operation, taken from beside the handlers, as a document and as pages.
 
 use axum::Router;
-use axum::http::header;
-use axum::routing::get;
-use bytes::Bytes;
-use utoipa::openapi::OpenApi;
+use ingestion_server::Ingestion;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, ResponseBuilder, ServerBuilder, Tag};
+use utoipa_swagger_ui::SwaggerUi;
 
-/// `/openapi.json`.
-pub fn routes(mut description: OpenApi) -> Router {
-    description.info.title = "Platform API".into();
-    description.info.version = env!("CARGO_PKG_VERSION").into();
-    let text = Bytes::from(description.to_pretty_json().expect("a description is always JSON"));
-    let answer = move || {
-        let text = text.clone();
-        async move { ([(header::CONTENT_TYPE, "application/json")], text) }
+/// What the groups of operations are about.
+const TAGS: [(&str, &str); 4] = [
+    ("analysis", "What an agent's code touches, before it runs."),
+    ("deploy", "From source or an image to an agent."),
+    ("agents", "What is deployed, and how it is doing."),
+    ("tools", "The services that agents call."),
+];
+
+/// `/openapi.json`, and `/docs` for people, which loads nothing from elsewhere.
+pub fn routes(description: OpenApi) -> Router {
+    SwaggerUi::new("/docs").url("/openapi.json", description).into()
+}
+
+/// The whole description, of the platform's operations and the analyzer's.
+pub fn complete(mut description: OpenApi) -> OpenApi {
+    description.merge(Ingestion::description());
+    description.info = InfoBuilder::new()
+        .title("Platform API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Deploy AI agents with policies that allow exactly what their code does."))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
+        .build();
+    description.servers = Some(vec![ServerBuilder::new().url("/").build()]);
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let header = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-RunAgents-API-Key")));
+    let components = description.components.get_or_insert_default();
+    components.security_schemes.insert("bearer".into(), bearer.into());
+    components.security_schemes.insert("header".into(), header.into());
+    let none = <[String; 0]>::default;
+    description.security =
+        Some(vec![SecurityRequirement::new("bearer", none()), SecurityRequirement::new("header", none())]);
+    for (path, item) in &mut description.paths.paths {
+        for operation in operations(item) {
+            complete_operation(path, operation);
+        }
+    }
+    let mut tags: Vec<String> = description
+        .paths
+        .paths
+        .values_mut()
+        .flat_map(operations)
+        .flat_map(|operation| operation.tags.clone().unwrap_or_default())
+        .collect();
+    tags.sort();
+    tags.dedup();
+    let said = |name: &str| TAGS.iter().find(|(tag, _)| *tag == name).map(|(_, about)| about.to_string());
+    let tag = |name: String| {
+        let about = said(&name);
+        let mut tag = Tag::new(name);
+        tag.description = about;
+        tag
     };
-    Router::new().route("/openapi.json", get(answer))
+    description.tags = Some(tags.into_iter().map(tag).collect());
+    description
+}
+
+/// Names that differ by surface, and the answers that every operation may give.
+fn complete_operation(path: &str, operation: &mut Operation) {
+    let surface = match path {
+        path if path.starts_with("/api/v1/") => "",
+        path if path.starts_with("/ingestion/") => "_ingestion",
+        path if path.starts_with("/api/") => "_older",
+        _ => "_root",
+    };
+    if let Some(id) = &mut operation.operation_id {
+        let group = operation.tags.as_ref().and_then(|tags| tags.first()).map_or("", String::as_str);
+        *id = format!("{group}_{}{surface}", id.trim_end_matches("_older")).replace([' ', '-'], "_");
+    }
+    let common = [
+        ("401", "No API key, or one that is not known"),
+        ("403", "The API key may not do this"),
+        ("429", "Too many requests in this minute"),
+        ("503", "Not now; try again after the seconds in Retry-After"),
+    ];
+    for (status, about) in common {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refusal"))).build();
+        let response = ResponseBuilder::new().description(about).content("application/json", content).build();
+        operation.responses.responses.entry(status.into()).or_insert(response.into());
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
 }

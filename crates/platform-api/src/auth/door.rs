@@ -19,6 +19,10 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 /// Paths that anyone may ask.
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
 
+/// Paths below which anyone may ask: pages about the API, and what agents call without a key. Nothing there is anybody's
+/// own.
+const OPEN_BELOW: [&str; 2] = ["/docs/", "/builtin/"];
+
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";
 
@@ -40,7 +44,10 @@ struct Named(String);
 /// Middleware: who comes, and may they come in?
 pub async fn open(State(door): State<Door>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path();
-    if OPEN.contains(&path) || path == "/metrics" && is_local(&request) {
+    if OPEN.contains(&path)
+        || OPEN_BELOW.iter().any(|below| path.starts_with(below))
+        || path == "/metrics" && is_local(&request)
+    {
         return Ok(next.run(request).await);
     }
     let now = door.world.now();

@@ -4,6 +4,7 @@
 //! transaction.
 
 mod audit;
+pub mod backup;
 pub mod documents;
 mod idempotency;
 mod keys;

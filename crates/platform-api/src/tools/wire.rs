@@ -134,6 +134,20 @@ impl From<Stored<ToolRecord>> for Tool {
 }
 
 impl ToolRequest {
+    /// As the flat spelling has it.
+    pub fn flat(
+        name: Option<String>,
+        base_url: Option<String>,
+        description: Option<String>,
+        auth_type: Option<String>,
+        port: Option<u16>,
+        scheme: Option<String>,
+    ) -> ToolRequest {
+        let direct = ConnectionSettings { base_url, auth_type, port, scheme, ..ConnectionSettings::default() };
+        let flat = Settings { description, direct, ..Settings::default() };
+        ToolRequest { name, spec: None, credentials: None, flat }
+    }
+
     /// What is to be kept, and what is to be sealed.
     pub fn read(self) -> Result<(ToolRecord, Option<Credentials>), ApiError> {
         let ToolRequest { name, spec, credentials, flat } = self;

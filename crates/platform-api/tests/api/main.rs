@@ -1,5 +1,6 @@
 //! The control plane as its callers see it: in process, through the router, over both engines of the store.
 
 mod auth;
+mod deploy;
 mod support;
 mod tools;
