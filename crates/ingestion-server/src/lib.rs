@@ -36,13 +36,32 @@ struct Inner {
     world: World,
     largest_batch: usize,
     stopping: AtomicBool,
+    model: Option<enrichment::Client>,
+}
+
+impl Inner {
+    fn new(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Inner {
+        let engine = Engine::new(config, analyzer, enricher, world.clone());
+        let wait = Duration::from_secs(config.http.body_seconds);
+        Inner {
+            intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),
+            metrics: Arc::new(Metrics::new(|registry| engine.register(registry))),
+            engine,
+            world,
+            largest_batch: config.analysis.batch,
+            stopping: AtomicBool::new(false),
+            model: None,
+        }
+    }
 }
 
 impl Ingestion {
     /// With the analyzer that this workspace is about.
     pub fn new(config: &Config, world: World, enricher: Option<enrichment::Client>) -> Ingestion {
+        let model = enricher.clone();
         let enricher = enricher.map(|client| Arc::new(client) as Arc<dyn Enricher>);
-        Ingestion::with(config, world, Arc::new(analyzer_core::analyze), enricher)
+        let analyzer = Arc::new(analyzer_core::analyze);
+        Ingestion { inner: Arc::new(Inner { model, ..Inner::new(config, world, analyzer, enricher) }) }
     }
 
     /// With an analyzer of one's own.
@@ -52,17 +71,12 @@ impl Ingestion {
 
     /// With an analyzer and an enricher of one's own.
     pub fn with(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Ingestion {
-        let engine = Engine::new(config, analyzer, enricher, world.clone());
-        let wait = Duration::from_secs(config.http.body_seconds);
-        let inner = Inner {
-            intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),
-            metrics: Arc::new(Metrics::new(|registry| engine.register(registry))),
-            engine,
-            world,
-            largest_batch: config.analysis.batch,
-            stopping: AtomicBool::new(false),
-        };
-        Ingestion { inner: Arc::new(inner) }
+        Ingestion { inner: Arc::new(Inner::new(config, world, analyzer, enricher)) }
+    }
+
+    /// The model that may be asked, if one was configured.
+    pub fn model(&self) -> Option<&enrichment::Client> {
+        self.inner.model.as_ref()
     }
 
     /// The routes alone: analyze, analysis, requirements, health and metrics.

@@ -1,10 +1,12 @@
 //! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
+pub mod account;
 pub mod agents;
 pub mod answer;
 pub mod app;
 pub mod auth;
 pub mod builds;
+pub mod catalog;
 pub mod config;
 pub mod deploy;
 pub mod identity;
@@ -33,6 +35,9 @@ fn operations() -> OpenApiRouter<App> {
             .merge(tools::routes())
             .merge(models::routes())
             .merge(identity::routes())
+            .merge(policies::routes())
+            .merge(account::routes())
+            .merge(catalog::routes())
             .merge(deploy::routes())
             .merge(builds::routes())
     };
