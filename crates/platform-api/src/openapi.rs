@@ -6,14 +6,28 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder, ServerBuilder, Tag};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder, ServerBuilder, Tag,
+};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// What the groups of operations are about.
-const TAGS: [(&str, &str); 4] = [
-    ("analysis", "What an agent's code touches, before it runs."),
-    ("deploy", "From source or an image to an agent."),
+const TAGS: [(&str, &str); 16] = [
+    ("account", "API keys, settings, billing, and who changed what."),
     ("agents", "What is deployed, and how it is doing."),
+    ("analysis", "What an agent's code touches, before it runs."),
+    ("approvals", "Questions that people decide."),
+    ("approval connectors", "How such a question reaches them."),
+    ("builds", "Source that becomes an image."),
+    ("catalog", "Agents to begin with."),
+    ("context", "Everything at once, for assistants."),
+    ("deploy", "From source or an image to an agent."),
+    ("drafts", "Deploys that somebody is still thinking about."),
+    ("identity providers", "Who tells agents about their users."),
+    ("model providers", "Who offers models, and what they cost."),
+    ("plans", "Several changes in one request."),
+    ("policies", "What agents may call."),
+    ("runs", "What agents did, step by step."),
     ("tools", "The services that agents call."),
 ];
 

@@ -94,7 +94,7 @@ struct DraftAgent {
     system_prompt: String,
     use_custom_image: bool,
     custom_image: String,
-    access_mode: AccessMode,
+    access_mode: DraftAccess,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_provider: Option<String>,
 }
@@ -102,7 +102,7 @@ struct DraftAgent {
 /// Who may ask an agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum AccessMode {
+enum DraftAccess {
     /// Whoever has a key.
     #[default]
     Open,

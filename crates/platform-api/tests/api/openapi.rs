@@ -1,6 +1,7 @@
 //! The description of the API: complete against the published contract, except where `NOT_YET` says why not.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -60,6 +61,33 @@ async fn the_pages_load_nothing_from_elsewhere() {
         let asset = platform.as_caller("nobody").get(&format!("/docs/{asset}")).await;
         assert_eq!(asset.status, 200);
     }
+}
+
+/// The description knows types by their names alone: of two with one name the second would be described as the first.
+#[test]
+fn no_two_described_types_share_a_name() {
+    let mut names = BTreeSet::new();
+    for source in ["src", "../ingestion-server/src"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+        for text in sources(&source) {
+            for part in text.split("#[derive(").skip(1) {
+                let (derived, rest) = part.split_once(")]").unwrap();
+                let mut words = rest
+                    .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                    .skip_while(|word| !["struct", "enum"].contains(word));
+                if let (true, Some(name)) = (derived.contains("ToSchema"), words.nth(1)) {
+                    assert!(names.insert(name.to_string()), "{name}");
+                }
+            }
+        }
+    }
+    assert!(names.len() > 40, "{}", names.len());
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let inner = folders.iter().flat_map(|folder| sources(folder));
+    files.iter().map(|file| std::fs::read_to_string(file).unwrap()).chain(inner).collect()
 }
 
 async fn description(platform: &Platform) -> Value {
