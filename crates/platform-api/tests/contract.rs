@@ -65,7 +65,12 @@ fn the_description_is_clean() {
     let platform = Platform::start("redocly");
     let mut command = Command::new(judge("judges/bin/node"));
     command.arg(judge("judges/node_modules/@redocly/cli/bin/cli.js")).arg("lint");
-    command.arg(format!("{}/openapi.json", platform.address)).args(["--extends", "recommended", "--max-problems", "20"]);
+    command.arg(format!("{}/openapi.json", platform.address)).args([
+        "--extends",
+        "recommended",
+        "--max-problems",
+        "20",
+    ]);
     command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
     passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
 }
