@@ -8,11 +8,13 @@ pub mod auth;
 pub mod builds;
 pub mod catalog;
 pub mod config;
+pub mod context;
 pub mod deploy;
 pub mod identity;
 pub mod models;
 pub mod names;
 pub mod openapi;
+pub mod plans;
 pub mod policies;
 pub mod store;
 pub mod time;
@@ -38,6 +40,8 @@ fn operations() -> OpenApiRouter<App> {
             .merge(policies::routes())
             .merge(account::routes())
             .merge(catalog::routes())
+            .merge(context::routes())
+            .merge(plans::routes())
             .merge(deploy::routes())
             .merge(builds::routes())
     };
