@@ -133,7 +133,8 @@ mod tests {
             let mut models: Vec<_> = analysis
                 .model_usages
                 .iter()
-                .map(|usage| format!("{} {}", usage.role, usage.model).replace("default ", "chat "))
+                .map(|usage| (format!("{:?}", usage.role).to_lowercase(), usage.model.as_deref().unwrap_or("unknown")))
+                .map(|(role, model)| format!("{role} {model}").replace("default ", "chat "))
                 .collect();
             models.sort();
             models.dedup();

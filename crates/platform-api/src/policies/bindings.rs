@@ -145,25 +145,6 @@ async fn delete_binding(
     Ok(Json(Deleted::default()))
 }
 
-/// Makes a policy count for an agent, in the caller's transaction.
-pub async fn bind(app: &App, tx: &mut Tx, who: &Identity, binding: Binding) -> Result<(), ApiError> {
-    let before = tx.get::<Binding>(&who.workspace, &binding.id).await?;
-    if before.as_ref().is_some_and(|before| before.value == binding) {
-        return Ok(());
-    }
-    tx.put(&who.workspace, &binding, app.world().now()).await?;
-    let (resource, before) = (format!("policy-bindings/{}", binding.id), before.map(|before| json(&before.value)));
-    app.note(tx, who, "policy_binding.put", resource, before, Some(json(&binding))).await?;
-    Ok(())
-}
-
-/// Takes away all bindings of an agent, in the caller's transaction.
-pub async fn unbind_agent(app: &App, tx: &mut Tx, who: &Identity, agent: &str) -> Result<(), ApiError> {
-    let all = tx.list::<Binding>(&who.workspace).await?;
-    let gone = all.into_iter().map(|binding| binding.value).filter(|binding| binding.agent == agent).collect();
-    forget(app, tx, who, gone).await
-}
-
 /// Takes away all bindings of a policy.
 pub(super) async fn unbind_policy(app: &App, tx: &mut Tx, who: &Identity, policy: &str) -> Result<(), ApiError> {
     let all = tx.list::<Binding>(&who.workspace).await?;
@@ -232,6 +213,7 @@ fn group(bindings: Vec<Stored<Binding>>) -> Vec<PolicyBinding> {
             None => groups.push(PolicyBinding { name, policy, subjects: vec![subject], origin }),
         }
     }
+    groups.iter_mut().for_each(|group| group.subjects.sort_by(|a, b| a.name.cmp(&b.name)));
     groups
 }
 

@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use bindings::Uses;
-pub use bindings::{bind, bound_policies, unbind_agent};
+pub use bindings::bound_policies;
 pub use record::{
     ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, PolicyOrigin, PolicyRecord, PolicySpec,
     Quorum, RuleEvidence,
