@@ -20,6 +20,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the platform keeps what it must not forget; empty for the user's data directory.
     pub data_dir: PathBuf,
+    /// How long people have to decide, and where they are told.
+    pub approvals: ApprovalsConfig,
     /// How the store is reached.
     pub store: StoreConfig,
     /// How often a key may ask.
@@ -38,6 +40,23 @@ pub struct Config {
     pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
+}
+
+/// How long people have to decide, and where they are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalsConfig {
+    /// After so long a request expires.
+    pub undecided_hours: u32,
+    /// Slack's Web API.
+    pub slack_api: String,
+}
+
+impl ApprovalsConfig {
+    /// The same in milliseconds.
+    pub fn undecided_millis(&self) -> i64 {
+        i64::from(self.undecided_hours) * 3_600_000
+    }
 }
 
 /// How the store is reached.

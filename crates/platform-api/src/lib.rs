@@ -4,6 +4,7 @@ pub mod account;
 pub mod agents;
 pub mod answer;
 pub mod app;
+pub mod approvals;
 pub mod auth;
 pub mod builds;
 pub mod catalog;
@@ -11,11 +12,14 @@ pub mod config;
 pub mod context;
 pub mod deploy;
 pub mod identity;
+pub mod jobs;
 pub mod models;
 pub mod names;
 pub mod openapi;
+pub mod params;
 pub mod plans;
 pub mod policies;
+pub mod runs;
 pub mod store;
 pub mod time;
 pub mod tools;
@@ -46,8 +50,19 @@ fn operations() -> OpenApiRouter<App> {
             .merge(builds::routes())
     };
     let older = both().merge(agents::older()).merge(deploy::starter_kit::older());
-    let versioned = both().merge(agents::versioned()).merge(deploy::starter_kit::versioned());
-    OpenApiRouter::new().nest("/api", older).nest("/api/v1", versioned).merge(deploy::starter_kit::builtin().into())
+    // Runs and approvals have no older prefix; connectors and callbacks came with the versioned surface.
+    let versioned = both()
+        .merge(agents::versioned())
+        .merge(deploy::starter_kit::versioned())
+        .merge(runs::routes())
+        .nest("/approvals", approvals::routes())
+        .merge(approvals::connectors::routes());
+    OpenApiRouter::new()
+        .nest("/api", older)
+        .nest("/api/v1", versioned)
+        .merge(runs::routes().nest("/governance", approvals::routes()))
+        .merge(approvals::connectors::callbacks())
+        .merge(deploy::starter_kit::builtin().into())
 }
 
 /// Every route of the platform, behind the door.

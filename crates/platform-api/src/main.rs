@@ -181,8 +181,11 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let banner = banner(scheme, address, &data_dir, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
+    let jobs = tokio::spawn(platform_api::jobs::run(app.clone()));
     let router = platform_api::router(&app);
     serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
+    // Whatever it is at is in the store and will be taken up again.
+    jobs.abort();
     store.close().await;
     Ok(())
 }

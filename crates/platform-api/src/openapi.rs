@@ -6,14 +6,28 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, ResponseBuilder, ServerBuilder, Tag};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder, ServerBuilder, Tag,
+};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// What the groups of operations are about.
-const TAGS: [(&str, &str); 4] = [
-    ("analysis", "What an agent's code touches, before it runs."),
-    ("deploy", "From source or an image to an agent."),
+const TAGS: [(&str, &str); 16] = [
+    ("account", "API keys, settings, billing, and who changed what."),
     ("agents", "What is deployed, and how it is doing."),
+    ("analysis", "What an agent's code touches, before it runs."),
+    ("approvals", "Questions that people decide."),
+    ("approval connectors", "How such a question reaches them."),
+    ("builds", "Source that becomes an image."),
+    ("catalog", "Agents to begin with."),
+    ("context", "Everything at once, for assistants."),
+    ("deploy", "From source or an image to an agent."),
+    ("drafts", "Deploys that somebody is still thinking about."),
+    ("identity providers", "Who tells agents about their users."),
+    ("model providers", "Who offers models, and what they cost."),
+    ("plans", "Several changes in one request."),
+    ("policies", "What agents may call."),
+    ("runs", "What agents did, step by step."),
     ("tools", "The services that agents call."),
 ];
 
@@ -87,6 +101,30 @@ fn complete_operation(path: &str, operation: &mut Operation) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refusal"))).build();
         let response = ResponseBuilder::new().description(about).content("application/json", content).build();
         operation.responses.responses.entry(status.into()).or_insert(response.into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = meaning(status).into();
+        }
+    }
+}
+
+/// What a status means, where the handler says no more.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done",
+        "201" => "Made, or made anew",
+        "202" => "Taken on",
+        "400" => "Something is wrong with the request, and the text says what",
+        "403" => "The API key may not do this",
+        "404" => "There is no such thing",
+        "409" => "The state of things does not allow it",
+        "422" => "The idempotency key stands for another request",
+        "501" => "Documented, and not offered here",
+        "502" => "Somebody who was asked failed",
+        _ => "Something failed here",
     }
 }
 

@@ -185,7 +185,7 @@ async fn config(
     let mut tx = app.store().read().await?;
     let agent = find(&mut tx, &caller, None, &name).await?;
     let bound = bound(&mut tx, &caller, &name).await?;
-    Ok(Json(AgentConfig::of(agent.value, bound)))
+    Ok(Json(AgentConfig::of(agent.value, bound, app.world().now())))
 }
 
 /// Changes what is said; the rest stays.
@@ -208,7 +208,7 @@ async fn configure(
     app.note(&mut tx, &caller, "agent.configure", format!("agents/{name}"), before, after).await?;
     let bound = bound(&mut tx, &caller, &name).await?;
     tx.commit().await?;
-    Ok(Json(AgentConfig::of(agent, bound)))
+    Ok(Json(AgentConfig::of(agent, bound, app.world().now())))
 }
 
 /// Asks an agent; its answer comes back as it is.

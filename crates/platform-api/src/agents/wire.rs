@@ -13,6 +13,7 @@ use crate::deploy::plan::Model;
 use crate::deploy::wire::{Dialect, LlmConfig};
 use crate::names;
 use crate::store::Stored;
+use crate::time::month_of;
 
 /// The label that names an agent's identity provider.
 const IDENTITY_PROVIDER: &str = "platform.ai/identity-provider";
@@ -183,12 +184,22 @@ struct ModelUse {
     estimated_spend_usd: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining_budget_usd: Option<f64>,
+    /// The first moment of the month that is counted.
+    #[serde(serialize_with = "crate::time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    period_start: i64,
+    /// The first moment of the next one.
+    #[serde(serialize_with = "crate::time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    period_end: i64,
+    /// `Active`, `Near budget`, `Budget reached` or `Uncapped`.
     status: &'static str,
 }
 
 impl AgentConfig {
-    /// Of an agent for which these policies count.
-    pub fn of(agent: AgentRecord, policies: Vec<String>) -> AgentConfig {
+    /// Of an agent for which these policies count, in the month of `now`.
+    pub fn of(agent: AgentRecord, policies: Vec<String>, now: i64) -> AgentConfig {
+        let (period_start, period_end) = month_of(now);
         // Nothing is spent as long as no call of a model goes through the platform.
         let usage = |model: &Model| ModelUse {
             label: format!("{} ({})", model.model, model.role),
@@ -199,6 +210,8 @@ impl AgentConfig {
             monthly_budget_usd: model.monthly_budget_usd,
             estimated_spend_usd: 0.0,
             remaining_budget_usd: model.monthly_budget_usd,
+            period_start,
+            period_end,
             status: if model.monthly_budget_usd.is_some() { "Active" } else { "Uncapped" },
         };
         AgentConfig {

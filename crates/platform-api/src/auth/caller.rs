@@ -74,6 +74,13 @@ pub struct Identity {
     pub scopes: Vec<Scope>,
 }
 
+impl Identity {
+    /// The platform itself, for what happens in a workspace without anybody asking.
+    pub fn platform(workspace: &str) -> Identity {
+        Identity { key: "platform".into(), workspace: workspace.into(), is_operator: true, scopes: Vec::new() }
+    }
+}
+
 /// A caller who may do what `S` says.
 pub struct Caller<S> {
     identity: Identity,

@@ -19,9 +19,9 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 /// Paths that anyone may ask.
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
 
-/// Paths below which anyone may ask: pages about the API, and what agents call without a key. Nothing there is anybody's
-/// own.
-const OPEN_BELOW: [&str; 2] = ["/docs/", "/builtin/"];
+/// Paths below which anyone may ask: pages about the API, what agents call without a key, where nothing is anybody's
+/// own, and decisions that come from connectors, each checked by its own signature.
+const OPEN_BELOW: [&str; 3] = ["/docs/", "/builtin/", "/callbacks/"];
 
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";

@@ -133,8 +133,10 @@ mod tests {
             let mut models: Vec<_> = analysis
                 .model_usages
                 .iter()
-                .map(|usage| (format!("{:?}", usage.role).to_lowercase(), usage.model.as_deref().unwrap_or("unknown")))
-                .map(|(role, model)| format!("{role} {model}").replace("default ", "chat "))
+                .map(|usage| {
+                    let role = format!("{:?}", usage.role).to_lowercase().replace("default", "chat");
+                    format!("{role} {}", usage.model.as_deref().unwrap_or("?"))
+                })
                 .collect();
             models.sort();
             models.dedup();

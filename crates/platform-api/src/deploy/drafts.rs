@@ -94,7 +94,7 @@ struct DraftAgent {
     system_prompt: String,
     use_custom_image: bool,
     custom_image: String,
-    access_mode: AccessMode,
+    access_mode: DraftAccess,
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_provider: Option<String>,
 }
@@ -102,12 +102,25 @@ struct DraftAgent {
 /// Who may ask an agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum AccessMode {
+enum DraftAccess {
     /// Whoever has a key.
     #[default]
     Open,
     /// Users of an identity provider.
     Authenticated,
+}
+
+/// How a change of a draft, or a new one, is described: it is read key by key.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `create` and `patch` read")]
+pub struct DraftChange {
+    /// Of a new draft; else it gets one.
+    id: Option<String>,
+    /// Change it only if it is at this version.
+    expected_version: Option<i64>,
+    #[schema(inline)]
+    #[serde(flatten)]
+    fields: DraftFields,
 }
 
 /// A draft as it is answered.
@@ -138,6 +151,7 @@ impl From<Stored<DraftRecord>> for Draft {
 
 /// Which drafts are listed.
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 struct Which {
     /// `IN_PROGRESS` when nothing is said.
@@ -174,7 +188,7 @@ async fn list(
 }
 
 /// Begins a draft. Its id may be given; else it gets one.
-#[utoipa::path(post, path = "/deploy-drafts", tag = "drafts", request_body = DraftFields,
+#[utoipa::path(post, path = "/deploy-drafts", tag = "drafts", request_body = DraftChange,
     responses((status = 201, body = Draft), (status = 400, body = Refusal), (status = 409, body = Refusal)))]
 async fn create(
     State(app): State<App>,
@@ -207,7 +221,7 @@ async fn get(State(app): State<App>, caller: Caller<Read>, Named(id): Named) -> 
 
 /// Changes what is said; the rest stays. With `expected_version`, only if nobody changed it since.
 #[utoipa::path(patch, path = "/deploy-drafts/{id}", tag = "drafts", params(("id" = String, Path)),
-    request_body = DraftFields,
+    request_body = DraftChange,
     responses((status = 200, body = Draft), (status = 400, body = Refusal), (status = 404, body = Refusal),
         (status = 409, body = Refusal)))]
 async fn patch(

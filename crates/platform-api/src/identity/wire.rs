@@ -17,15 +17,15 @@ pub struct IdentityProviderRequest {
     /// Where it says it is; `default` when absent.
     namespace: Option<String>,
     /// Its settings.
-    spec: Option<Settings>,
+    spec: Option<IdentityProviderSettings>,
     /// Its settings, where there is no `spec`.
     #[serde(flatten)]
-    flat: Settings,
+    flat: IdentityProviderSettings,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct Settings {
+struct IdentityProviderSettings {
     host: Option<String>,
     identity_provider: Option<IssuerSettings>,
     #[serde(rename = "userIDClaim", alias = "userIdClaim", alias = "user_id_claim")]
@@ -92,9 +92,9 @@ impl IdentityProviderRequest {
     }
 }
 
-impl Settings {
+impl IdentityProviderSettings {
     fn read(self, at: &str) -> Result<IdentityProviderSpec, Vec<FieldError>> {
-        let Settings { host, identity_provider, user_id_claim, allowed_domains } = self;
+        let IdentityProviderSettings { host, identity_provider, user_id_claim, allowed_domains } = self;
         let IssuerSettings { issuer, jwks_uri, audiences } = identity_provider.unwrap_or_default();
         let mut errors = Vec::new();
         let mut required = |value: Option<String>, field: &str| {

@@ -19,21 +19,21 @@ pub struct ModelProviderRequest {
     #[schema(required)]
     name: Option<String>,
     /// Its settings.
-    spec: Option<Settings>,
+    spec: Option<ProviderSettings>,
     /// Kept sealed, never given back.
     credentials: Option<ProviderCredentials>,
     /// Its settings, where there is no `spec`.
     #[serde(flatten)]
-    flat: Settings,
+    flat: ProviderSettings,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct Settings {
+struct ProviderSettings {
     provider: Option<String>,
     endpoint: Option<String>,
     models: Option<Vec<String>>,
-    auth: Option<AuthSettings>,
+    auth: Option<ProviderAuthSettings>,
     #[serde(alias = "auth_type")]
     auth_type: Option<String>,
     #[serde(alias = "rate_limit")]
@@ -42,7 +42,7 @@ struct Settings {
 
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct AuthSettings {
+struct ProviderAuthSettings {
     #[serde(rename = "type")]
     kind: Option<String>,
     api_key_config: Option<ApiKeyConfig>,
@@ -104,10 +104,10 @@ impl ModelProviderRequest {
     }
 }
 
-impl Settings {
+impl ProviderSettings {
     /// The spec, or everything that is wrong with it.
     fn read(self, name: &str, at: &str, has_credentials: bool) -> Result<ProviderSpec, Vec<FieldError>> {
-        let Settings { provider, endpoint, models, auth, auth_type, rate_limit } = self;
+        let ProviderSettings { provider, endpoint, models, auth, auth_type, rate_limit } = self;
         let mut errors = Vec::new();
         let mut refuse = |field: &str, message: String| errors.push(FieldError::new(format!("{at}/{field}"), message));
 
@@ -163,7 +163,7 @@ impl Settings {
     }
 }
 
-impl AuthSettings {
+impl ProviderAuthSettings {
     fn read(self, kind: ProviderAuthType, api: Api, name: &str, has_credentials: bool) -> ProviderAuth {
         let secret = || {
             has_credentials

@@ -3,11 +3,13 @@
 //! It decides nothing and invents nothing: ids and times are given. Whatever belongs together is written in one
 //! transaction.
 
+mod approvals;
 mod audit;
 pub mod backup;
 pub mod documents;
 mod idempotency;
 mod keys;
+mod runs;
 mod sealed;
 mod spend;
 mod usage;
@@ -22,10 +24,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 
+pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
+pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
 

@@ -19,18 +19,18 @@ pub struct ToolRequest {
     #[schema(required)]
     name: Option<String>,
     /// Its settings.
-    spec: Option<Settings>,
+    spec: Option<ToolSettings>,
     /// Kept sealed, never given back.
     credentials: Option<Credentials>,
     /// Its settings, where there is no `spec`.
     #[serde(flatten)]
-    flat: Settings,
+    flat: ToolSettings,
 }
 
 /// The union of what the published clients and documents send.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct Settings {
+struct ToolSettings {
     description: Option<String>,
     connection: Option<ConnectionSettings>,
     governance: Option<Governance>,
@@ -144,7 +144,7 @@ impl ToolRequest {
         scheme: Option<String>,
     ) -> ToolRequest {
         let direct = ConnectionSettings { base_url, auth_type, port, scheme, ..ConnectionSettings::default() };
-        let flat = Settings { description, direct, ..Settings::default() };
+        let flat = ToolSettings { description, direct, ..ToolSettings::default() };
         ToolRequest { name, spec: None, credentials: None, flat }
     }
 
@@ -172,9 +172,9 @@ impl ToolRequest {
     }
 }
 
-impl Settings {
+impl ToolSettings {
     fn read(self, base_url: String, name: &str, has_credentials: bool) -> Result<ToolSpec, ApiError> {
-        let Settings { description, connection, governance, capabilities, risk_tags, direct } = self;
+        let ToolSettings { description, connection, governance, capabilities, risk_tags, direct } = self;
         let connection = connection.unwrap_or_default();
         let plain = base_url.starts_with("http://");
         let default_port = if plain { 80 } else { 443 };

@@ -7,6 +7,7 @@ mod deploy;
 mod documents;
 mod identity;
 mod models;
+mod openapi;
 mod plans;
 mod policies;
 mod support;

@@ -79,7 +79,7 @@ create table action (
     created_at bigint not null,
     updated_at bigint not null
 );
-create index action_of_run on action (run_id);
+create index action_of_run on action (run_id, status);
 
 create table approval (
     id text primary key,
@@ -94,6 +94,7 @@ create table approval (
     tool_method text,
     tool_url text,
     status text not null,
+    -- How long a grant is wished for; once granted, how long it holds.
     duration text not null,
     scope text,
     approver_id text,
@@ -102,10 +103,32 @@ create table approval (
     pending_key text unique,
     created_at bigint not null,
     updated_at bigint not null,
-    expires_at bigint
+    -- Until when it can be decided; once granted, when the grant ends.
+    expires_at bigint,
+    -- When a grant for one call was used.
+    used_at bigint,
+    -- Ids of the connectors that are told of it, and so may decide, as a JSON array.
+    told text not null
 );
 create index approval_newest on approval (workspace, created_at);
 create index approval_expiring on approval (status, expires_at);
+create index approval_of_run on approval (run_id);
+create index approval_of_tool on approval (workspace, tool_id, status);
+
+-- What connectors are still to be told.
+create table delivery (
+    request_id text primary key,
+    workspace text not null,
+    -- Ids of the connectors that were not reached yet, in their order, as a JSON array.
+    connectors text not null,
+    mode text not null,
+    -- Whether anybody was reached, and whether the console is enough if nobody is.
+    reached boolean not null,
+    fallback boolean not null,
+    attempts bigint not null,
+    due_at bigint not null
+);
+create index delivery_due on delivery (due_at);
 
 create table audit (
     id text primary key,

@@ -1,0 +1,223 @@
+//! Deliver: approvers are told of a request. What is still to be told stands in the store, so that neither a restart nor
+//! an unreachable connector loses it; a connector may be told twice, under the same id.
+
+use std::time::Duration;
+
+use ingestion_server::web::ApiError;
+use tracing::{info, warn};
+
+use super::messages::{Message, Subject};
+use super::{Activity, ConnectorRecord, Secrets, defaults_of, find, note};
+use crate::app::App;
+use crate::approvals::{ApprovalStatus, expire_now};
+use crate::policies::{ApprovalRule, DeliveryMode};
+use crate::store::{ApprovalRow, DeliveryRow, StoreError, Tx, Workspace};
+
+/// Milliseconds to wait after each attempt; after the last there is no other.
+const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
+
+/// Milliseconds after which somebody who was telling is taken for dead. Longer than all connectors of a request may
+/// take together in practice; at worst a connector is told twice.
+const LEASE: i64 = 10 * 60_000;
+
+/// Bytes of an answer, of which little is used.
+const MOST: usize = 64 << 10;
+
+/// What one connector made of a message.
+struct Attempt {
+    status_code: u16,
+    duration_ms: u64,
+    result: Result<(), String>,
+}
+
+/// Whom to tell of a request: those that the rule names, else all; none if there is nobody and nobody is missed.
+pub async fn plan(
+    tx: &mut Tx,
+    workspace: Workspace<'_>,
+    request: &str,
+    rule: Option<&ApprovalRule>,
+    now: i64,
+) -> Result<Option<DeliveryRow>, StoreError> {
+    let known = tx.list::<ConnectorRecord>(workspace).await?;
+    let enabled = || known.iter().map(|stored| &stored.value).filter(|connector| connector.enabled);
+    let named = rule.map(|rule| &rule.delivery).filter(|delivery| !delivery.connectors.is_empty());
+    let (ids, mode, fallback): (Vec<&str>, _, _) = match named {
+        Some(delivery) => {
+            // By id, or by the name that its owner knows.
+            let find = |name: &String| enabled().find(|one| one.id == *name || one.name == *name);
+            let ids = delivery.connectors.iter().filter_map(find).map(|connector| connector.id.as_str());
+            (ids.collect(), delivery.mode, delivery.fallback_to_ui)
+        }
+        None => {
+            let defaults = defaults_of(tx, workspace).await?;
+            let fallback = defaults.default_fallback_to_ui || known.is_empty();
+            (enabled().map(|connector| connector.id.as_str()).collect(), defaults.default_delivery_mode, fallback)
+        }
+    };
+    if ids.is_empty() && fallback {
+        return Ok(None);
+    }
+    Ok(Some(DeliveryRow {
+        request_id: request.into(),
+        workspace: workspace.into(),
+        connectors: crate::app::json(&ids).to_string(),
+        mode: match mode {
+            DeliveryMode::FirstSuccess => "first_success".into(),
+            DeliveryMode::All => "all".into(),
+        },
+        reached: false,
+        fallback,
+        attempts: 0,
+        due_at: now,
+    }))
+}
+
+/// Tells whoever is to be told by now.
+pub async fn due(app: &App) -> Result<(), ApiError> {
+    loop {
+        let now = app.world().now();
+        // Most of the time there is nothing, which is found out without a lock.
+        let mut tx = app.store().read().await?;
+        let waiting = tx.has_delivery(now).await?;
+        drop(tx);
+        if !waiting {
+            return Ok(());
+        }
+        let mut tx = app.store().begin().await?;
+        let taken = tx.take_delivery(now, now + LEASE).await?;
+        tx.commit().await?;
+        match taken {
+            Some(row) => tell(app, row).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Tells the connectors of one request, and writes down what came of it.
+async fn tell(app: &App, mut row: DeliveryRow) -> Result<(), ApiError> {
+    let ids: Vec<String> = serde_json::from_str(&row.connectors).unwrap_or_default();
+    let mut tx = app.store().read().await?;
+    let request = tx.approval(&row.workspace, &row.request_id).await?;
+    let mut connectors = Vec::new();
+    for id in &ids {
+        connectors.push(find(&mut tx, &row.workspace, id).await?.filter(|(connector, _)| connector.enabled));
+    }
+    drop(tx);
+    let Some(request) = request.filter(|request| request.status == ApprovalStatus::Pending) else {
+        return finish(app, &row, Vec::new(), None).await;
+    };
+
+    let (mut activities, mut rest) = (Vec::new(), Vec::new());
+    for (id, connector) in ids.iter().zip(&connectors) {
+        let Some((connector, secrets)) = connector else {
+            activities.push(Activity {
+                event: "dispatch_skipped".into(),
+                message: "the connector is disabled or gone".into(),
+                ..about(&request, id, "")
+            });
+            continue;
+        };
+        if row.reached && row.mode == "first_success" {
+            break;
+        }
+        let attempt = send(app, connector, secrets, Subject::Request(&request)).await;
+        let (event, message) = match &attempt.result {
+            Ok(()) => ("dispatch_succeeded", "Connector delivery succeeded".to_string()),
+            Err(problem) => ("dispatch_failed", problem.clone()),
+        };
+        info!(request = %request.id, connector = %connector.id, event, "told a connector");
+        match attempt.result {
+            Ok(()) => row.reached = true,
+            Err(_) => rest.push(id),
+        }
+        activities.push(Activity {
+            event: event.into(),
+            status_code: attempt.status_code,
+            duration_ms: attempt.duration_ms,
+            message,
+            ..about(&request, id, &connector.name)
+        });
+    }
+
+    let pause = usize::try_from(row.attempts).ok().and_then(|attempt| PAUSES.get(attempt));
+    let satisfied = rest.is_empty() || row.reached && row.mode == "first_success";
+    row.attempts += 1;
+    row.connectors = crate::app::json(&rest).to_string();
+    match pause {
+        Some(pause) if !satisfied => {
+            row.due_at = app.world().now() + pause;
+            let mut tx = app.store().begin().await?;
+            for activity in activities {
+                note(app, &mut tx, &row.workspace, activity).await?;
+            }
+            tx.keep_delivery(&row).await?;
+            Ok(tx.commit().await?)
+        }
+        _ => finish(app, &row, activities, Some(&request)).await,
+    }
+}
+
+/// Nothing is to be told any more. Where nobody was reached, the console is enough or the request ends.
+async fn finish(
+    app: &App,
+    row: &DeliveryRow,
+    activities: Vec<Activity>,
+    request: Option<&ApprovalRow>,
+) -> Result<(), ApiError> {
+    let mut tx = app.store().begin().await?;
+    // The run is locked before the request, and both before the rest.
+    if let Some(request) = request.filter(|_| !row.reached) {
+        warn!(request = %request.id, fallback = row.fallback, "no connector was reached");
+        if row.fallback {
+            let activity = Activity {
+                event: "fallback_to_ui".into(),
+                message: "no connector was reached; the request can be decided in the console".into(),
+                ..about(request, "", "")
+            };
+            note(app, &mut tx, &row.workspace, activity).await?;
+        } else {
+            expire_now(app, &mut tx, request, Some("no approver was reached")).await?;
+        }
+    }
+    for activity in activities {
+        note(app, &mut tx, &row.workspace, activity).await?;
+    }
+    tx.drop_delivery(&row.request_id).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Sends one message.
+pub(super) async fn try_out(app: &App, connector: &ConnectorRecord, secrets: &Secrets) -> (Result<(), String>, u64) {
+    let attempt = send(app, connector, secrets, Subject::Test).await;
+    (attempt.result, attempt.duration_ms)
+}
+
+async fn send(app: &App, connector: &ConnectorRecord, secrets: &Secrets, subject: Subject<'_>) -> Attempt {
+    let message = Message { config: app.config(), connector, secrets, subject, now: app.world().now() };
+    let request = match message.request() {
+        Ok(request) => request,
+        Err(problem) => return Attempt { status_code: 0, duration_ms: 0, result: Err(problem) },
+    };
+    let began = app.world().elapsed();
+    let patience = Duration::from_secs(connector.timeout_seconds.into());
+    let answer = app.outbound().send(request, patience, MOST).await;
+    let duration_ms = app.world().elapsed().saturating_sub(began).as_millis() as u64;
+    match answer {
+        Ok(response) => {
+            Attempt { status_code: response.status().as_u16(), duration_ms, result: message.arrived(&response) }
+        }
+        Err(error) => Attempt { status_code: 0, duration_ms, result: Err(error.to_string()) },
+    }
+}
+
+/// What all that is noted of a request has in common.
+pub(super) fn about(request: &ApprovalRow, connector: &str, name: &str) -> Activity {
+    Activity {
+        connector_id: connector.into(),
+        connector_name: name.into(),
+        request_id: request.id.clone(),
+        action_id: request.action_id.clone(),
+        run_id: request.run_id.clone(),
+        ..Activity::default()
+    }
+}
