@@ -9,6 +9,7 @@ pub mod auth;
 pub mod builds;
 pub mod catalog;
 pub mod config;
+pub mod context;
 pub mod deploy;
 pub mod identity;
 pub mod jobs;
@@ -16,6 +17,7 @@ pub mod models;
 pub mod names;
 pub mod openapi;
 pub mod params;
+pub mod plans;
 pub mod policies;
 pub mod runs;
 pub mod store;
@@ -42,6 +44,8 @@ fn operations() -> OpenApiRouter<App> {
             .merge(policies::routes())
             .merge(account::routes())
             .merge(catalog::routes())
+            .merge(context::routes())
+            .merge(plans::routes())
             .merge(deploy::routes())
             .merge(builds::routes())
     };

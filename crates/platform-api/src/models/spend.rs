@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::agents::AgentRecord;
 use crate::app::App;
 use crate::auth::{Caller, Read};
 use crate::store::SpendRow;
@@ -109,8 +110,44 @@ async fn show(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Model
     let period = month_of(app.world().now());
     let mut tx = app.store().read().await?;
     let rows = tx.spend(&caller.workspace, period.0).await?;
-    let rows = rows.into_iter().map(|row| Budgeted { row, budget_usd: None }).collect();
-    Ok(Json(summarize(rows, period)))
+    let agents = tx.list::<AgentRecord>(&caller.workspace).await?;
+    let agents: Vec<AgentRecord> = agents.into_iter().map(|agent| agent.value).collect();
+    Ok(Json(summarize(with_budgets(rows, &agents), period)))
+}
+
+/// What was counted, under the budgets of the agents' models. A budget is for one model of one agent, in whatever role.
+fn with_budgets(rows: Vec<SpendRow>, agents: &[AgentRecord]) -> Vec<Budgeted> {
+    let mut budgeted: Vec<Budgeted> = Vec::new();
+    for agent in agents {
+        for model in agent.models.iter().filter(|model| model.monthly_budget_usd.is_some()) {
+            let row = SpendRow {
+                agent: agent.name.clone(),
+                namespace: agent.namespace.clone(),
+                role: model.role.clone(),
+                model_provider: model.model_provider.clone().unwrap_or_default(),
+                provider: model.provider.clone().unwrap_or_default(),
+                model: model.model.clone(),
+                ..SpendRow::default()
+            };
+            let of_one = |own: &Budgeted| own.row.agent == row.agent && own.row.model == row.model;
+            if !budgeted.iter().any(of_one) {
+                budgeted.push(Budgeted { row, budget_usd: model.monthly_budget_usd });
+            }
+        }
+    }
+    for row in rows {
+        let of_one =
+            |own: &&mut Budgeted| own.budget_usd.is_some() && own.row.agent == row.agent && own.row.model == row.model;
+        match budgeted.iter_mut().find(of_one) {
+            Some(own) => {
+                own.row.input_tokens += row.input_tokens;
+                own.row.output_tokens += row.output_tokens;
+                own.row.micro_usd += row.micro_usd;
+            }
+            None => budgeted.push(Budgeted { row, budget_usd: None }),
+        }
+    }
+    budgeted
 }
 
 /// The page of a month, from its first to the next month's first millisecond.

@@ -1,5 +1,7 @@
 //! Bindings: which policy counts for which agent.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,12 +11,15 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::wire::PolicyUse;
 use super::{Binding, BindingOrigin, PolicyRecord};
+use crate::agents::AgentRecord;
 use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::{Caller, Identity, Read, Write};
 use crate::names;
 use crate::store::{Stored, Tx};
+use crate::tools;
 
 /// The kind of subject that an agent is: the account that its calls are made with has its name.
 const AGENT: &str = "ServiceAccount";
@@ -140,25 +145,6 @@ async fn delete_binding(
     Ok(Json(Deleted::default()))
 }
 
-/// Makes a policy count for an agent, in the caller's transaction.
-pub async fn bind(app: &App, tx: &mut Tx, who: &Identity, binding: Binding) -> Result<(), ApiError> {
-    let before = tx.get::<Binding>(&who.workspace, &binding.id).await?;
-    if before.as_ref().is_some_and(|before| before.value == binding) {
-        return Ok(());
-    }
-    tx.put(&who.workspace, &binding, app.world().now()).await?;
-    let (resource, before) = (format!("policy-bindings/{}", binding.id), before.map(|before| json(&before.value)));
-    app.note(tx, who, "policy_binding.put", resource, before, Some(json(&binding))).await?;
-    Ok(())
-}
-
-/// Takes away all bindings of an agent, in the caller's transaction.
-pub async fn unbind_agent(app: &App, tx: &mut Tx, who: &Identity, agent: &str) -> Result<(), ApiError> {
-    let all = tx.list::<Binding>(&who.workspace).await?;
-    let gone = all.into_iter().map(|binding| binding.value).filter(|binding| binding.agent == agent).collect();
-    forget(app, tx, who, gone).await
-}
-
 /// Takes away all bindings of a policy.
 pub(super) async fn unbind_policy(app: &App, tx: &mut Tx, who: &Identity, policy: &str) -> Result<(), ApiError> {
     let all = tx.list::<Binding>(&who.workspace).await?;
@@ -176,6 +162,30 @@ pub async fn bound_policies(tx: &mut Tx, workspace: &str, agent: &str) -> Result
         policies.extend(tx.get::<PolicyRecord>(workspace, &binding.policy).await?.map(|policy| policy.value));
     }
     Ok(policies)
+}
+
+/// Who uses which policy.
+pub struct Uses {
+    bindings: Vec<Binding>,
+    namespaces: BTreeMap<String, String>,
+}
+
+impl Uses {
+    /// Of one workspace.
+    pub async fn read(tx: &mut Tx, workspace: &str) -> Result<Uses, ApiError> {
+        let bindings = tx.list::<Binding>(workspace).await?.into_iter().map(|binding| binding.value).collect();
+        let agents = tx.list::<AgentRecord>(workspace).await?.into_iter();
+        let namespaces = agents.map(|agent| (agent.value.name, agent.value.namespace)).collect();
+        Ok(Uses { bindings, namespaces })
+    }
+
+    /// The agents that a policy is bound to, by name; one that is not deployed yet will be where most are.
+    pub fn of(&self, policy: &str) -> Vec<PolicyUse> {
+        let bound = self.bindings.iter().filter(|binding| binding.policy == policy);
+        let agents: BTreeSet<&str> = bound.map(|binding| binding.agent.as_str()).collect();
+        let namespace = |agent| self.namespaces.get(agent).map_or(tools::NAMESPACE, String::as_str);
+        agents.into_iter().map(|agent| PolicyUse { name: agent.into(), namespace: namespace(agent).into() }).collect()
+    }
 }
 
 async fn forget(app: &App, tx: &mut Tx, who: &Identity, gone: Vec<Binding>) -> Result<(), ApiError> {
@@ -203,6 +213,7 @@ fn group(bindings: Vec<Stored<Binding>>) -> Vec<PolicyBinding> {
             None => groups.push(PolicyBinding { name, policy, subjects: vec![subject], origin }),
         }
     }
+    groups.iter_mut().for_each(|group| group.subjects.sort_by(|a, b| a.name.cmp(&b.name)));
     groups
 }
 

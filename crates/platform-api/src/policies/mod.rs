@@ -15,7 +15,8 @@ use ingestion_server::web::{ApiError, Body};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use bindings::{bind, bound_policies, unbind_agent};
+use bindings::Uses;
+pub use bindings::bound_policies;
 pub use record::{
     ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, PolicyOrigin, PolicyRecord, PolicySpec,
     Quorum, RuleEvidence,
@@ -49,9 +50,9 @@ async fn list(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Vec<P
 
 /// All policies of a workspace as they are answered.
 pub async fn all(tx: &mut Tx, workspace: &str) -> Result<Vec<Policy>, ApiError> {
-    let bindings = tx.list::<Binding>(workspace).await?;
+    let uses = Uses::read(tx, workspace).await?;
     let policies = tx.list::<PolicyRecord>(workspace).await?;
-    Ok(policies.into_iter().map(|policy| Policy::new(policy, &bindings)).collect())
+    Ok(policies.into_iter().map(|policy| Policy::new(policy, &uses)).collect())
 }
 
 /// Makes a policy, or changes the one of that name.
@@ -65,9 +66,9 @@ async fn post(
     let record = value.read(None)?;
     let mut tx = app.store().begin().await?;
     let stored = save(&app, &mut tx, &caller, record).await?;
-    let bindings = tx.list::<Binding>(&caller.workspace).await?;
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(Policy::new(stored, &bindings))))
+    Ok((StatusCode::CREATED, Json(Policy::new(stored, &uses))))
 }
 
 /// One policy, and who uses it.
@@ -76,8 +77,8 @@ async fn post(
 async fn get(State(app): State<App>, caller: Caller<Read>, Named(name): Named) -> Result<Json<Policy>, ApiError> {
     let mut tx = app.store().read().await?;
     let policy = tx.get::<PolicyRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
-    let bindings = tx.list::<Binding>(&caller.workspace).await?;
-    Ok(Json(Policy::new(policy, &bindings)))
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
+    Ok(Json(Policy::new(policy, &uses)))
 }
 
 /// Changes a policy that exists.
@@ -95,9 +96,9 @@ async fn put(
     tx.get::<PolicyRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
     let record = value.read(Some(&name))?;
     let stored = save(&app, &mut tx, &caller, record).await?;
-    let bindings = tx.list::<Binding>(&caller.workspace).await?;
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
     tx.commit().await?;
-    Ok(Json(Policy::new(stored, &bindings)))
+    Ok(Json(Policy::new(stored, &uses)))
 }
 
 /// Takes a policy away, and its bindings: another policy of its name would not count for anybody.

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::bound_policies;
 use super::evaluate::{Because, Judge, Judgement, permission};
 use super::wire::RuleRequest;
+use crate::agents;
 use crate::app::App;
 use crate::auth::{Caller, Read};
 use crate::tools::{AccessMode, ToolRecord};
@@ -106,7 +107,8 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// Says what would become of a call: the decision, the rule that makes it, and why each other rule does not.
 #[utoipa::path(post, path = "/policies/simulate", tag = "policies", request_body = SimulationRequest,
-    responses((status = 200, body = Simulation), (status = 400, body = crate::answer::Refusal)))]
+    responses((status = 200, body = Simulation), (status = 400, body = crate::answer::Refusal),
+    (status = 404, body = crate::answer::Refusal)))]
 async fn simulate(
     State(app): State<App>,
     caller: Caller<Read>,
@@ -116,6 +118,10 @@ async fn simulate(
     let mut tx = app.store().read().await?;
     let tools = tx.list::<ToolRecord>(&caller.workspace).await?.into_iter().map(|tool| tool.value).collect();
     let policies = bound_policies(&mut tx, &caller.workspace, &agent).await?;
+    // One that is not deployed yet may have policies already.
+    if policies.is_empty() {
+        agents::find(&mut tx, &caller, None, &agent).await?;
+    }
     drop(tx);
     let judge = Judge::new(tools, &policies).map_err(|error| ApiError::Internal(error.into()))?;
     let names = policies.into_iter().map(|policy| policy.name).collect();

@@ -5,7 +5,8 @@ use ingestion_server::web::{ApiError, FieldError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApprovalRule, Binding, NAMESPACE, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
+use super::bindings::Uses;
+use super::{ApprovalRule, NAMESPACE, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
 use crate::names;
 use crate::store::Stored;
 use crate::time::duration;
@@ -99,25 +100,15 @@ pub struct PolicyStatus {
 /// An agent that a policy is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PolicyUse {
-    name: String,
-    namespace: &'static str,
+    pub(super) name: String,
+    pub(super) namespace: String,
 }
 
 impl Policy {
-    /// With the agents that use it, among all bindings.
-    pub fn new(stored: Stored<PolicyRecord>, bindings: &[Stored<Binding>]) -> Policy {
+    /// With the agents that use it.
+    pub fn new(stored: Stored<PolicyRecord>, uses: &Uses) -> Policy {
         let Stored { value: PolicyRecord { name, spec, origin, evidence }, created_at, updated_at, .. } = stored;
-        let mut agents: Vec<&str> = bindings
-            .iter()
-            .filter(|binding| binding.value.policy == name)
-            .map(|binding| binding.value.agent.as_str())
-            .collect();
-        agents.sort_unstable();
-        agents.dedup();
-        let used_by = agents
-            .into_iter()
-            .map(|agent| PolicyUse { name: agent.into(), namespace: crate::tools::NAMESPACE })
-            .collect();
+        let used_by = uses.of(&name);
         Policy {
             name,
             namespace: NAMESPACE,

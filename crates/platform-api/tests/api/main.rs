@@ -1,7 +1,14 @@
 //! The control plane as its callers see it: in process, through the router, over both engines of the store.
 
+mod account;
 mod auth;
+mod catalog;
 mod deploy;
+mod documents;
+mod identity;
+mod models;
 mod openapi;
+mod plans;
+mod policies;
 mod support;
 mod tools;

@@ -1,0 +1,102 @@
+//! Documented exchanges of the platform: `fixtures/api/platform/<case>.http` holds what is sent and what the documents
+//! say comes back, several one after the other where one needs what another made.
+
+use std::path::Path;
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::Value;
+
+use crate::support::{KEY, Platform, on_both_engines};
+
+on_both_engines!(every_documented_exchange_is_as_documented,);
+
+async fn every_documented_exchange_is_as_documented(platform: Platform) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/api/platform");
+    let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let name = case.file_stem().unwrap().to_str().unwrap().to_string();
+        let text = std::fs::read_to_string(&case).unwrap();
+        for exchange in exchanges(&text) {
+            // A workspace of its own: what other cases made is not there.
+            let reply = platform.send(exchange.request(&name)).await;
+            let at = format!("{name}: {} {}", exchange.method, exchange.path);
+            assert_eq!(reply.status.as_u16(), exchange.status, "{at}: {}", reply.text());
+            if let Some(problem) = differs(&exchange.reply, &reply.json(), "") {
+                panic!("{at}: {problem}\n{:#}", reply.json());
+            }
+        }
+    }
+}
+
+struct Exchange<'t> {
+    method: &'t str,
+    path: &'t str,
+    headers: Vec<(&'t str, &'t str)>,
+    body: String,
+    status: u16,
+    reply: Value,
+}
+
+impl Exchange<'_> {
+    fn request(&self, workspace: &str) -> Request<Body> {
+        let path = match self.path.strip_prefix("/api/v1/").or_else(|| self.path.strip_prefix("/api/")) {
+            Some(rest) if self.path.starts_with("/api/v1/") => format!("/api/v1/workspaces/{workspace}/{rest}"),
+            _ => self.path.to_string(),
+        };
+        let mut request = Request::builder().method(self.method).uri(path);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value.replace("$RUNAGENTS_API_KEY", KEY));
+        }
+        request.body(Body::from(self.body.clone())).unwrap()
+    }
+}
+
+/// Requests, each with the reply that follows it: comments, a request, `--- 200`, the reply.
+fn exchanges(text: &str) -> Vec<Exchange<'_>> {
+    let mut exchanges = Vec::new();
+    let mut rest = text;
+    while let Some((ask, answer)) = rest.split_once("\n--- ") {
+        let mut lines = ask.lines().skip_while(|line| line.starts_with('#') || line.is_empty());
+        let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
+        let headers = lines.by_ref().take_while(|line| !line.is_empty());
+        let headers = headers.map(|line| line.split_once(": ").unwrap()).collect();
+        let body = lines.collect::<Vec<_>>().join("\n");
+        let (status, after) = answer.split_once('\n').unwrap();
+        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+        let reply = values.next().unwrap().unwrap();
+        rest = &after[values.byte_offset()..];
+        exchanges.push(Exchange { method, path, headers, body, status: status.trim().parse().unwrap(), reply });
+    }
+    assert!(rest.trim().is_empty() && !exchanges.is_empty(), "{rest}");
+    exchanges
+}
+
+/// What is documented must be there exactly; more keys may be. `…` stands for any text that is not empty.
+fn differs(expected: &Value, found: &Value, at: &str) -> Option<String> {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, value)| {
+            let at = format!("{at}.{key}");
+            match found.get(key) {
+                Some(found) => differs(value, found, &at),
+                None => Some(format!("{at} is missing")),
+            }
+        }),
+        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+            let mut pairs = expected.iter().zip(found).enumerate();
+            pairs.find_map(|(n, (expected, found))| differs(expected, found, &format!("{at}[{n}]")))
+        }
+        (Value::String(expected), Value::String(found)) => {
+            let same = match expected.split_once('…') {
+                Some((before, after)) => {
+                    found.len() > before.len() + after.len() && found.starts_with(before) && found.ends_with(after)
+                }
+                None => expected == found,
+            };
+            (!same).then(|| format!("{at} is {found:?}, documented as {expected:?}"))
+        }
+        _ => (expected != found).then(|| format!("{at} is {found}, documented as {expected}")),
+    }
+}
