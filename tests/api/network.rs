@@ -31,7 +31,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve::serve(listener, app, &Config::default().http, stopped).await;
+            serve::serve(listener, app, &Config::default().http, None, stopped).await;
         });
         Server { address, stop, ended }
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use analyzer_core::Analysis;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
@@ -20,7 +21,7 @@ use engine::{Analyzer, Engine};
 use enrichment::Enricher;
 use web::keys::require_key;
 use web::shell::Shell;
-use web::{Intake, Keys, Metrics, World};
+use web::{ApiError, Intake, Keys, Metrics, World};
 
 /// Everything the routes reach. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -35,13 +36,32 @@ struct Inner {
     world: World,
     largest_batch: usize,
     stopping: AtomicBool,
+    model: Option<enrichment::Client>,
+}
+
+impl Inner {
+    fn new(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Inner {
+        let engine = Engine::new(config, analyzer, enricher, world.clone());
+        let wait = Duration::from_secs(config.http.body_seconds);
+        Inner {
+            intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),
+            metrics: Arc::new(Metrics::new(|registry| engine.register(registry))),
+            engine,
+            world,
+            largest_batch: config.analysis.batch,
+            stopping: AtomicBool::new(false),
+            model: None,
+        }
+    }
 }
 
 impl Ingestion {
     /// With the analyzer that this workspace is about.
     pub fn new(config: &Config, world: World, enricher: Option<enrichment::Client>) -> Ingestion {
+        let model = enricher.clone();
         let enricher = enricher.map(|client| Arc::new(client) as Arc<dyn Enricher>);
-        Ingestion::with(config, world, Arc::new(analyzer_core::analyze), enricher)
+        let analyzer = Arc::new(analyzer_core::analyze);
+        Ingestion { inner: Arc::new(Inner { model, ..Inner::new(config, world, analyzer, enricher) }) }
     }
 
     /// With an analyzer of one's own.
@@ -51,22 +71,23 @@ impl Ingestion {
 
     /// With an analyzer and an enricher of one's own.
     pub fn with(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Ingestion {
-        let engine = Engine::new(config, analyzer, enricher, world.clone());
-        let wait = Duration::from_secs(config.http.body_seconds);
-        let inner = Inner {
-            intake: Intake::new(config.http.body_bytes, wait, config.http.held_bytes),
-            metrics: Arc::new(Metrics::new(|registry| engine.register(registry))),
-            engine,
-            world,
-            largest_batch: config.analysis.batch,
-            stopping: AtomicBool::new(false),
-        };
-        Ingestion { inner: Arc::new(inner) }
+        Ingestion { inner: Arc::new(Inner::new(config, world, analyzer, enricher)) }
+    }
+
+    /// The model that may be asked, if one was configured.
+    pub fn model(&self) -> Option<&enrichment::Client> {
+        self.inner.model.as_ref()
     }
 
     /// The routes alone: analyze, analysis, requirements, health and metrics.
     pub fn routes(&self) -> Router {
-        routes::analyzer().merge(routes::health()).with_state(self.clone())
+        let (analyzer, _) = routes::analyzer().split_for_parts();
+        analyzer.merge(routes::health()).with_state(self.clone())
+    }
+
+    /// How the analyzer's routes are described.
+    pub fn description() -> utoipa::openapi::OpenApi {
+        routes::analyzer().into_openapi()
     }
 
     /// A whole server: the routes, with keys if there are any, and what surrounds them.
@@ -95,6 +116,14 @@ impl Ingestion {
 
     fn engine(&self) -> &Engine {
         &self.inner.engine
+    }
+
+    /// The analysis of files, as an answer to a request would hold it.
+    pub async fn analyze(&self, files: impl IntoIterator<Item = (String, String)>) -> Result<Analysis, ApiError> {
+        let files = files.into_iter().map(|(path, text)| (path, text.into())).collect();
+        let place = self.engine().place()?;
+        let answer = self.engine().answer_files(wire::Files(files), &place).await?;
+        serde_json::from_slice(&answer.analysis).map_err(|error| ApiError::Internal(error.into()))
     }
 
     /// Limits of request bodies.

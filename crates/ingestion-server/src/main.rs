@@ -51,7 +51,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let signals = serve::Signals::listen()?;
     writeln!(std::io::stdout(), "ingestion-server listens on http://{}", listener.local_addr()?)?;
     let app = ingestion.alone(keys);
-    serve::serve_until_signal(listener, app, &config.http, signals, || ingestion.stop()).await;
+    serve::serve_until_signal(listener, app, &config.http, None, signals, || ingestion.stop()).await;
     Ok(())
 }
 

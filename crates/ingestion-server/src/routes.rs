@@ -10,28 +10,31 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Ingestion;
 use crate::engine::Engine;
-use crate::web::{ApiError, Body, Intake, Received, metrics};
+use crate::web::{ApiError, Body, Intake, Received, Refusal, metrics};
 use crate::wire::{self, Batch, Project, ProjectId, Submission};
 
-/// Where the same routes are found: the quickstart's prefix, none, and the versioned one.
-const PREFIXES: [&str; 3] = ["/ingestion", "", "/api/v1"];
+/// Where the same routes are found beside the root: the quickstart's prefix and the versioned one.
+const PREFIXES: [&str; 2] = ["/ingestion", "/api/v1"];
 
-/// The analyzer's routes.
-pub fn analyzer() -> Router<Ingestion> {
-    PREFIXES.iter().fold(Router::new(), |router, prefix| {
-        router
-            .route(&format!("{prefix}/analyze"), post(analyze))
-            .route(&format!("{prefix}/analyze/batch"), post(batch))
-            .route(&format!("{prefix}/analysis/{{id}}"), get(analysis))
-            .route(&format!("{prefix}/requirements"), post(requirements))
-    })
+/// The analyzer's operations, under each spelling.
+pub fn analyzer() -> OpenApiRouter<Ingestion> {
+    let operations = || {
+        OpenApiRouter::new()
+            .routes(routes!(analyze))
+            .routes(routes!(batch))
+            .routes(routes!(analysis))
+            .routes(routes!(requirements))
+    };
+    PREFIXES.iter().fold(operations(), |router, prefix| router.nest(prefix, operations()))
 }
 
 /// What operators ask.
@@ -47,21 +50,34 @@ pub fn health() -> Router<Ingestion> {
         )
 }
 
+/// Analyzes source files: tools, models, secrets, hosts, requirements, entry point, each with its evidence.
+#[utoipa::path(post, path = "/analyze", tag = "analysis", request_body = wire::SubmissionSchema,
+    responses((status = 201, body = wire::AnalysisSchema), (status = 400, body = Refusal)))]
 async fn analyze(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
     Ok(json(StatusCode::CREATED, engine.answer(received).await?.analysis.clone()))
 }
 
+/// Only what to install and where the program starts.
+#[utoipa::path(post, path = "/requirements", tag = "analysis", request_body = wire::SubmissionSchema,
+    responses((status = 200, body = wire::Requirements), (status = 400, body = Refusal)))]
 async fn requirements(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
     Ok(json(StatusCode::OK, engine.answer(received).await?.requirements.clone()))
 }
 
+/// An analysis of the last hour.
+#[utoipa::path(get, path = "/analysis/{id}", tag = "analysis", params(("id" = String, Path)),
+    responses((status = 200, body = wire::AnalysisSchema), (status = 404, body = Refusal)))]
 async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::NotFound("analysis".into()))?;
     let answer = engine.by_id(&id).await.ok_or(ApiError::NotFound("analysis".into()))?;
     Ok(json(StatusCode::OK, answer.analysis.clone()))
 }
 
+/// Analyzes many projects; each answer is a line of JSON.
+///
 /// Each project is a line, written when it is done; what is wrong with one is said in its line.
+#[utoipa::path(post, path = "/analyze/batch", tag = "analysis", request_body = wire::BatchSchema,
+    responses((status = 200, content_type = "application/x-ndjson", body = String), (status = 400, body = Refusal)))]
 async fn batch(State(ingestion): State<Ingestion>, Body { value, held }: Body<Batch>) -> Result<Response, ApiError> {
     let projects = marked(value, ingestion.largest_batch())?;
     let engine = ingestion.engine().clone();

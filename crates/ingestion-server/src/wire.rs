@@ -7,6 +7,7 @@ use analyzer_core::Analysis;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::web::ApiError;
 
@@ -136,15 +137,65 @@ pub fn analysis(analysis: &Analysis) -> Bytes {
     serde_json::to_vec(analysis).expect("plain data is always JSON").into()
 }
 
+/// What to install, and where the program starts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Requirements {
+    /// Packages as specifiers.
+    requirements: Vec<String>,
+    /// The file that starts the program; empty when none could.
+    entry_point: String,
+}
+
+/// How a submission is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `Submission` reads")]
+pub struct SubmissionSchema {
+    /// File names and source texts.
+    files: std::collections::BTreeMap<String, String>,
+}
+
+/// How a batch is described.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `Batch` reads")]
+pub struct BatchSchema {
+    /// Each with an id of the caller's own.
+    projects: Vec<SubmissionSchema>,
+}
+
+/// How an analysis is described; each object holds more than what is named here, as evidence.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `Analysis` writes")]
+pub struct AnalysisSchema {
+    /// The same files give the same id.
+    id: String,
+    /// Services and functions the agent may call: `name`, `file`, `line`, `base_url`, `detected_url_pattern`, …
+    #[schema(value_type = Vec<Object>)]
+    tools: Vec<()>,
+    /// `provider` and `model`.
+    #[schema(value_type = Vec<Object>)]
+    model_providers: Vec<()>,
+    /// `role`, `model`, `variable_name`, `file`, `line`, …
+    #[schema(value_type = Vec<Object>)]
+    model_usages: Vec<()>,
+    /// `type`, `file`, `line`, `severity`, …, never the value.
+    #[schema(value_type = Vec<Object>)]
+    secrets: Vec<()>,
+    /// External hosts that the code connects to.
+    outbound_destinations: Vec<String>,
+    /// Packages to install.
+    detected_requirements: Vec<String>,
+    /// The file that starts the program.
+    entry_point: String,
+    /// The literal system prompt of the code.
+    system_prompt_suggestion: String,
+}
+
 /// `{"requirements": […], "entry_point": "…"}`
 pub fn requirements(analysis: &Analysis) -> Bytes {
-    #[derive(Serialize)]
-    struct Requirements<'a> {
-        requirements: &'a [String],
-        entry_point: &'a str,
-    }
-    let requirements =
-        Requirements { requirements: &analysis.detected_requirements, entry_point: &analysis.entry_point };
+    let requirements = Requirements {
+        requirements: analysis.detected_requirements.clone(),
+        entry_point: analysis.entry_point.clone(),
+    };
     serde_json::to_vec(&requirements).expect("plain data is always JSON").into()
 }
 

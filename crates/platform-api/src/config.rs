@@ -28,6 +28,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where others reach this platform; empty for the address that it listens on.
     pub public_url: String,
+    /// What builds make.
+    pub builds: BuildsConfig,
     /// Limits of connections and bodies.
     pub http: HttpConfig,
     /// Limits of analyses.
@@ -71,6 +73,14 @@ pub struct StoreConfig {
 pub struct LimitsConfig {
     /// Requests of one key a minute; 0 is no limit.
     pub requests_per_minute: u32,
+}
+
+/// What builds make.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildsConfig {
+    /// The registry in the names of images.
+    pub registry: String,
 }
 
 impl Config {

@@ -1,14 +1,23 @@
 //! The platform's control plane: every resource of the deploy API over one store, with the analyzer mounted.
 
+pub mod account;
+pub mod agents;
 pub mod answer;
 pub mod app;
 pub mod approvals;
 pub mod auth;
+pub mod builds;
+pub mod catalog;
 pub mod config;
+pub mod context;
+pub mod deploy;
+pub mod identity;
 pub mod jobs;
+pub mod models;
 pub mod names;
 pub mod openapi;
 pub mod params;
+pub mod plans;
 pub mod policies;
 pub mod runs;
 pub mod store;
@@ -27,15 +36,33 @@ pub use config::Config;
 
 /// The platform's own operations: the older surface and the versioned one over the same resources.
 fn operations() -> OpenApiRouter<App> {
-    let both = || OpenApiRouter::new().merge(tools::routes());
+    let both = || {
+        OpenApiRouter::new()
+            .merge(tools::routes())
+            .merge(models::routes())
+            .merge(identity::routes())
+            .merge(policies::routes())
+            .merge(account::routes())
+            .merge(catalog::routes())
+            .merge(context::routes())
+            .merge(plans::routes())
+            .merge(deploy::routes())
+            .merge(builds::routes())
+    };
+    let older = both().merge(agents::older()).merge(deploy::starter_kit::older());
     // Runs and approvals have no older prefix; connectors and callbacks came with the versioned surface.
-    let (governance, approvals) = (approvals::routes(), approvals::routes());
+    let versioned = both()
+        .merge(agents::versioned())
+        .merge(deploy::starter_kit::versioned())
+        .merge(runs::routes())
+        .nest("/approvals", approvals::routes())
+        .merge(approvals::connectors::routes());
     OpenApiRouter::new()
-        .nest("/api", both())
-        .nest("/api/v1", both())
-        .merge(runs::routes().nest("/governance", governance))
-        .nest("/api/v1", runs::routes().nest("/approvals", approvals).merge(approvals::connectors::routes()))
+        .nest("/api", older)
+        .nest("/api/v1", versioned)
+        .merge(runs::routes().nest("/governance", approvals::routes()))
         .merge(approvals::connectors::callbacks())
+        .merge(deploy::starter_kit::builtin().into())
 }
 
 /// Every route of the platform, behind the door.
@@ -44,7 +71,7 @@ pub fn router(app: &App) -> Router {
     let routes = routes
         .layer(from_fn_with_state(app.clone(), auth::once))
         .with_state(app.clone())
-        .merge(openapi::routes(description))
+        .merge(openapi::routes(openapi::complete(description)))
         .merge(app.ingestion().routes());
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };

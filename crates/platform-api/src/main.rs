@@ -8,11 +8,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
-use ingestion_server::web::{Outbound, World, log, serve};
+use ingestion_server::web::{Outbound, Settings, World, log, serve, tls};
 use platform_api::auth::first_key;
+use platform_api::store::backup::restore;
 use platform_api::store::{SealingKeys, Store};
 use platform_api::{App, Config};
 use tracing::warn;
@@ -22,17 +23,66 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The platform for AI agents.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Flags {
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
     /// Where to listen [default: 127.0.0.1:8092]; port 0 takes a free one.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    place: Place,
+    /// Speak TLS with the certificates in this PEM file, the server's own first.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, a PEM file.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Print the settings that would be in force, as TOML, and end.
+    #[arg(long)]
+    print_config: bool,
+}
+
+#[derive(Debug, Args)]
+struct Place {
     /// Where to keep data [default: a folder of its own under the user's data directory].
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// A TOML file with settings that differ from the defaults.
     #[arg(long)]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write all data into one new file, while the platform may be running. The sealing key is not in it.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// The file to be made.
+        file: PathBuf,
+    },
+    /// Put the data of a backup in place, while the platform is not running.
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// The file that `backup` made.
+        file: PathBuf,
+        /// Even if there is data already, which is lost.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Make a new key for what is sealed, and seal everything anew with it.
+    RotateSealingKey {
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 #[tokio::main]
@@ -47,16 +97,74 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
-    let config = config(&flags)?;
+    let said = |text: String| writeln!(io::stdout(), "{text}");
+    match flags.command {
+        None => serve(flags.serve).await,
+        Some(Command::Backup { place, file }) => {
+            let (config, data_dir) = settled(&place, None)?;
+            store(&config, &data_dir).await?.backup(&file).await?;
+            said(format!(
+                "all data is in {}; keep {} apart from it",
+                file.display(),
+                data_dir.join(SEALING_KEYS).display()
+            ))?;
+            Ok(())
+        }
+        Some(Command::Restore { place, file, replace }) => {
+            let (config, data_dir) = settled(&place, None)?;
+            private(&data_dir)?;
+            restore(&file, &data_dir.join(DATABASE), replace).await?;
+            // Whether it can be opened with the key that is here is better known now than at the next start.
+            store(&config, &data_dir).await?.close().await;
+            said(format!("the data of {} is in {}", file.display(), data_dir.display()))?;
+            Ok(())
+        }
+        Some(Command::RotateSealingKey { place }) => {
+            let (config, data_dir) = settled(&place, None)?;
+            if variable("PLATFORM_SEALING_KEY").is_some() {
+                return Err(
+                    "PLATFORM_SEALING_KEY is set: put a new key before the old one there, restart every replica, and \
+                            unset the variable here to rotate a key file"
+                        .into(),
+                );
+            }
+            let file = data_dir.join(SEALING_KEYS);
+            let keys = SealingKeys::in_file(&file)?.renewed();
+            // Both first: whatever happens in between, all of it can be opened.
+            keys.write(&file)?;
+            let store = store(&config, &data_dir).await?;
+            let count = store.reseal().await?;
+            store.close().await;
+            keys.newest().write(&file)?;
+            said(format!("{count} secrets are sealed with a new key"))?;
+            Ok(())
+        }
+    }
+}
+
+async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
+    let (config, data_dir) = settled(&flags.place, flags.listen)?;
+    if flags.print_config {
+        let mut settings = layers(&flags.place)?;
+        if let Some(listen) = flags.listen {
+            settings.set("--listen", "listen", &listen.to_string())?;
+        }
+        io::stdout().write_all(settings.text().as_bytes())?;
+        return Ok(());
+    }
     log::start(&config.log)?;
-    let data_dir = match config.data_dir.as_os_str().is_empty() {
-        true => user_data_dir().ok_or("no home directory; say where to keep data with --data-dir")?,
-        false => config.data_dir.clone(),
-    };
     let enricher = Client::from_config(&config.enrichment, variable)?;
     let preset = variable("PLATFORM_API_KEY");
+    let tls = match (&flags.tls_cert, &flags.tls_key) {
+        (Some(certificates), Some(key)) => Some(tls::acceptor(certificates, key)?),
+        _ => None,
+    };
     // The address first: whoever finds it taken has no key made in passing.
     let listener = serve::listen(config.listen).await?;
+    let address = listener.local_addr()?;
+    if tls.is_none() && !address.ip().is_loopback() {
+        warn!(%address, "plain HTTP on an address that others reach: keys can be read on the way; use --tls-cert and --tls-key, or a proxy");
+    }
     let store = store(&config, &data_dir).await?;
     let world = World::Real;
     let fresh = first_key(&store, &world, preset.as_deref()).await?;
@@ -66,28 +174,52 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         warn!(%error, "this system has no certificates; only plain HTTP can be asked");
         Outbound::plain()
     });
+    let mut config = config;
+    config.listen = address;
     let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound);
-    let banner = banner(listener.local_addr()?, &data_dir, fresh.as_ref().map(|key| key.expose()));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let banner = banner(scheme, address, &data_dir, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
     let jobs = tokio::spawn(platform_api::jobs::run(app.clone()));
-    serve::serve_until_signal(listener, platform_api::router(&app), &config.http, signals, || ingestion.stop()).await;
+    let router = platform_api::router(&app);
+    serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
     // Whatever it is at is in the store and will be taken up again.
     jobs.abort();
     store.close().await;
     Ok(())
 }
 
+/// The file that holds everything.
+const DATABASE: &str = "platform.db";
+
+/// The file that holds the keys of what is sealed in it.
+const SEALING_KEYS: &str = "sealing-keys";
+
+/// The settings in force, and where data is.
+fn settled(place: &Place, listen: Option<SocketAddr>) -> Result<(Config, PathBuf), Box<dyn std::error::Error>> {
+    let mut settings = layers(place)?;
+    if let Some(listen) = listen {
+        settings.set("--listen", "listen", &listen.to_string())?;
+    }
+    let config = Config::read(settings)?;
+    let said = place.data_dir.clone().unwrap_or_else(|| config.data_dir.clone());
+    let data_dir = match said.as_os_str().is_empty() {
+        true => user_data_dir().ok_or("no home directory; say where to keep data with --data-dir")?,
+        false => said,
+    };
+    Ok((config, data_dir))
+}
+
 /// PostgreSQL where `DATABASE_URL` says so, else a file in the data directory.
 async fn store(config: &Config, data_dir: &Path) -> Result<Store, Box<dyn std::error::Error>> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-    made.map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    private(data_dir)?;
     let keys = match variable("PLATFORM_SEALING_KEY") {
         Some(text) => SealingKeys::parse("PLATFORM_SEALING_KEY", &text)?,
-        None => SealingKeys::in_file(&data_dir.join("sealing-keys"))?,
+        None => SealingKeys::in_file(&data_dir.join(SEALING_KEYS))?,
     };
     match variable("DATABASE_URL").filter(|url| !url.is_empty()) {
-        None => Ok(Store::sqlite(&data_dir.join("platform.db"), keys).await?),
+        None => Ok(Store::sqlite(&data_dir.join(DATABASE), keys).await?),
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             Ok(Store::postgres(&url, config.store.connections, keys).await?)
         }
@@ -96,25 +228,25 @@ async fn store(config: &Config, data_dir: &Path) -> Result<Store, Box<dyn std::e
     }
 }
 
-fn config(flags: &Flags) -> Result<Config, Box<dyn std::error::Error>> {
+/// A folder for its owner alone, made if need be.
+fn private(folder: &Path) -> Result<(), String> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Defaults, the user's file, the environment.
+fn layers(place: &Place) -> Result<Settings, Box<dyn std::error::Error>> {
     let mut settings = Config::settings();
-    if let Some(path) = &flags.config {
+    if let Some(path) = &place.config {
         settings.file_at(path)?;
     }
     #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
     settings.environment("PLATFORM", env::vars())?;
-    if let Some(listen) = flags.listen {
-        settings.set("--listen", "listen", &listen.to_string())?;
-    }
-    let mut config = Config::read(settings)?;
-    if let Some(data_dir) = &flags.data_dir {
-        config.data_dir = data_dir.clone();
-    }
-    Ok(config)
+    Ok(settings)
 }
 
 /// Where the address is, where the data is, and a line to paste that works.
-fn banner(address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
+fn banner(scheme: &str, address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
     // Listening everywhere is not an address to call.
     let host = match address.ip() {
         ip if ip.is_unspecified() => "127.0.0.1".to_string(),
@@ -130,7 +262,7 @@ fn banner(address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
         None => "With an API key in PLATFORM_API_KEY:\n".to_string(),
     };
     format!(
-        "platform-api listens on http://{address}, data in {}\n\n{about}\n  curl -s http://{host}:{port}/analyze -H \
+        "platform-api listens on {scheme}://{address}, data in {}\n\n{about}\n  curl -s {scheme}://{host}:{port}/analyze -H \
          \"Authorization: Bearer {key}\" -d '{EXAMPLE}'\n\n",
         data_dir.display(),
         port = address.port(),

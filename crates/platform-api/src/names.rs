@@ -1,6 +1,7 @@
 //! Names: of agents, tools, providers, policies, workspaces. Lower case, because they become hosts and variables.
 
-use ingestion_server::web::ApiError;
+use analyzer_core::policy::Target;
+use ingestion_server::web::{ApiError, FieldError};
 
 /// The longest name: that of a DNS label.
 const LONGEST: usize = 63;
@@ -23,6 +24,20 @@ pub fn name(text: &str, pointer: &str) -> Result<String, ApiError> {
             let shown: String = text.chars().take(80).collect();
             let what = "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
             Err(ApiError::field(format!("{shown:?} is not a name: {what}"), pointer))
+        }
+    }
+}
+
+/// What is wrong with an address that is not http or https, has no host, or holds a password.
+pub fn address(text: &str, pointer: &str) -> Result<(), FieldError> {
+    let is_http = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
+    match is_http && Target::parse(text).is_ok() {
+        true => Ok(()),
+        // What holds a password is not repeated.
+        false if text.contains('@') => Err(FieldError::new(pointer, "an address must not hold a user or a password")),
+        false => {
+            let shown: String = text.chars().take(80).collect();
+            Err(FieldError::new(pointer, format!("{shown:?} is not an http or https address")))
         }
     }
 }

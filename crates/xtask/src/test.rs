@@ -23,6 +23,12 @@ const JUDGES: [&str; 8] = [
 /// The validator of SARIF, with the rules of code scanning.
 const SARIF: &str = "@microsoft/sarif-multitool-linux@5.7.0";
 
+/// A linter of API descriptions.
+const REDOCLY: &str = "@redocly/cli@2.77.0";
+
+/// What sends to an API whatever its description allows and forbids.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -36,7 +42,8 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    sdk()?;
+    client("sdk", SDK)?;
+    client("contract", SCHEMATHESIS)?;
     judges()?;
     wheels()?;
     nextest()?;
@@ -51,22 +58,25 @@ pub fn run(flags: &Flags) -> Done {
     Ok(())
 }
 
-/// In a virtual environment beside the build.
-fn sdk() -> Done {
-    let folder = target().join("sdk");
+/// One package in a virtual environment of its own beside the build.
+fn client(name: &str, package: &str) -> Done {
+    let folder = target().join(name);
     let python = folder.join("bin/python");
-    let check = format!("import importlib.metadata as m; assert 'runagents==' + m.version('runagents') == '{SDK}'");
+    let (distribution, _) = package.split_once("==").expect("every package is pinned");
+    let check = format!(
+        "import importlib.metadata as m; assert '{distribution}==' + m.version('{distribution}') == '{package}'"
+    );
     if works(Command::new(&python).args(["-c", &check])) {
         return Ok(());
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]))
+    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))
 }
 
 /// In another, since their needs differ; installed anew when a version here changes.
 fn judges() -> Done {
     let folder = target().join("judges");
-    let wanted = JUDGES.join("\n") + "\n" + SARIF + "\n";
+    let wanted = [&JUDGES[..], &[SARIF, REDOCLY]].concat().join("\n");
     let marker = folder.join("installed");
     if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -75,7 +85,7 @@ fn judges() -> Done {
     let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     watch(Command::new(folder.join("bin/python")).args(quiet).args(JUDGES))?;
     let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"];
-    watch(Command::new(folder.join("bin/npm")).args(quiet).arg(&folder).arg(SARIF))?;
+    watch(Command::new(folder.join("bin/npm")).args(quiet).arg(&folder).args([SARIF, REDOCLY]))?;
     // The package forgets to say that it can be run.
     let tool = folder.join("node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
     watch(Command::new("chmod").arg("+x").arg(&tool))?;

@@ -55,6 +55,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// The host that it leads to; none as long as that is a variable's to say.
+    pub fn host(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Known { host, .. } => Some(host),
+            Origin::Variable(_) => None,
+        }
+    }
+
     /// Reads an address; `${NAME}/path` is one whose beginning is not known yet.
     pub fn parse(address: &str) -> Result<Target, TargetError> {
         if let Some((variable, path)) = variable(address) {

@@ -8,7 +8,8 @@ use axum::http::{HeaderValue, Request, StatusCode, Uri};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Enricher, EnrichmentError, Excerpt, Suggestion};
@@ -27,6 +28,7 @@ const TASK: &str = "You are shown the source files of an AI agent as JSON, and t
     the file and line where it stands; an empty list if there are none. Invent nothing.";
 
 /// A model behind an endpoint.
+#[derive(Clone)]
 pub struct Client {
     http: Outbound,
     endpoint: Uri,
@@ -93,11 +95,20 @@ impl Client {
     }
 
     async fn ask(&self, excerpt: &Excerpt) -> Result<Suggestion, EnrichmentError> {
-        let shown = serde_json::to_string(excerpt).expect("plain data is always JSON");
+        self.complete(TASK, excerpt).await
+    }
+
+    /// What the model answers to a task about some data: one JSON object of the asked shape.
+    pub async fn complete<T: DeserializeOwned>(
+        &self,
+        task: &str,
+        shown: &impl Serialize,
+    ) -> Result<T, EnrichmentError> {
+        let shown = serde_json::to_string(shown).expect("plain data is always JSON");
         let body = json!({
             "model": self.model,
             "response_format": {"type": "json_object"},
-            "messages": [{"role": "system", "content": TASK}, {"role": "user", "content": shown}],
+            "messages": [{"role": "system", "content": task}, {"role": "user", "content": shown}],
         });
         let mut request = Request::post(self.endpoint.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
@@ -134,8 +145,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The suggestion inside a chat completion.
-fn read(bytes: &[u8]) -> Result<Suggestion, EnrichmentError> {
+/// The object inside a chat completion.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EnrichmentError> {
     #[derive(Deserialize)]
     struct Completion {
         choices: Vec<Choice>,
@@ -206,12 +217,12 @@ mod tests {
     fn only_the_asked_shape_is_understood() {
         let completion = |content: &str| json!({"choices": [{"message": {"content": content}}]}).to_string();
         let good = "```json\n{\"system_prompt\": \"Be kind.\"}\n```";
-        assert_eq!(read(completion(good).as_bytes()).unwrap().system_prompt, "Be kind.");
+        assert_eq!(read::<Suggestion>(completion(good).as_bytes()).unwrap().system_prompt, "Be kind.");
         for bad in ["", "no", "[]", r#"{"tools": "x"}"#, r#"{"secrets": []}"#, r#"{"tools": [{"name": "x"}]}"#] {
-            assert_eq!(read(completion(bad).as_bytes()), Err(EnrichmentError::NotUnderstood), "{bad}");
+            assert_eq!(read::<Suggestion>(completion(bad).as_bytes()), Err(EnrichmentError::NotUnderstood), "{bad}");
         }
         for bad in ["", "<html>", r#"{"choices": []}"#] {
-            assert_eq!(read(bad.as_bytes()), Err(EnrichmentError::NotUnderstood));
+            assert_eq!(read::<Suggestion>(bad.as_bytes()), Err(EnrichmentError::NotUnderstood));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Any error, as the cause of another.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -76,8 +77,24 @@ pub enum ApiError {
     Internal(#[source] BoxError),
 }
 
+/// Why a request was refused: the envelope that [`ApiError`] writes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Refusal {
+    /// For people.
+    pub error: String,
+    /// For programs: it stays when the text changes.
+    pub code: String,
+    /// The id under which the log knows this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+}
+
 /// What is wrong with one field of a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Where, as a JSON pointer: `/llm_configs/0/model`.
     pub pointer: String,
@@ -144,21 +161,13 @@ impl ApiError {
 
     /// The body of the answer; the request's id is known to whoever writes the log.
     pub fn body(&self, request_id: Option<&str>) -> String {
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            error: String,
-            code: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            request_id: Option<&'a str>,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [FieldError],
-        }
         let errors = match self {
-            ApiError::Invalid { errors, .. } => errors.as_slice(),
-            _ => &[],
+            ApiError::Invalid { errors, .. } => errors.clone(),
+            _ => Vec::new(),
         };
-        let envelope = Envelope { error: self.to_string(), code: self.code(), request_id, errors };
-        serde_json::to_string(&envelope).expect("plain data is always JSON")
+        let request_id = request_id.map(str::to_string);
+        let refusal = Refusal { error: self.to_string(), code: self.code().into(), request_id, errors };
+        serde_json::to_string(&refusal).expect("plain data is always JSON")
     }
 }
 

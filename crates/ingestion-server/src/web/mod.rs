@@ -12,10 +12,11 @@ pub mod serve;
 pub mod settings;
 pub mod shell;
 mod stall;
+pub mod tls;
 pub mod world;
 
 pub use body::{Body, Intake, Received};
-pub use error::{ApiError, FieldError};
+pub use error::{ApiError, FieldError, Refusal};
 pub use keys::Keys;
 pub use metrics::Metrics;
 pub use outbound::Outbound;

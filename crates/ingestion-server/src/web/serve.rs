@@ -13,11 +13,13 @@ use axum::http::header;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -61,7 +63,13 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop` resolves, then lets the requests in flight finish.
 ///
 /// HTTP/1.1 only: a proxy that ends TLS speaks it to its upstreams, and guessing the version waits without a limit.
-pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    config: &HttpConfig,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
     let connections = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -85,33 +93,20 @@ pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop
         };
         // Small answers leave at once.
         let _ = stream.set_nodelay(true);
-        let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
-        let app = app.clone();
-        let patience = Duration::from_secs(config.body_seconds);
-        let most = config.body_bytes.saturating_mul(READ_ON);
-        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            let asks_first = request.headers().contains_key(header::EXPECT);
-            let (parts, body) = request.into_parts();
-            let body = Shared::new(body);
-            let mut request = hyper::Request::from_parts(parts, Body::new(body.clone()));
-            request.extensions_mut().insert(Peer(peer));
-            let app = app.clone();
-            async move {
-                let response = app.oneshot(request).await.unwrap_or_else(|never| match never {});
-                // Past this, whoever still sends does so on purpose.
-                let _ = tokio::time::timeout(patience, body.finish(most, asks_first)).await;
-                Ok::<_, Infallible>(response)
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(config.header_seconds))
-            .max_buf_size(256 << 10)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (app, watcher, tls) = (app.clone(), graceful.watcher(), tls.clone());
+        let config = config.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "connection ended");
+            let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
+            match tls {
+                None => talk(stream, peer, app, &config, watcher).await,
+                Some(tls) => {
+                    let patience = Duration::from_secs(config.header_seconds);
+                    match tokio::time::timeout(patience, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => talk(stream, peer, app, &config, watcher).await,
+                        Ok(Err(error)) => debug!(%error, "no TLS"),
+                        Err(_) => debug!("no TLS in time"),
+                    }
+                }
             }
             drop(place);
         });
@@ -119,6 +114,40 @@ pub async fn serve(listener: TcpListener, app: Router, config: &HttpConfig, stop
     drop(listener);
     if tokio::time::timeout(Duration::from_secs(config.grace_seconds), graceful.shutdown()).await.is_err() {
         warn!(seconds = config.grace_seconds, "stopped with requests in flight");
+    }
+}
+
+/// Answers the requests of one connection.
+async fn talk<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: T,
+    peer: SocketAddr,
+    app: Router,
+    config: &HttpConfig,
+    watcher: Watcher,
+) {
+    let patience = Duration::from_secs(config.body_seconds);
+    let most = config.body_bytes.saturating_mul(READ_ON);
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let asks_first = request.headers().contains_key(header::EXPECT);
+        let (parts, body) = request.into_parts();
+        let body = Shared::new(body);
+        let mut request = hyper::Request::from_parts(parts, Body::new(body.clone()));
+        request.extensions_mut().insert(Peer(peer));
+        let app = app.clone();
+        async move {
+            let response = app.oneshot(request).await.unwrap_or_else(|never| match never {});
+            // Past this, whoever still sends does so on purpose.
+            let _ = tokio::time::timeout(patience, body.finish(most, asks_first)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(config.header_seconds))
+        .max_buf_size(256 << 10)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(%error, "connection ended");
     }
 }
 
@@ -148,6 +177,7 @@ pub async fn serve_until_signal(
     listener: TcpListener,
     app: Router,
     config: &HttpConfig,
+    tls: Option<TlsAcceptor>,
     mut signals: Signals,
     stopping: impl FnOnce(),
 ) {
@@ -159,7 +189,7 @@ pub async fn serve_until_signal(
         signals.next().await;
     };
     tokio::select! {
-        () = serve(listener, app, config, async { drop(stopped.await) }) => {}
+        () = serve(listener, app, config, tls, async { drop(stopped.await) }) => {}
         () = twice => {}
     }
 }

@@ -106,6 +106,11 @@ impl Settings {
         Ok(())
     }
 
+    /// All of it, as a file that could be given back.
+    pub fn text(&self) -> String {
+        toml::to_string(&self.0).expect("settings are plain values")
+    }
+
     /// The result, as the type that the defaults describe.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, SettingsError> {
         let problem = |e: toml::de::Error| SettingsError {

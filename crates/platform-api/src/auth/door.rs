@@ -19,8 +19,9 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 /// Paths that anyone may ask.
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
 
-/// Decisions that come from connectors, each checked by its own signature.
-const CALLBACKS: &str = "/callbacks/";
+/// Paths below which anyone may ask: pages about the API, what agents call without a key, where nothing is anybody's
+/// own, and decisions that come from connectors, each checked by its own signature.
+const OPEN_BELOW: [&str; 3] = ["/docs/", "/builtin/", "/callbacks/"];
 
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";
@@ -43,7 +44,10 @@ struct Named(String);
 /// Middleware: who comes, and may they come in?
 pub async fn open(State(door): State<Door>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path();
-    if OPEN.contains(&path) || path.starts_with(CALLBACKS) || path == "/metrics" && is_local(&request) {
+    if OPEN.contains(&path)
+        || OPEN_BELOW.iter().any(|below| path.starts_with(below))
+        || path == "/metrics" && is_local(&request)
+    {
         return Ok(next.run(request).await);
     }
     let now = door.world.now();

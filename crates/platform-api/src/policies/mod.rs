@@ -1,202 +1,139 @@
 //! Policies: what agents may call, kept under names and bound to the agents that they are for.
 
-use analyzer_core::analysis::Confidence;
-use analyzer_core::policy::{Place, Policy as NamedRules, Rule};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+mod bindings;
+pub mod evaluate;
+mod record;
+mod simulate;
+mod translate;
+mod translation;
+mod wire;
 
-use crate::store::Resource;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use ingestion_server::web::{ApiError, Body};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use bindings::Uses;
+pub use bindings::bound_policies;
+pub use record::{
+    ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, PolicyOrigin, PolicyRecord, PolicySpec,
+    Quorum, RuleEvidence,
+};
+pub use wire::{Policy, PolicyRequest};
+
+use crate::answer::{Deleted, Named};
+use crate::app::{App, json};
+use crate::auth::{Caller, Identity, Read, Write};
+use crate::store::{Stored, Tx};
 
 /// Where policies say they are, whatever the namespace of an agent.
 pub const NAMESPACE: &str = "default";
 
-/// A policy as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PolicyRecord {
-    /// What it is called.
-    pub name: String,
-    /// What it says.
-    pub spec: PolicySpec,
-    /// Who wrote it.
-    pub origin: PolicyOrigin,
-    /// Why each rule is there, in the order of the rules; empty for a policy that a person wrote.
-    #[serde(default)]
-    pub evidence: Vec<RuleEvidence>,
+/// The operations, to be mounted below both prefixes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, post))
+        .routes(routes!(get, put, delete))
+        .merge(bindings::routes())
+        .merge(simulate::routes())
+        .merge(translation::routes())
 }
 
-impl Resource for PolicyRecord {
-    const KIND: &'static str = "policy";
-
-    fn name(&self) -> &str {
-        &self.name
-    }
+/// All policies, oldest first.
+#[utoipa::path(get, path = "/policies", tag = "policies", responses((status = 200, body = Vec<Policy>)))]
+async fn list(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Vec<Policy>>, ApiError> {
+    let mut tx = app.store().read().await?;
+    Ok(Json(all(&mut tx, &caller.workspace).await?))
 }
 
-impl PolicyRecord {
-    /// Its rules under its name, as the engine takes them.
-    pub fn rules(&self) -> NamedRules {
-        NamedRules { name: self.name.clone(), rules: self.spec.policies.clone() }
-    }
+/// All policies of a workspace as they are answered.
+pub async fn all(tx: &mut Tx, workspace: &str) -> Result<Vec<Policy>, ApiError> {
+    let uses = Uses::read(tx, workspace).await?;
+    let policies = tx.list::<PolicyRecord>(workspace).await?;
+    Ok(policies.into_iter().map(|policy| Policy::new(policy, &uses)).collect())
 }
 
-/// What a policy says.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PolicySpec {
-    /// Its rules; their order does not matter.
-    pub policies: Vec<Rule>,
-    /// Who is asked, where a rule says that somebody must be.
-    pub approvals: Vec<ApprovalRule>,
+/// Makes a policy, or changes the one of that name.
+#[utoipa::path(post, path = "/policies", tag = "policies", request_body = PolicyRequest,
+    responses((status = 201, body = Policy), (status = 400, body = crate::answer::Refusal)))]
+async fn post(
+    State(app): State<App>,
+    caller: Caller<Write>,
+    Body { value, .. }: Body<PolicyRequest>,
+) -> Result<(StatusCode, Json<Policy>), ApiError> {
+    let record = value.read(None)?;
+    let mut tx = app.store().begin().await?;
+    let stored = save(&app, &mut tx, &caller, record).await?;
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(Policy::new(stored, &uses))))
 }
 
-/// Who is asked about which calls.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ApprovalRule {
-    /// For people.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    /// Tools that it is about; empty for all.
-    pub tool_ids: Vec<String>,
-    /// Capabilities that it is about; empty for all.
-    pub capabilities: Vec<String>,
-    /// HTTP methods that it is about; empty for all.
-    pub operations: Vec<String>,
-    /// Addresses that it is about, spelt as in rules; empty for all.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub resource: String,
-    /// Risk tags of which the tool must have one; empty for all.
-    pub tags: Vec<String>,
-    /// Who decides.
-    pub approvers: Approvers,
-    /// How long an approval holds: `4h`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub default_duration: String,
-    /// How the question reaches them.
-    pub delivery: Delivery,
+/// One policy, and who uses it.
+#[utoipa::path(get, path = "/policies/{name}", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = Policy), (status = 404, body = crate::answer::Refusal)))]
+async fn get(State(app): State<App>, caller: Caller<Read>, Named(name): Named) -> Result<Json<Policy>, ApiError> {
+    let mut tx = app.store().read().await?;
+    let policy = tx.get::<PolicyRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
+    Ok(Json(Policy::new(policy, &uses)))
 }
 
-/// Who decides.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct Approvers {
-    /// Their groups.
-    pub groups: Vec<String>,
-    /// Whether one of them is enough.
-    #[serde(rename = "match")]
-    pub quorum: Quorum,
+/// Changes a policy that exists.
+#[utoipa::path(put, path = "/policies/{name}", tag = "policies", params(("name" = String, Path)),
+    request_body = PolicyRequest, responses((status = 200, body = Policy),
+    (status = 400, body = crate::answer::Refusal), (status = 404, body = crate::answer::Refusal)))]
+async fn put(
+    State(app): State<App>,
+    caller: Caller<Write>,
+    Named(name): Named,
+    Body { value, .. }: Body<PolicyRequest>,
+) -> Result<Json<Policy>, ApiError> {
+    let mut tx = app.store().begin().await?;
+    // Published clients ask for the policy first and make it on 404.
+    tx.get::<PolicyRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
+    let record = value.read(Some(&name))?;
+    let stored = save(&app, &mut tx, &caller, record).await?;
+    let uses = Uses::read(&mut tx, &caller.workspace).await?;
+    tx.commit().await?;
+    Ok(Json(Policy::new(stored, &uses)))
 }
 
-/// How many approvers must agree.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Quorum {
-    /// One of them.
-    #[default]
-    Any,
-    /// Each group.
-    All,
+/// Takes a policy away, and its bindings: another policy of its name would not count for anybody.
+#[utoipa::path(delete, path = "/policies/{name}", tag = "policies", params(("name" = String, Path)),
+    responses((status = 200, body = Deleted), (status = 404, body = crate::answer::Refusal)))]
+async fn delete(State(app): State<App>, caller: Caller<Write>, Named(name): Named) -> Result<Json<Deleted>, ApiError> {
+    let mut tx = app.store().begin().await?;
+    remove(&app, &mut tx, &caller, &name).await?;
+    tx.commit().await?;
+    Ok(Json(Deleted::default()))
 }
 
-/// How a question reaches its approvers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Delivery {
-    /// Ids of approval connectors, in order.
-    pub connectors: Vec<String>,
-    /// Whether the first that takes it is enough.
-    pub mode: DeliveryMode,
-    /// Whether it may be decided in the console too.
-    #[serde(rename = "fallbackToUI")]
-    pub fallback_to_ui: bool,
+/// Takes a policy away with its bindings, in the caller's transaction.
+pub async fn remove(app: &App, tx: &mut Tx, who: &Identity, name: &str) -> Result<(), ApiError> {
+    let before = tx.get::<PolicyRecord>(&who.workspace, name).await?.ok_or_else(|| unknown(name))?;
+    bindings::unbind_policy(app, tx, who, name).await?;
+    tx.delete::<PolicyRecord>(&who.workspace, name).await?;
+    app.note(tx, who, "policy.delete", format!("policies/{name}"), Some(json(&before.value)), None).await?;
+    Ok(())
 }
 
-impl Default for Delivery {
-    fn default() -> Delivery {
-        Delivery { connectors: Vec::new(), mode: DeliveryMode::FirstSuccess, fallback_to_ui: true }
-    }
+/// Writes a policy whose rules were checked, in the caller's transaction.
+pub async fn save(
+    app: &App,
+    tx: &mut Tx,
+    who: &Identity,
+    record: PolicyRecord,
+) -> Result<Stored<PolicyRecord>, ApiError> {
+    let before = tx.get::<PolicyRecord>(&who.workspace, &record.name).await?;
+    let stored = tx.put(&who.workspace, &record, app.world().now()).await?;
+    let (before, after) = (before.map(|policy| json(&policy.value)), Some(json(&record)));
+    app.note(tx, who, "policy.put", format!("policies/{}", record.name), before, after).await?;
+    Ok(stored)
 }
 
-/// How many connectors are asked to deliver.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryMode {
-    /// One after the other, until one takes it.
-    #[default]
-    FirstSuccess,
-    /// All of them.
-    All,
-}
-
-/// Who wrote a policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "by", rename_all = "lowercase")]
-pub enum PolicyOrigin {
-    /// A person or their program.
-    #[default]
-    Person,
-    /// The deploy of an agent, from its code; the next deploy of that agent may replace it.
-    Deploy {
-        /// The agent.
-        agent: String,
-        /// The tool that the policy is about.
-        tool: String,
-    },
-}
-
-/// Why a rule is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleEvidence {
-    /// Why it is as wide as it is.
-    pub reason: String,
-    /// How sure it is that the code needs this and no more.
-    pub confidence: Confidence,
-    /// The calls that it was made for.
-    pub places: Vec<Place>,
-}
-
-/// One policy counts for one agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binding {
-    /// What it is found by: [`Binding::id`].
-    pub id: String,
-    /// The agent.
-    pub agent: String,
-    /// The policy.
-    pub policy: String,
-    /// Who made it.
-    pub origin: BindingOrigin,
-    /// The name of the policy binding that it was posted with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-}
-
-/// Who made a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BindingOrigin {
-    /// A deploy, for a policy that it generated.
-    Generated,
-    /// Somebody, by naming the policy.
-    Bound,
-}
-
-impl Resource for Binding {
-    const KIND: &'static str = "binding";
-
-    fn name(&self) -> &str {
-        &self.id
-    }
-}
-
-impl Binding {
-    /// A policy for an agent.
-    pub fn new(agent: &str, policy: &str, origin: BindingOrigin) -> Binding {
-        Binding { id: Binding::id(agent, policy), agent: agent.into(), policy: policy.into(), origin, label: None }
-    }
-
-    /// Under what such a binding is kept. Names have no dots, so no two bindings share one.
-    pub fn id(agent: &str, policy: &str) -> String {
-        format!("{agent}.{policy}")
-    }
+fn unknown(name: &str) -> ApiError {
+    ApiError::NotFound(format!("policy {name:?}").into())
 }

@@ -65,11 +65,12 @@ impl Tx {
         hash: &str,
         last4: &str,
         now: i64,
+        expires_at: Option<i64>,
     ) -> Result<Option<KeyRow>, StoreError> {
-        const SQL: &str = "update api_key set hash = $3, last4 = $4, created_at = $5, last_used_at = null \
+        const SQL: &str = "update api_key set hash = $3, last4 = $4, created_at = $5, last_used_at = null, expires_at = $6 \
              where workspace = $1 and id = $2 returning *";
         Ok(on!(self, db => sqlx::query_as(SQL)
-            .bind(workspace).bind(id).bind(hash).bind(last4).bind(now).fetch_optional(db).await)?)
+            .bind(workspace).bind(id).bind(hash).bind(last4).bind(now).bind(expires_at).fetch_optional(db).await)?)
     }
 
     /// Takes a key away; was there one?

@@ -5,11 +5,14 @@
 
 mod approvals;
 mod audit;
+pub mod backup;
 pub mod documents;
 mod idempotency;
 mod keys;
 mod runs;
 mod sealed;
+mod spend;
+mod usage;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -28,6 +31,7 @@ pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
+pub use spend::SpendRow;
 
 /// Each migration in the order of its number; none is ever changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("migrations/0001_first.sql"))];

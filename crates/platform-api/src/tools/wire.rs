@@ -19,18 +19,18 @@ pub struct ToolRequest {
     #[schema(required)]
     name: Option<String>,
     /// Its settings.
-    spec: Option<Settings>,
+    spec: Option<ToolSettings>,
     /// Kept sealed, never given back.
     credentials: Option<Credentials>,
     /// Its settings, where there is no `spec`.
     #[serde(flatten)]
-    flat: Settings,
+    flat: ToolSettings,
 }
 
 /// The union of what the published clients and documents send.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct Settings {
+struct ToolSettings {
     description: Option<String>,
     connection: Option<ConnectionSettings>,
     governance: Option<Governance>,
@@ -134,6 +134,20 @@ impl From<Stored<ToolRecord>> for Tool {
 }
 
 impl ToolRequest {
+    /// As the flat spelling has it.
+    pub fn flat(
+        name: Option<String>,
+        base_url: Option<String>,
+        description: Option<String>,
+        auth_type: Option<String>,
+        port: Option<u16>,
+        scheme: Option<String>,
+    ) -> ToolRequest {
+        let direct = ConnectionSettings { base_url, auth_type, port, scheme, ..ConnectionSettings::default() };
+        let flat = ToolSettings { description, direct, ..ToolSettings::default() };
+        ToolRequest { name, spec: None, credentials: None, flat }
+    }
+
     /// What is to be kept, and what is to be sealed.
     pub fn read(self) -> Result<(ToolRecord, Option<Credentials>), ApiError> {
         let ToolRequest { name, spec, credentials, flat } = self;
@@ -158,9 +172,9 @@ impl ToolRequest {
     }
 }
 
-impl Settings {
+impl ToolSettings {
     fn read(self, base_url: String, name: &str, has_credentials: bool) -> Result<ToolSpec, ApiError> {
-        let Settings { description, connection, governance, capabilities, risk_tags, direct } = self;
+        let ToolSettings { description, connection, governance, capabilities, risk_tags, direct } = self;
         let connection = connection.unwrap_or_default();
         let plain = base_url.starts_with("http://");
         let default_port = if plain { 80 } else { 443 };

@@ -1,9 +1,5 @@
-//! Documented exchanges: each `fixtures/api/platform/<case>.http` is lived on a platform of its own, exchange by
-//! exchange.
-//!
-//! A case begins with comments. Each exchange is a request, `--- ` with the status, and the reply; `###` separates them.
-//! In a reply `$NAME` takes the place of what only the platform can know, and stands for it from then on; times need
-//! only be times. What is documented must be there, and more may be.
+//! Documented exchanges of the platform: `fixtures/api/platform/<case>.http` holds what is sent and what the documents
+//! say comes back, several one after the other where one needs what another made.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,76 +8,82 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 
-use crate::support::{KEY, Platform};
+use crate::support::{KEY, Platform, on_both_engines};
 
-mod sqlite {
-    #[tokio::test]
-    async fn every_documented_exchange_is_as_documented() {
-        super::live(crate::support::Platform::on_sqlite).await;
-    }
-}
+on_both_engines!(every_documented_exchange_is_as_documented,);
 
-mod postgres {
-    #[tokio::test]
-    #[ignore = "needs PostgreSQL; `cargo xtask test` starts one"]
-    async fn every_documented_exchange_is_as_documented() {
-        super::live(crate::support::Platform::on_postgres).await;
-    }
-}
-
-/// Lives each case on a platform of its own.
-async fn live<F: Future<Output = Platform>>(platform: impl Fn() -> F) {
+async fn every_documented_exchange_is_as_documented(platform: Platform) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/api/platform");
     let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(!cases.is_empty());
     for case in cases {
-        let name = case.file_stem().unwrap().to_str().unwrap();
+        let name = case.file_stem().unwrap().to_str().unwrap().to_string();
         let text = std::fs::read_to_string(&case).unwrap();
-        let platform = platform().await;
+        // What `$NAME` stands for.
         let mut known = HashMap::from([("RUNAGENTS_API_KEY".to_string(), KEY.to_string())]);
-        for (n, exchange) in text.split("\n###\n").enumerate() {
-            if let Err(problem) = exchanged(&platform, exchange, &mut known).await {
-                panic!("{name}, exchange {}: {problem}", n + 1);
+        for exchange in exchanges(&text) {
+            // A workspace of its own: what other cases made is not there.
+            let reply = platform.send(exchange.request(&name, &known)).await;
+            let at = format!("{name}: {} {}", exchange.method, exchange.path);
+            assert_eq!(reply.status.as_u16(), exchange.status, "{at}: {}", reply.text());
+            if let Some(problem) = differs(&exchange.reply, &reply.json(), "", &mut known) {
+                panic!("{at}: {problem}\n{:#}", reply.json());
             }
         }
     }
 }
 
-async fn exchanged(platform: &Platform, text: &str, known: &mut HashMap<String, String>) -> Result<(), String> {
-    let (ask, answer) = text.split_once("\n--- ").ok_or("no reply")?;
-    let (status, expected) = answer.split_once('\n').ok_or("no body")?;
-    let expected: Value = serde_json::from_str(expected).map_err(|error| error.to_string())?;
-    let reply = platform.send(request(&filled(ask, known))).await;
-    if reply.status.as_str() != status.trim() {
-        return Err(format!("{} {}", reply.status, reply.text()));
-    }
-    match differs(&expected, &reply.json(), "", known) {
-        Some(difference) => Err(format!("{difference}\n{:#}", reply.json())),
-        None => Ok(()),
+struct Exchange<'t> {
+    method: &'t str,
+    path: &'t str,
+    headers: Vec<(&'t str, &'t str)>,
+    body: String,
+    status: u16,
+    reply: Value,
+}
+
+impl Exchange<'_> {
+    fn request(&self, workspace: &str, known: &HashMap<String, String>) -> Request<Body> {
+        let path = match self.path.strip_prefix("/api/v1/").or_else(|| self.path.strip_prefix("/api/")) {
+            Some(rest) if self.path.starts_with("/api/v1/") => format!("/api/v1/workspaces/{workspace}/{rest}"),
+            _ => self.path.to_string(),
+        };
+        let mut request = Request::builder().method(self.method).uri(filled(&path, known));
+        for (name, value) in &self.headers {
+            request = request.header(*name, filled(value, known));
+        }
+        request.body(Body::from(filled(&self.body, known))).unwrap()
     }
 }
 
-fn request(text: &str) -> Request<Body> {
-    let mut lines = text.lines().skip_while(|line| line.starts_with('#') || line.is_empty());
-    let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
-    let mut request = Request::builder().method(method).uri(path);
-    for line in lines.by_ref().take_while(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(": ").unwrap();
-        request = request.header(name, value);
+/// Requests, each with the reply that follows it: comments, a request, `--- 200`, the reply.
+fn exchanges(text: &str) -> Vec<Exchange<'_>> {
+    let mut exchanges = Vec::new();
+    let mut rest = text;
+    while let Some((ask, answer)) = rest.split_once("\n--- ") {
+        let mut lines = ask.lines().skip_while(|line| line.starts_with('#') || line.is_empty());
+        let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
+        let headers = lines.by_ref().take_while(|line| !line.is_empty());
+        let headers = headers.map(|line| line.split_once(": ").unwrap()).collect();
+        let body = lines.collect::<Vec<_>>().join("\n");
+        let (status, after) = answer.split_once('\n').unwrap();
+        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+        let reply = values.next().unwrap().unwrap();
+        rest = &after[values.byte_offset()..];
+        exchanges.push(Exchange { method, path, headers, body, status: status.trim().parse().unwrap(), reply });
     }
-    request.body(lines.collect::<Vec<_>>().join("\n").into()).unwrap()
+    assert!(rest.trim().is_empty() && !exchanges.is_empty(), "{rest}");
+    exchanges
 }
 
 fn filled(text: &str, known: &HashMap<String, String>) -> String {
-    let mut names: Vec<_> = known.iter().collect();
-    // The longer first: `$RUN_ID` is not `$RUN`.
-    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-    names.into_iter().fold(text.to_string(), |text, (name, value)| text.replace(&format!("${name}"), value))
+    known.iter().fold(text.to_string(), |text, (name, value)| text.replace(&format!("${name}"), value))
 }
 
+/// What is documented must be there exactly; more keys may be. `…` stands for any text that is not empty, `$NAME` for
+/// what only the platform can know: the same wherever it stands.
 fn differs(expected: &Value, found: &Value, at: &str, known: &mut HashMap<String, String>) -> Option<String> {
-    let is_time = |text: &str| text.len() >= 20 && text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, value)| {
             let at = format!("{at}.{key}");
@@ -91,17 +93,21 @@ fn differs(expected: &Value, found: &Value, at: &str, known: &mut HashMap<String
             }
         }),
         (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
-            let pairs = expected.iter().zip(found).enumerate();
-            pairs.into_iter().find_map(|(n, (expected, found))| differs(expected, found, &format!("{at}[{n}]"), known))
+            let mut pairs = expected.iter().zip(found).enumerate();
+            pairs.find_map(|(n, (expected, found))| differs(expected, found, &format!("{at}[{n}]"), known))
         }
         (Value::String(expected), Value::String(found)) if expected.starts_with('$') => {
-            let seen = known.entry(expected[1..].to_string()).or_insert_with(|| found.clone());
-            (seen != found).then(|| format!("{at} is {found:?}, before it was {seen:?}"))
+            let before = known.entry(expected[1..].to_string()).or_insert_with(|| found.clone());
+            (before != found).then(|| format!("{at} is {found:?}, before it was {before:?}"))
         }
-        (Value::String(expected), Value::String(found)) if is_time(expected) && is_time(found) => None,
-        (Value::String(text), found) if text.contains('$') => {
-            let filled = filled(text, known);
-            (*found != filled.as_str()).then(|| format!("{at} is {found}, documented as {filled:?}"))
+        (Value::String(expected), Value::String(found)) => {
+            let same = match expected.split_once('…') {
+                Some((before, after)) => {
+                    found.len() > before.len() + after.len() && found.starts_with(before) && found.ends_with(after)
+                }
+                None => expected == found,
+            };
+            (!same).then(|| format!("{at} is {found:?}, documented as {expected:?}"))
         }
         _ => (expected != found).then(|| format!("{at} is {found}, documented as {expected}")),
     }

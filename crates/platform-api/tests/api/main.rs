@@ -1,9 +1,17 @@
 //! The control plane as its callers see it: in process, through the router, over both engines of the store.
 
+mod account;
 mod approvals;
 mod auth;
+mod catalog;
 mod connectors;
+mod deploy;
 mod documents;
+mod identity;
+mod models;
+mod openapi;
+mod plans;
+mod policies;
 mod runs;
 mod support;
 mod tools;

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use ingestion_server::Ingestion;
+use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, World};
 use platform_api::auth::first_key;
 use platform_api::store::{SealingKeys, Store};
@@ -96,9 +97,10 @@ impl Platform {
         let mut config = Config::default();
         config.limits.requests_per_minute = 0;
         change(&mut config);
+        let model = Client::from_config(&config.enrichment, |_| None).unwrap();
         let world = World::staged();
         first_key(&store, &world, Some(KEY)).await.unwrap();
-        let ingestion = Ingestion::new(&config.ingestion(), world.clone(), None);
+        let ingestion = Ingestion::new(&config.ingestion(), world.clone(), model);
         let app = App::new(config, store, world.clone(), ingestion, Outbound::plain());
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
     }

@@ -174,3 +174,19 @@ create table analysis (
     expires_at bigint not null,
     primary key (workspace, id)
 );
+
+create table spend (
+    workspace text not null,
+    -- Its first millisecond.
+    month bigint not null,
+    agent text not null,
+    namespace text not null,
+    role text not null,
+    model_provider text not null,
+    provider text not null,
+    model text not null,
+    input_tokens bigint not null,
+    output_tokens bigint not null,
+    micro_usd bigint not null,
+    primary key (workspace, month, agent, role, model_provider, model)
+);

@@ -1,0 +1,165 @@
+//! Builds: source that becomes an image. Who builds is a matter of its own; here is what is known of each build.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use ingestion_server::web::{ApiError, Body};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::agents::SOURCE;
+use crate::answer::{Named, Refusal};
+use crate::app::{App, json};
+use crate::auth::{Caller, Deploy, Read};
+use crate::deploy::dockerfile;
+use crate::names;
+use crate::store::{Resource, Stored};
+
+/// A build as it is kept. Its source is sealed under its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// `build-` and hex digits.
+    pub id: String,
+    /// What it makes: the name of an agent, mostly.
+    pub name: String,
+    /// How far it is.
+    pub status: BuildStatus,
+    /// What it makes.
+    pub image: String,
+    /// How.
+    pub dockerfile: String,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// When it ended.
+    #[serde(default)]
+    pub completed_at: Option<i64>,
+}
+
+impl Resource for BuildRecord {
+    const KIND: &'static str = "build";
+
+    fn name(&self) -> &str {
+        &self.id
+    }
+}
+
+/// How far a build is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum BuildStatus {
+    /// Nobody began it yet.
+    Pending,
+    /// Somebody is at it.
+    Building,
+    /// The image is there.
+    Succeeded,
+    /// It is not, and the error says why.
+    Failed,
+}
+
+/// What is to be built.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct BuildRequest {
+    /// What the image is called.
+    #[schema(required)]
+    name: Option<String>,
+    /// File names and source texts.
+    #[schema(required)]
+    files: Option<BTreeMap<String, String>>,
+    /// The file that starts it. Not said: the one that the analysis names.
+    entry_point: Option<String>,
+    /// Packages. Not said: those that the code imports.
+    requirements: Option<String>,
+    /// The agent framework.
+    framework: Option<String>,
+}
+
+/// A build as it is answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Build {
+    /// Its id.
+    id: String,
+    /// How far it is.
+    status: BuildStatus,
+    /// What it makes; known before it ends.
+    image: String,
+    /// When it was asked for.
+    #[serde(serialize_with = "crate::time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: i64,
+    /// When it ended.
+    #[serde(serialize_with = "crate::time::serialize_some", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    completed_at: Option<i64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// How it is made.
+    dockerfile: String,
+}
+
+impl From<Stored<BuildRecord>> for Build {
+    fn from(stored: Stored<BuildRecord>) -> Build {
+        let Stored { value, created_at, .. } = stored;
+        let BuildRecord { id, status, image, dockerfile, error, completed_at, .. } = value;
+        Build { id, status, image, created_at, completed_at, error, dockerfile }
+    }
+}
+
+/// The operations, to be mounted below both prefixes.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(get))
+}
+
+/// Asks for a build.
+#[utoipa::path(post, path = "/builds", tag = "builds", request_body = BuildRequest,
+    responses((status = 202, body = Build), (status = 400, body = Refusal)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller<Deploy>,
+    Body { value, .. }: Body<BuildRequest>,
+) -> Result<(StatusCode, Json<Build>), ApiError> {
+    let BuildRequest { name, files, entry_point, requirements, framework: _ } = value;
+    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| ApiError::field("name is required", "/name"))?;
+    let name = names::name(&name, "/name")?;
+    let files = files.filter(|files| !files.is_empty());
+    let files = files.ok_or_else(|| ApiError::field("files is required", "/files"))?;
+    let analysis = app.ingestion().analyze(files.clone()).await?;
+    let entry_point = entry_point.unwrap_or_else(|| analysis.entry_point.clone());
+    let requirements = match requirements {
+        Some(text) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect(),
+        None => analysis.detected_requirements.clone(),
+    };
+    let dockerfile = dockerfile::text(&analysis.runtime_family, &entry_point, !requirements.is_empty(), &files);
+    let print = dockerfile::print(&files, &requirements, &dockerfile);
+    let build = BuildRecord {
+        id: app.world().id("build"),
+        image: format!("{}/{name}:{print}", app.config().builds.registry),
+        name,
+        status: BuildStatus::Pending,
+        dockerfile,
+        error: None,
+        completed_at: None,
+    };
+    let mut tx = app.store().begin().await?;
+    tx.seal(&caller.workspace, SOURCE, &build.id, &files).await?;
+    let stored = tx.put(&caller.workspace, &build, app.world().now()).await?;
+    app.note(&mut tx, &caller, "build.create", format!("builds/{}", build.id), None, Some(json(&build))).await?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(stored.into())))
+}
+
+/// How far a build is.
+#[utoipa::path(get, path = "/builds/{id}", tag = "builds", params(("id" = String, Path)),
+    responses((status = 200, body = Build), (status = 404, body = Refusal)))]
+async fn get(State(app): State<App>, caller: Caller<Read>, Named(id): Named) -> Result<Json<Build>, ApiError> {
+    let mut tx = app.store().read().await?;
+    let build = tx.get::<BuildRecord>(&caller.workspace, &id).await?;
+    build.map(|build| Json(build.into())).ok_or_else(|| ApiError::NotFound("build".into()))
+}

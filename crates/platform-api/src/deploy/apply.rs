@@ -1,0 +1,317 @@
+//! Apply: a plan carried out, all of it or nothing.
+
+use std::collections::BTreeSet;
+
+use analyzer_core::Analysis;
+use ingestion_server::web::{ApiError, FieldError};
+use serde::{Deserialize, Serialize};
+
+use super::env::{self, Gateways};
+use super::plan::{Plan, Registered, Request, Setup, Source, plan};
+use super::policies::Generated;
+use super::wire::{Dialect, Outcome};
+use crate::agents::{AgentRecord, AgentStatus, ENVIRONMENT, Phase, SOURCE};
+use crate::app::{App, json};
+use crate::auth::Identity;
+use crate::builds::{BuildRecord, BuildStatus};
+use crate::deploy::drafts;
+use crate::identity::IdentityProviderRecord;
+use crate::models::ProviderRecord;
+use crate::policies::{Binding, BindingOrigin, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
+use crate::store::{Resource, Tx};
+use crate::tools::{self, ToolRecord};
+
+/// What a workspace's owner decided about deploys.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct DeploySettings {
+    /// Source that holds credentials of high severity is refused.
+    pub refuse_secrets: bool,
+}
+
+impl Resource for DeploySettings {
+    const KIND: &'static str = "deploy_settings";
+
+    fn name(&self) -> &str {
+        DeploySettings::NAME
+    }
+}
+
+impl DeploySettings {
+    /// A workspace has one of them.
+    pub const NAME: &str = "deploy";
+}
+
+/// What was deployed.
+#[derive(Debug)]
+pub struct Deployed {
+    /// In whose words it is answered.
+    pub dialect: Dialect,
+    /// The agent.
+    pub agent: AgentRecord,
+    /// There was none of that name.
+    pub is_new: bool,
+    /// Tools that were registered with it.
+    pub tools_created: Vec<String>,
+    /// Policies that were made for it, or made anew.
+    pub policies_created: Vec<String>,
+    /// What the caller should know.
+    pub outcome: Outcome,
+    /// What it was made by.
+    pub plan: Plan,
+}
+
+/// What is registered, as far as a deploy of this agent asks.
+pub async fn registered(tx: &mut Tx, who: &Identity, agent: &str) -> Result<Registered, ApiError> {
+    let workspace = who.workspace.as_str();
+    let mut registered = Registered::default();
+    for tool in tx.list::<ToolRecord>(workspace).await? {
+        registered.tools.insert(tool.value.name.clone(), tool.value);
+    }
+    for policy in tx.list::<PolicyRecord>(workspace).await? {
+        let policy = policy.value;
+        if matches!(&policy.origin, PolicyOrigin::Deploy { agent: own, .. } if own == agent) {
+            registered.generated.insert(policy.name.clone(), policy.spec.policies);
+        }
+        registered.policies.insert(policy.name);
+    }
+    for provider in tx.list::<IdentityProviderRecord>(workspace).await? {
+        registered.identity_providers.insert(provider.value.name);
+    }
+    for provider in tx.list::<ProviderRecord>(workspace).await? {
+        registered.models.insert(provider.value.name, provider.value.spec.models);
+    }
+    Ok(registered)
+}
+
+/// What is the operator's to say.
+pub async fn setup(app: &App, tx: &mut Tx, who: &Identity) -> Result<Setup, ApiError> {
+    let settings = tx.get::<DeploySettings>(&who.workspace, DeploySettings::NAME).await?;
+    Ok(Setup {
+        registry: app.config().builds.registry.clone(),
+        gateways: gateways(app),
+        refuse_secrets: settings.is_some_and(|settings| settings.value.refuse_secrets),
+    })
+}
+
+fn gateways(app: &App) -> Gateways {
+    let base = app.config().public_url();
+    Gateways { egress: format!("{base}/egress"), llm: format!("{base}/llm"), governance: base }
+}
+
+/// Carries a request out: tools, then the build, then the agent, its policies and bindings.
+pub async fn apply(
+    app: &App,
+    who: &Identity,
+    request: Request,
+    analysis: Option<Analysis>,
+    draft: Option<String>,
+) -> Result<Deployed, ApiError> {
+    let workspace = who.workspace.as_str();
+    let now = app.world().now();
+    let mut tx = app.store().begin().await?;
+    let registered = registered(&mut tx, who, &request.agent).await?;
+    let setup = setup(app, &mut tx, who).await?;
+    let mut plan = plan(&request, analysis.as_ref(), &registered, &setup);
+    refuse_secrets(&plan)?;
+    check_policies(&request.policies, &registered, &plan)?;
+
+    let mut tools_created = Vec::new();
+    for tool in &request.tools_to_create {
+        if !registered.tools.contains_key(&tool.name) && !tools_created.contains(&tool.name) {
+            let saved = tools::save(app, &mut tx, who, tool.clone(), None).await;
+            saved.map_err(|error| ApiError::Failed(format!("failed to create tool {:?}: {error}", tool.name)))?;
+            tools_created.push(tool.name.clone());
+        }
+    }
+
+    let build_id = match &request.source {
+        Source::Image(_) => None,
+        Source::Files(files) => {
+            let build = BuildRecord {
+                id: app.world().id("build"),
+                name: request.agent.clone(),
+                status: BuildStatus::Pending,
+                image: plan.image.clone(),
+                dockerfile: plan.dockerfile.clone(),
+                error: None,
+                completed_at: None,
+            };
+            tx.seal(workspace, SOURCE, &request.agent, files).await?;
+            tx.seal(workspace, SOURCE, &build.id, files).await?;
+            tx.put(workspace, &build, now).await?;
+            Some(build.id)
+        }
+    };
+    tx.seal(workspace, ENVIRONMENT, &request.agent, &request.env).await?;
+
+    let before = tx.get::<AgentRecord>(workspace, &request.agent).await?;
+    let agent = AgentRecord {
+        name: request.agent.clone(),
+        // An agent stays where it is, in whatever words it is deployed anew.
+        namespace: before.as_ref().map_or(request.dialect.namespace().into(), |agent| agent.value.namespace.clone()),
+        dialect: before.as_ref().map_or(request.dialect, |agent| agent.value.dialect),
+        image: plan.image.clone(),
+        build_id,
+        analysis_id: plan.analysis_id.clone(),
+        system_prompt: plan.system_prompt.clone(),
+        required_tools: plan.required_tools.clone(),
+        models: plan.models.clone(),
+        env: plan.env.clone(),
+        identity_provider: request.identity_provider.clone(),
+        entry_point: plan.entry_point.clone(),
+        framework: plan.framework.clone(),
+        runtime_family: plan.runtime_family.clone(),
+        requirements: plan.requirements.clone(),
+        tool_url_mappings: request.tool_url_mappings.clone(),
+        status: status(&plan),
+    };
+    tx.put(workspace, &agent, now).await?;
+    let policies_created = put_policies(&mut tx, who, &request, &mut plan, now).await?;
+    if let Some(draft) = &draft {
+        drafts::complete_with(&mut tx, who, draft, now).await?;
+    }
+    let was = before.as_ref().map(|agent| json(&agent.value));
+    app.note(&mut tx, who, "agent.deploy", format!("agents/{}", agent.name), was, Some(json(&agent))).await?;
+    tx.commit().await?;
+
+    let outcome = Outcome {
+        warnings: plan.warnings.clone(),
+        missing: plan.missing.clone(),
+        policies_suggested: plan.policies_suggested.iter().map(json).collect(),
+        analysis_id: plan.analysis_id.clone(),
+    };
+    let is_new = before.is_none();
+    Ok(Deployed { dialect: request.dialect, agent, is_new, tools_created, policies_created, outcome, plan })
+}
+
+fn refuse_secrets(plan: &Plan) -> Result<(), ApiError> {
+    if !plan.refused {
+        return Ok(());
+    }
+    let high = plan.secrets.iter().filter(|secret| secret.severity == "high");
+    let errors = high.map(|secret| {
+        let pointer = format!("/source_files/{}", secret.file.replace('~', "~0").replace('/', "~1"));
+        FieldError::new(pointer, format!("line {}: {}", secret.line, secret.description))
+    });
+    let text = "the source holds credentials of high severity, which this workspace refuses to deploy; take them out and \
+         register them with a tool or provider";
+    Err(ApiError::Invalid { text: text.into(), errors: errors.collect() })
+}
+
+fn check_policies(named: &[String], registered: &Registered, plan: &Plan) -> Result<(), ApiError> {
+    for (n, name) in named.iter().enumerate() {
+        let is_made = || plan.policies.iter().any(|policy| policy.name == *name);
+        if !registered.policies.contains(name) && !is_made() {
+            let shown: String = name.chars().take(80).collect();
+            return Err(ApiError::field(format!("policy {shown:?} not found"), format!("/policies/{n}")));
+        }
+    }
+    Ok(())
+}
+
+/// Until somebody runs it, an agent waits, and says for what.
+fn status(plan: &Plan) -> AgentStatus {
+    let message = match plan.missing.is_empty() {
+        true => "deployed; this platform has no runner that could start it".to_string(),
+        false => plan.missing.join("; "),
+    };
+    AgentStatus { phase: Phase::Pending, message }
+}
+
+/// Writes the agent's generated policies and binds them, and those that the request names; takes away what an earlier
+/// deploy made for tools that are needed no more. Policies of people are bound and never changed.
+async fn put_policies(
+    tx: &mut Tx,
+    who: &Identity,
+    request: &Request,
+    plan: &mut Plan,
+    now: i64,
+) -> Result<Vec<String>, ApiError> {
+    let (workspace, agent) = (who.workspace.as_str(), request.agent.as_str());
+    let mut created = Vec::new();
+    for policy in &plan.policies {
+        let there = tx.get::<PolicyRecord>(workspace, &policy.name).await?;
+        let own =
+            |record: &PolicyRecord| matches!(&record.origin, PolicyOrigin::Deploy { agent: own, .. } if own == agent);
+        if there.is_some_and(|there| !own(&there.value)) {
+            plan.warnings.push(format!("the policy {:?} is somebody's own and was left as it is", policy.name));
+            continue;
+        }
+        tx.put(workspace, &record(agent, policy), now).await?;
+        tx.put(workspace, &Binding::new(agent, &policy.name, BindingOrigin::Generated), now).await?;
+        created.push(policy.name.clone());
+    }
+    let required: BTreeSet<&String> = plan.required_tools.iter().collect();
+    for policy in tx.list::<PolicyRecord>(workspace).await? {
+        if let PolicyOrigin::Deploy { agent: own, tool } = &policy.value.origin
+            && own == agent
+            && !required.contains(tool)
+        {
+            tx.delete::<PolicyRecord>(workspace, &policy.value.name).await?;
+            tx.delete::<Binding>(workspace, &Binding::id(agent, &policy.value.name)).await?;
+        }
+    }
+    for name in request.policies.iter().filter(|name| !created.contains(name)) {
+        tx.put(workspace, &Binding::new(agent, name, BindingOrigin::Bound), now).await?;
+    }
+    Ok(created)
+}
+
+fn record(agent: &str, policy: &Generated) -> PolicyRecord {
+    let evidence = policy.evidence.iter().map(|why| RuleEvidence {
+        reason: why.reason.clone(),
+        confidence: why.confidence,
+        places: why.calls.clone(),
+    });
+    PolicyRecord {
+        name: policy.name.clone(),
+        spec: PolicySpec { policies: policy.spec.policies.clone(), ..PolicySpec::default() },
+        origin: PolicyOrigin::Deploy { agent: agent.into(), tool: policy.tool.clone() },
+        evidence: evidence.collect(),
+    }
+}
+
+/// An agent whose settings were changed gets the environment that belongs to them, and the policies that are named.
+pub async fn reconfigure(
+    app: &App,
+    tx: &mut Tx,
+    who: &Identity,
+    agent: &mut AgentRecord,
+    policies: Option<Vec<String>>,
+) -> Result<(), ApiError> {
+    let workspace = who.workspace.as_str();
+    let now = app.world().now();
+    let registered = registered(tx, who, &agent.name).await?;
+    let own = tx.unseal(workspace, ENVIRONMENT, &agent.name).await?.unwrap_or_default();
+    let tools: Vec<&ToolRecord> = agent.required_tools.iter().filter_map(|name| registered.tools.get(name)).collect();
+    agent.env = env::variables(&env::Given {
+        agent: &agent.name,
+        entry_point: &agent.entry_point,
+        system_prompt: &agent.system_prompt,
+        models: &agent.models,
+        tools: &tools,
+        mappings: &agent.tool_url_mappings,
+        own: &own,
+        gateways: &gateways(app),
+    });
+    let Some(policies) = policies else { return Ok(()) };
+    for (n, name) in policies.iter().enumerate() {
+        if !registered.policies.contains(name) {
+            let shown: String = name.chars().take(80).collect();
+            return Err(ApiError::field(format!("policy {shown:?} not found"), format!("/policies/{n}")));
+        }
+    }
+    for binding in tx.list::<Binding>(workspace).await? {
+        if binding.value.agent == agent.name && !policies.contains(&binding.value.policy) {
+            tx.delete::<Binding>(workspace, &binding.value.id).await?;
+        }
+    }
+    for name in &policies {
+        let id = Binding::id(&agent.name, name);
+        if tx.get::<Binding>(workspace, &id).await?.is_none() {
+            tx.put(workspace, &Binding::new(&agent.name, name, BindingOrigin::Bound), now).await?;
+        }
+    }
+    Ok(())
+}

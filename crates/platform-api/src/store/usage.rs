@@ -1,0 +1,20 @@
+//! Usage: how many calls of tools the runs of a workspace recorded.
+
+use super::{StoreError, Tx, Workspace, on};
+
+impl Tx {
+    /// Calls of tools by day since 1970, within `from..until` in milliseconds; days without any are left out.
+    pub async fn tool_calls_by_day(
+        &mut self,
+        workspace: Workspace<'_>,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        // A worker that keeps its own run asks for a tool; of an agent that runs here the call itself is seen.
+        const SQL: &str = "select event.created_at / 86400000 as day, count(*) from event \
+             join run on run.id = event.run_id where run.workspace = $1 \
+             and event.type in ('TOOL_REQUEST', 'TOOL_CALLED') \
+             and event.created_at >= $2 and event.created_at < $3 group by day order by day";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(from).bind(until).fetch_all(db).await)?)
+    }
+}
