@@ -9,7 +9,7 @@ use analyzer_core::{Analysis, analyze};
 
 use crate::Done;
 use crate::cli::{self, DiffFormat, Global, InspectFormat, PolicyFormat, SchemaOf};
-use crate::discover::Found;
+use crate::discover::{Found, Rules};
 use crate::error::Error;
 use crate::lock::{Change, Lock, Places};
 use crate::output::{cyclonedx, graph};
@@ -173,14 +173,21 @@ fn side(name: &str, global: &Global) -> Result<(Lock, Places), Error> {
             force_exclude: false,
             no_gitignore: false,
             jobs: None,
+            written: Vec::new(),
         };
         let project = Project::load(&scope, global)?;
         let options = project.options();
         (project.sources, options, project.prefix)
     } else {
-        let files = git::tree(Path::new("."), name)?;
-        let found = Found { files, ..Found::default() };
-        let project = Project::new(".".into(), String::new(), found, config::Config::default(), None)?;
+        // A commit is looked at as the folder is, by today's configuration.
+        let here = std::fs::canonicalize(".").map_err(|error| Error::Read(".".into(), error))?;
+        let (config, at) = config::load(&here, &global.config, global.isolated)?;
+        let configured_in = at.as_deref().and_then(Path::parent).filter(|folder| here.starts_with(folder));
+        let configured_in = configured_in.unwrap_or(&here).to_owned();
+        let way = here.strip_prefix(&configured_in).map(Path::to_owned).unwrap_or_default();
+        let rules = Rules { exclude: vec![(way, config.exclude.clone())], no_gitignore: false };
+        let found = Found { files: rules.found(git::tree(Path::new("."), name)?)?, ..Found::default() };
+        let project = Project::new(".".into(), String::new(), configured_in, found, config, None)?.with_input()?;
         let options = project.options();
         (project.sources, options, String::new())
     };
