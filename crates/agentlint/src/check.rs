@@ -107,6 +107,12 @@ pub fn reported(
         for file in &v1.coverage.skipped {
             writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
         }
+        let configures = |path: &str| path.ends_with("/agentlint.toml");
+        for source in project.sources.files().iter().filter(|source| configures(&source.path)) {
+            let path = project.shown(&source.path);
+            writeln!(notes, "{path} counts where its own folder is checked, and not here")
+                .expect("writing to a string");
+        }
         for note in &v1.coverage.notes {
             writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
         }
@@ -198,7 +204,7 @@ fn summary(report: &ReportV1, began: std::time::Instant) -> String {
 }
 
 /// The repairs that may be made.
-fn repairs<'r>(report: &'r Report, also_unsafe: bool) -> impl Iterator<Item = &'r analyzer_core::lint::Fix> {
+fn repairs(report: &Report, also_unsafe: bool) -> impl Iterator<Item = &analyzer_core::lint::Fix> {
     let fixes = report.findings.iter().filter_map(|finding| finding.fix.as_ref());
     fixes.filter(move |fix| fix.safe || also_unsafe)
 }

@@ -8,6 +8,7 @@ mod discover;
 mod edits;
 mod error;
 mod git;
+mod live;
 mod lock;
 mod lsp;
 mod mcp;

@@ -21,6 +21,8 @@ pub struct Project {
     pub root: PathBuf,
     /// What stands before a path when it is shown: from where the command runs to the root.
     pub prefix: String,
+    /// What stands before a shown path for whoever counts from the repository: `agents/` when the command runs there.
+    pub way: String,
     /// The files.
     pub sources: Sources,
     /// Paths that version control does not take.
@@ -104,7 +106,8 @@ impl Project {
             "." | "" => String::new(),
             root => format!("{}/", root.trim_end_matches('/').replace('\\', "/").trim_start_matches("./")),
         };
-        Project::new(root, prefix, configured_in, found, config, only)?.with_input()
+        let project = Project::new(root, prefix, configured_in, found, config, only)?;
+        Project { way: way_from_repository()?, ..project }.with_input()
     }
 
     /// The folder that paths of these are relative to.
@@ -135,7 +138,8 @@ impl Project {
         let configured_in = at.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
         let mut found = Found::default();
         found.read(scope.stdin_filename.clone(), bytes);
-        Project::new(".".into(), String::new(), configured_in, found, config, None)?.with_input()
+        let project = Project::new(".".into(), String::new(), configured_in, found, config, None)?;
+        Project { way: way_from_repository()?, ..project }.with_input()
     }
 
     /// A project from files that were read.
@@ -160,6 +164,7 @@ impl Project {
         Ok(Project {
             root,
             prefix,
+            way: String::new(),
             sources,
             untracked,
             skipped,
@@ -273,6 +278,14 @@ impl Project {
     pub fn shown(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
+}
+
+/// From the root of the repository to where the command runs, with `/` at the end; nothing at the root or without one.
+fn way_from_repository() -> Result<String, Error> {
+    let here = absolute(Path::new("."))?;
+    let repository = here.ancestors().find(|folder| folder.join(".git").exists());
+    let way = repository.and_then(|root| here.strip_prefix(root).ok()).map(Path::to_string_lossy).unwrap_or_default();
+    Ok(if way.is_empty() { String::new() } else { format!("{}/", way.replace('\\', "/")) })
 }
 
 /// What paths of the command line stand for.

@@ -1,17 +1,17 @@
 //! `check --watch`: the report again whenever a file changes, until Ctrl-C.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use analyzer_core::Session;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::check::{look, now, reported};
 use crate::cli::{self, Global};
 use crate::error::Error;
+use crate::live::Live;
 use crate::output::Output;
 use crate::project::Project;
 use crate::{Done, Surroundings, config, git};
@@ -37,7 +37,7 @@ pub fn run(args: &cli::Check, outputs: &[Output], global: &Global, surroundings:
     let (tell, heard) = channel();
     let mut watch = Watch::new(args, outputs, global, tell.clone())?;
     stop_on_interrupt(tell)?;
-    let mut kept = Kept::new();
+    let mut kept = Kept { live: Live::new(), said: None };
     loop {
         let began = now();
         // What changed before its folder was watched is seen by the second look.
@@ -46,9 +46,9 @@ pub fn run(args: &cli::Check, outputs: &[Output], global: &Global, surroundings:
             project = Project::load(&args.scope, global);
         }
         let said = project.and_then(|project| {
-            let news = kept.take_in(&project)?;
+            let news = kept.take_in(&project);
             let looked = look(&project, args, |project, rules, no_ignores| {
-                project.lint_in(&mut kept.session, rules, no_ignores)
+                project.lint_in(&mut kept.live.session, rules, no_ignores)
             })?;
             Ok((news, reported(&project, &looked, args, outputs, global, surroundings, began)?))
         });
@@ -115,47 +115,19 @@ fn stop_on_interrupt(tell: Sender<Event>) -> Result<(), Error> {
 
 /// What is kept between two reports.
 struct Kept {
-    session: Session,
-    /// Text by path, knowledge of packs and configuration that the session has.
-    texts: BTreeMap<String, std::sync::Arc<str>>,
-    packs: Vec<BTreeMap<String, String>>,
+    live: Live,
     /// What was said last.
     said: Option<(String, String, u8)>,
 }
 
 impl Kept {
-    fn new() -> Kept {
-        let session = Session::new(analyzer_core::Options::default());
-        Kept { session, texts: BTreeMap::new(), packs: Vec::new(), said: None }
-    }
-
     /// Gives the session the files as they are now: a line on what is new, where something is.
-    fn take_in(&mut self, project: &Project) -> Result<Option<String>, Error> {
-        if self.packs != project.pack_texts {
-            let session = Session::new(project.options());
-            *self = Kept { session, packs: project.pack_texts.clone(), said: self.said.take(), ..Kept::new() };
-        }
-        let now: BTreeMap<String, std::sync::Arc<str>> =
-            project.sources.files().iter().map(|source| (source.path.to_string(), source.text.clone())).collect();
-        let mut news = Vec::new();
-        for (path, text) in &now {
-            match self.texts.get(path) {
-                Some(before) if before == text => continue,
-                Some(_) => news.push(format!("{} changed", project.shown(path))),
-                None => news.push(format!("{} is new", project.shown(path))),
-            }
-            self.session.set(path, text.clone());
-        }
-        for path in self.texts.keys().filter(|path| !now.contains_key(*path)) {
-            self.session.remove(path);
-            news.push(format!("{} is gone", project.shown(path)));
-        }
-        self.texts = now;
-        Ok(match &news[..] {
+    fn take_in(&mut self, project: &Project) -> Option<String> {
+        match &self.live.take_in(project)[..] {
             [] => None,
             [one] => Some(one.clone()),
             [one, more @ ..] => Some(format!("{one}, and {} more", more.len())),
-        })
+        }
     }
 
     /// The first line of a report; none when neither a file nor the report is another one.

@@ -210,6 +210,23 @@ fn several_outputs_are_written_in_one_run() {
 }
 
 #[test]
+fn services_that_know_a_repository_are_given_its_paths() {
+    let folder = Folder::new("way", &[("agents/billing/agent.py", PLAIN)]);
+    for (format, expected) in [
+        ("github", "file=agents/billing/agent.py,line=3"),
+        ("gitlab", "\"path\": \"agents/billing/agent.py\""),
+        ("sarif", "\"uri\": \"agents/billing/agent.py\""),
+        ("json", "\"file\": \"billing/agent.py\""),
+        ("concise", "billing/agent.py:3:14"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agentlint"));
+        command.args(["check", "-o", format, "--config", "ignore=[\"no-manifest\"]"]);
+        let out = Ran::new(command.current_dir(folder.0.join("agents")).output().unwrap()).out;
+        assert!(out.contains(expected), "{format}: {out}");
+    }
+}
+
+#[test]
 fn a_coding_assistant_gets_terse_output_unless_it_asks_for_another() {
     let folder = Folder::new("assistant", &[("agent.py", PLAIN)]);
     let assistant = folder.command(&["check"], &[("CLAUDECODE", "1")], None).out;
