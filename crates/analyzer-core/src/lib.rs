@@ -232,6 +232,14 @@ pub fn threads(count: usize) -> bool {
     rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
 }
 
+/// Begins to read what is embedded, once a process; who has something else to do meanwhile waits less for it.
+pub fn prepare() {
+    rayon::spawn(|| drop(knowledge::builtin()));
+    rayon::spawn(|| {
+        detect::secrets::Formats::builtin();
+    });
+}
+
 /// What each file says, in the order of the sources.
 fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
     sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
