@@ -27,7 +27,7 @@ pub struct Flags {
     /// List misses and extras of this category only.
     #[arg(long)]
     category: Option<String>,
-    /// How many are right by category, confidence and kind of evidence.
+    /// How many are right by category and confidence; of labels that may be looked at, by kind of evidence too.
     #[arg(long)]
     evidence: bool,
 }
@@ -70,7 +70,7 @@ pub fn run(flags: &Flags) -> Done {
         total.add(&of_agent);
     }
     if flags.evidence {
-        by_evidence(&total);
+        by_evidence(&total, flags.own || part == Part::Learn);
     }
     if scored > 0 {
         table(&total, scored, perfect);
@@ -111,14 +111,17 @@ fn table(total: &Score, scored: usize, perfect: usize) {
     say(&rows.join("\n"));
 }
 
-fn by_evidence(total: &Score) {
+/// Shares by category and confidence, and, of labels that may be looked at, by kind of evidence.
+fn by_evidence(total: &Score, in_detail: bool) {
     let share = |right: usize, all: usize| right as f64 / all as f64;
     let mut sums: BTreeMap<(&str, String), (usize, usize)> = BTreeMap::new();
-    let mut rows = vec![format!("{:>5} {:>5} {:>6}  kind of evidence", "right", "all", "share")];
+    let mut rows = vec![format!("{:>5} {:>5} {:>6}  evidence", "right", "all", "share")];
     for ((category, confidence, kind), (right, all)) in &total.evidence {
         let slot = sums.entry((category, format!("{confidence:?}"))).or_default();
         *slot = (slot.0 + right, slot.1 + all);
-        rows.push(format!("{right:>5} {all:>5} {:>6.3}  {category} {confidence:?}: {kind}", share(*right, *all)));
+        if in_detail {
+            rows.push(format!("{right:>5} {all:>5} {:>6.3}  {category} {confidence:?}: {kind}", share(*right, *all)));
+        }
     }
     for ((category, confidence), (right, all)) in sums {
         rows.push(format!("{right:>5} {all:>5} {:>6.3}  {category} {confidence}", share(right, all)));

@@ -609,7 +609,7 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             steps.extend(base_steps.iter().cloned());
             let host = address.bare_host().to_owned();
             let steps = base_steps.clone();
-            url::is_external(&address.host).then(|| Implied { host, by: None, confidence: sure, steps })
+            url::is_external(&address.host).then_some(Implied { host, by: None, confidence: sure, steps })
         }
     };
     let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
