@@ -181,7 +181,8 @@ pub(crate) fn look_at<T>(
                 file: host.1.file.clone(),
                 line: host.1.line,
                 implied_by: None,
-                confidence: host.1.confidence,
+                // Where it is, the address says; which server it is, is another matter.
+                confidence: analysis::Confidence::High,
                 evidence: host.1.evidence.clone(),
             });
         }
