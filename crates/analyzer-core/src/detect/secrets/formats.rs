@@ -43,6 +43,9 @@ pub struct Issuer {
     /// the module must be imported too, `#1` behind for a credential at that position.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// What the public says of addresses with its schemes, by the names in [`CHECKED_WITH`].
+    #[serde(default)]
+    pub checked: Vec<String>,
     /// Formats.
     #[serde(default)]
     pub key: Vec<Key>,
@@ -430,11 +433,10 @@ pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
     if issuer.id != stem {
         return Err(refuse(1, format!("id {:?} must be the file's name {stem:?}", issuer.id)));
     }
-    for key in &issuer.key {
-        if let Some(name) = key.checked.iter().find(|name| !CHECKED_WITH.contains(&name.as_str())) {
-            let line = text.find(&format!("'{name}'")).map_or(1, line_of);
-            return Err(refuse(line, format!("nothing is checked with {name:?}")));
-        }
+    let checked = issuer.key.iter().flat_map(|key| &key.checked).chain(&issuer.checked);
+    if let Some(name) = checked.into_iter().find(|name| !CHECKED_WITH.contains(&name.as_str())) {
+        let line = text.find(&format!("'{name}'")).map_or(1, line_of);
+        return Err(refuse(line, format!("nothing is checked with {name:?}")));
     }
     for shape in issuer.key.iter().map(|key| &key.shape).chain(&issuer.public) {
         let line = text.find(shape.as_str()).map_or(1, line_of);
