@@ -277,6 +277,7 @@ impl Formats {
         cue("--user ", Cue::Login);
         cue(" -p ", Cue::Password);
         cue(" -a ", Cue::Password);
+        cue("-SecureString ", Cue::Password);
         for word in ["Bearer ", "bearer ", "Basic ", "basic ", "Token "] {
             cue(word, Cue::Presented);
         }
@@ -287,7 +288,7 @@ impl Formats {
         }
         cue("Pass", Cue::Name); // `smtpPass`
         for word in names::CUES {
-            let (head, tail) = word.split_at(1);
+            let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             let mut spellings = vec![word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail];
             spellings.dedup();
             spellings.iter().for_each(|spelling| cue(spelling, Cue::Name));

@@ -5,6 +5,9 @@ use super::formats::Formats;
 use super::{code, text};
 use crate::facts::FileFacts;
 
+/// Places of one value that are looked at.
+const MOST: usize = 64;
+
 /// Candidates of a notebook.
 pub fn read(json: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
     let mut found = text::read(json, false, formats);
@@ -25,6 +28,15 @@ pub fn read(json: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
     for mut candidate in code::read(cells, facts, formats) {
         let (Some(start), Some(end)) = (place(candidate.span.start), place(candidate.span.end)) else { continue };
         candidate.span = start..end.max(start + 1);
+        // A cell that is one text has all its lines on one: there its value says where it stands.
+        let value = candidate.value.expose();
+        let line = json[..start].rfind('\n').map_or(0, |at| at + 1)
+            ..json[start..].find('\n').map_or(json.len(), |at| start + at);
+        if !json[line].contains(value)
+            && let Some((at, _)) = json.match_indices(value).take(MOST).min_by_key(|(at, _)| at.abs_diff(start))
+        {
+            candidate.span = at..at + value.len();
+        }
         found.push(candidate);
     }
     found
