@@ -154,7 +154,8 @@ pub fn typed(value: &str) -> bool {
         "pass", "pwd", "secret", "user", "admin", "root", "test", "key", "token", "auth", "login", "name", "field",
         "text", "type", "null", "none", "true", "false", "sql", "conf", "param", "kwarg", "asdf", "qwer", "zxcv",
         "foo", "bar", "baz", "xyz", "abc", "crypt", "sha", "md5", "http", "html", "utf", "dev", "prod", "local",
-        "host", "demo", "cli", "unknown",
+        "host", "demo", "cli", "unknown", "smtp", "imap", "ldap", "ftp", "ssh", "tls", "rpc", "xml", "json", "yaml",
+        "mqtt", "jdbc", "odbc", "hmac", "gcm", "cbc",
     ];
     if !(4..=40).contains(&value.len()) || placeholder(value) || invented(value) {
         return false;
@@ -523,6 +524,16 @@ mod tests {
     fn entropy_is_that_of_shannon() {
         assert!((entropy("aabb") - 1.0).abs() < 1e-6);
         assert_eq!(entropy("aaaa"), 0.0);
+    }
+
+    #[test]
+    fn a_password_of_letters_is_told_from_a_word() {
+        for value in ["jzkd", "wkqzvtpx", "xkqVzptrw", "szkvqt_wqpk"] {
+            assert!(typed(value), "{value}");
+        }
+        for value in ["grpc", "smtp", "none", "default", "userName", "sequence", "myBatisPlus", "asdfgh", "plain"] {
+            assert!(!typed(value), "{value}");
+        }
     }
 
     #[test]

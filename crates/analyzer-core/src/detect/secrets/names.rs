@@ -626,6 +626,24 @@ mod tests {
     }
 
     #[test]
+    fn other_languages_have_words_for_it() {
+        for (name, expected) in [
+            ("contraseña", Kind::Password),
+            ("db_senha", Kind::Password),
+            ("mot_de_passe", Kind::Password),
+            ("密码", Kind::Password),
+            ("clave_api", Kind::ApiKey),
+            ("apiSchluessel", Kind::ApiKey),
+            ("密钥", Kind::ApiKey),
+        ] {
+            assert_eq!(kind(name), Some(expected), "{name}");
+        }
+        for name in ["chave", "llave_maestra", "schluesselbund", "passe"] {
+            assert_eq!(kind(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn every_keyword_holds_a_cue() {
         for name in [
             "passphrase",
@@ -637,6 +655,13 @@ mod tests {
             "dsn",
             "connection_string",
             "creds",
+            "contraseña",
+            "kennwort",
+            "mot_de_passe",
+            "пароль",
+            "密码",
+            "chave_api",
+            "api_schlüssel",
         ] {
             assert!(CUES.iter().any(|cue| name.contains(cue)), "{name}");
         }

@@ -42,11 +42,21 @@ fn is_assigned(text: &str, name: &Range<usize>, value: &Range<usize>) -> bool {
     let compound = called.contains(['_', '.']) || names::words(called).len() > 1 && !called.contains(' ');
     let between = text.get(name.end..value.start).unwrap_or("");
     let flag = text[..name.start].ends_with('-');
-    let start = text[..name.start].rfind('\n').map_or(0, |at| at + 1);
+    // A line is looked at as far as a name and a value reach.
+    let window = super::scan::floor(text, name.start.saturating_sub(NAME));
+    let start = text[window..name.start].rfind('\n').map_or(window, |at| window + at + 1);
     let before = text[start..name.start].trim_start_matches([' ', '\t', '-', '#', '/', '*', '{', '"', '\'']);
-    let behind = text[value.end..].split('\n').next().unwrap_or("");
+    let behind = &text[value.end..super::scan::floor(text, value.end + NAME)];
+    let behind = behind.split('\n').next().unwrap_or("");
     let alone = before.is_empty() && behind.trim_matches(['"', '\'', ',', ' ', '\r', '}']).is_empty();
     compound || flag || alone || between.contains(['=', '"', '\'', '`'])
+}
+
+impl Pair {
+    /// Two texts of a list stand beside each other, of which the first looks like a name.
+    pub fn is_listed(&self, text: &str) -> bool {
+        text.get(self.name.end..self.value.start).is_some_and(|between| between.contains(',') && between.len() <= 8)
+    }
 }
 
 /// The name that a cue is part of, with the word before it in prose: `API key`.
@@ -252,9 +262,11 @@ fn said_later(text: &str, at: usize) -> Option<usize> {
 
 /// `## NAME` and, below the heading, its value as code.
 fn below_heading(text: &str, name: usize, at: usize) -> Option<Range<usize>> {
-    let start = text[..name].rfind('\n').map_or(0, |i| i + 1);
-    let value = text[at..].trim_start_matches(['\n', '\r', ' ']);
-    let from = text.len() - value.len();
+    let window = super::scan::floor(text, name.saturating_sub(NAME));
+    let start = text[window..name].rfind('\n').map_or(window, |i| window + i + 1);
+    let rest = &text[at..super::scan::floor(text, at + GAP)];
+    let value = rest.trim_start_matches(['\n', '\r', ' ']);
+    let from = at + rest.len() - value.len();
     (text[start..].starts_with('#') && from - at <= 4 && value.starts_with('`')).then(|| value_at(text, from)).flatten()
 }
 
@@ -651,6 +663,21 @@ mod tests {
             "run --API_KEY abcd1234",
             "API_KEY := `abcd1234`",
             "os.environ[\"API_KEY\"] = \"abcd1234\"",
+            "getEnv(\"API_KEY\") ?? \"abcd1234\"",
+            "System.getenv(\"API_KEY\") ?: \"abcd1234\"",
+            "ENV['API_KEY'] || 'abcd1234'",
+            "var(\"API_KEY\").unwrap_or(\"abcd1234\".to_string())",
+            "String.fromEnvironment('API_KEY', defaultValue: 'abcd1234')",
+            "${env:API_KEY, 'abcd1234'}",
+            "param API_KEY string = 'abcd1234'",
+            "NSString *const API_KEY = @\"abcd1234\";",
+            "{ name: API_KEY, value: \"abcd1234\" }",
+            "{\"API_KEY\": {\"type\": \"str\", \"value\": \"abcd1234\"}}",
+            "printf 'API_KEY=%s\\n' 'abcd1234'",
+            "Use the API_KEY `abcd1234` here.",
+            "## API_KEY\n\n`abcd1234`\n",
+            "<meta name=\"API_KEY\" content=\"abcd1234\">",
+            "API_KEY = new Secret(\"abcd1234\")",
         ] {
             assert_eq!(only(text), Some(("API_KEY", "abcd1234")), "{text}");
         }
@@ -659,9 +686,45 @@ mod tests {
 
     #[test]
     fn code_is_no_value() {
-        for text in ["key = os.environ['X']", "key == \"abcd1234\"", "key::abcd1234", "if key:\n    pass"] {
+        for text in [
+            "key = os.environ['X']",
+            "key == \"abcd1234\"",
+            "key::abcd1234",
+            "if key:\n    pass",
+            "getEnv(\"API_KEY\") ?? fallback",
+            "var(\"API_KEY\").expect(\"abcd1234\")",
+            "API_KEY\n\n`abcd1234`\n",
+            "{\"API_KEY\": {\"type\": \"str\"}, \"value\": \"abcd1234\"}",
+            "key = prompt(\"abcd1234\")",
+        ] {
             assert_eq!(only(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_assignment_is_told_from_a_sentence() {
+        let assigned = |text: &str| {
+            let cues: Vec<usize> = text.match_indices("pass").map(|found| found.0).collect();
+            pairs(text, &cues).first().map(|pair| pair.assigned)
+        };
+        for text in [
+            "db_password: abcd",
+            "{password: 'abcd'}",
+            "- password: abcd\n",
+            "run --password abcd",
+            "password = abcd x",
+        ] {
+            assert_eq!(assigned(text), Some(true), "{text}");
+        }
+        assert_eq!(assigned("Then the password: abcd is asked for"), Some(false));
+    }
+
+    #[test]
+    fn a_variable_is_what_it_is_used_as() {
+        let used = |text: &str| used_as(text, &pairs(text, &[0])[0]);
+        assert_eq!(used("key='abcd1234'\ncurl -H \"x-api-key: $key\""), Some(names::Kind::ApiKey));
+        assert_eq!(used("key='abcd1234'\ncurl -H \"Authorization: Bearer ${key}\""), Some(names::Kind::Token));
+        assert_eq!(used("key='abcd1234'\necho \"cache: $key\""), None);
     }
 
     #[test]

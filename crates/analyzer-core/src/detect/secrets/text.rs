@@ -27,7 +27,7 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         if !encoded
             && !judge::plausible(value)
             && !judge::chosen(value)
-            && !judge::typed(value)
+            && (!judge::typed(value) || pair.is_listed(text))
             && !judge::scrambled(value)
             && !value.starts_with("https://")
         {
