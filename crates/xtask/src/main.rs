@@ -2,6 +2,9 @@
 
 mod command_times;
 mod corpus;
+mod curves;
+mod memcheck;
+mod peers;
 mod run;
 mod score;
 mod secrets_bench;
@@ -31,6 +34,12 @@ enum Chore {
     SecretsBench(secrets_bench::Flags),
     /// Say how long each command of the linter takes.
     CommandTimes(command_times::Flags),
+    /// Draw how the cost of an analysis grows.
+    Curves(curves::Flags),
+    /// Watch the memory of an analysis of hostile files.
+    Memcheck(memcheck::Flags),
+    /// Compare the analyzer's time and memory with that of other tools.
+    Peers(peers::Flags),
     /// Print the analysis of a file or folder.
     Show(show::Flags),
 }
@@ -42,6 +51,9 @@ fn main() -> ExitCode {
         Chore::Score(flags) => score::run(&flags),
         Chore::SecretsBench(flags) => secrets_bench::run(&flags),
         Chore::CommandTimes(flags) => command_times::run(&flags),
+        Chore::Curves(flags) => curves::run(&flags),
+        Chore::Memcheck(flags) => memcheck::run(&flags),
+        Chore::Peers(flags) => peers::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };
     match done {

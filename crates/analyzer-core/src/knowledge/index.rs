@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::schema::*;
 pub use super::symbol::Symbol;
@@ -22,6 +22,9 @@ pub struct Knowledge {
     models: Vec<(String, u32)>,
     by_id: FxHashMap<String, u32>,
     schemas: Vec<(u32, SchemaRule)>,
+    /// Arguments and variables whose names say that they hold tools.
+    tool_arguments: FxHashSet<String>,
+    tool_variables: FxHashSet<String>,
 }
 
 /// The folder an entry comes from: what kind of thing it is.
@@ -178,6 +181,8 @@ impl Knowledge {
                 }
             }
         }
+        self.tool_arguments.extend(entry.tool_names.arguments.iter().cloned());
+        self.tool_variables.extend(entry.tool_names.variables.iter().cloned());
         self.schemas.extend(entry.schema.iter().cloned().map(|schema| (index, schema)));
         macro_rules! symbols {
             ($($field:ident => $kind:ident),*) => {$(
@@ -228,6 +233,18 @@ impl Knowledge {
     /// Shapes of literal dicts that declare a tool.
     pub fn schemas(&self) -> impl Iterator<Item = &SchemaRule> {
         self.layers().flat_map(|layer| layer.schemas.iter().map(|(_, schema)| schema))
+    }
+
+    /// Whether an argument of this name takes tools, in whatever case and with whatever underscores.
+    pub fn is_tool_argument(&self, name: &str) -> bool {
+        let plain = plain(name);
+        self.layers().any(|layer| layer.tool_arguments.contains(&plain))
+    }
+
+    /// Whether a variable of this name holds tools, in whatever case and with whatever underscores.
+    pub fn is_tool_variable(&self, name: &str) -> bool {
+        let plain = plain(name);
+        self.layers().any(|layer| layer.tool_variables.contains(&plain))
     }
 
     /// Every rule that names this symbol.
@@ -365,14 +382,19 @@ impl Knowledge {
     }
 }
 
+/// A name in small letters and without underscores.
+fn plain(name: &str) -> String {
+    name.bytes().filter(|&byte| byte != b'_').map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+}
+
 impl Symbols {
     fn add(&mut self, symbol: Symbol, hit: Hit) {
         let last = symbol.last().map(str::to_owned);
         let pattern = Pattern { symbol, hit };
         match last.as_deref() {
             None => {}
-            Some("*") => self.any_last.push(pattern),
-            Some(last) => self.by_last.entry(last.to_owned()).or_default().push(pattern),
+            Some("*") => insert(&mut self.any_last, pattern),
+            Some(last) => insert(self.by_last.entry(last.to_owned()).or_default(), pattern),
         }
     }
 
@@ -385,12 +407,30 @@ impl Symbols {
         let named = self.by_last.get(last).into_iter().flatten();
         let mut hits: Vec<Hit> = match symbol.is_unknown() {
             true => named.filter(|p| p.symbol.has_suffix(symbol)).map(|p| Hit { by_suffix: true, ..p.hit }).collect(),
-            false => named.chain(&self.any_last).filter(|p| p.symbol.covers(symbol)).map(|p| p.hit).collect(),
+            false => {
+                let named = self.by_last.get(last).map_or(&[][..], |patterns| of_root(patterns, symbol));
+                let all = named.iter().chain(of_root(&self.any_last, symbol));
+                all.filter(|p| p.symbol.covers(symbol)).map(|p| p.hit).collect()
+            }
         };
         hits.sort_by_key(|hit| (hit.kind, hit.entry, hit.rule));
         hits.dedup();
         hits
     }
+}
+
+/// Patterns stand in the order of their modules' first parts, for whoever looks for one module.
+fn insert(patterns: &mut Vec<Pattern>, pattern: Pattern) {
+    let at = patterns.partition_point(|other| other.symbol.root() <= pattern.symbol.root());
+    patterns.insert(at, pattern);
+}
+
+/// The patterns that may cover a symbol: what covers one is of the same package.
+fn of_root<'p>(patterns: &'p [Pattern], symbol: &Symbol) -> &'p [Pattern] {
+    let root = symbol.root();
+    let from = patterns.partition_point(|pattern| pattern.symbol.root() < root);
+    let count = patterns[from..].partition_point(|pattern| pattern.symbol.root() == root);
+    &patterns[from..from + count]
 }
 
 #[cfg(test)]
