@@ -393,8 +393,8 @@ impl Symbols {
         let pattern = Pattern { symbol, hit };
         match last.as_deref() {
             None => {}
-            Some("*") => insert(&mut self.any_last, pattern),
-            Some(last) => insert(self.by_last.entry(last.to_owned()).or_default(), pattern),
+            Some("*") => self.any_last.push(pattern),
+            Some(last) => self.by_last.entry(last.to_owned()).or_default().push(pattern),
         }
     }
 
@@ -407,30 +407,12 @@ impl Symbols {
         let named = self.by_last.get(last).into_iter().flatten();
         let mut hits: Vec<Hit> = match symbol.is_unknown() {
             true => named.filter(|p| p.symbol.has_suffix(symbol)).map(|p| Hit { by_suffix: true, ..p.hit }).collect(),
-            false => {
-                let named = self.by_last.get(last).map_or(&[][..], |patterns| of_root(patterns, symbol));
-                let all = named.iter().chain(of_root(&self.any_last, symbol));
-                all.filter(|p| p.symbol.covers(symbol)).map(|p| p.hit).collect()
-            }
+            false => named.chain(&self.any_last).filter(|p| p.symbol.covers(symbol)).map(|p| p.hit).collect(),
         };
         hits.sort_by_key(|hit| (hit.kind, hit.entry, hit.rule));
         hits.dedup();
         hits
     }
-}
-
-/// Patterns stand in the order of their modules' first parts, for whoever looks for one module.
-fn insert(patterns: &mut Vec<Pattern>, pattern: Pattern) {
-    let at = patterns.partition_point(|other| other.symbol.root() <= pattern.symbol.root());
-    patterns.insert(at, pattern);
-}
-
-/// The patterns that may cover a symbol: what covers one is of the same package.
-fn of_root<'p>(patterns: &'p [Pattern], symbol: &Symbol) -> &'p [Pattern] {
-    let root = symbol.root();
-    let from = patterns.partition_point(|pattern| pattern.symbol.root() < root);
-    let count = patterns[from..].partition_point(|pattern| pattern.symbol.root() == root);
-    &patterns[from..from + count]
 }
 
 #[cfg(test)]

@@ -74,12 +74,6 @@ impl Symbol {
         &self.text[..self.module as usize]
     }
 
-    /// The first part of the module.
-    pub(super) fn root(&self) -> &str {
-        let separator = if self.python { '.' } else { '/' };
-        self.module().split(separator).next().unwrap_or_default()
-    }
-
     /// All members, each with what stands before it.
     fn behind(&self) -> &str {
         &self.text[self.module as usize..]
