@@ -13,7 +13,6 @@ fn main() {
     let mut files = Vec::new();
     collect(root, &mut files);
     files.sort();
-    let base = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let (mut entries, mut issuers) = (Vec::new(), Vec::new());
     for file in files.iter().filter(|file| !file.starts_with("knowledge/packages")) {
         let name = file.to_string_lossy().replace('\\', "/");
@@ -32,10 +31,12 @@ fn main() {
     };
     write("knowledge_entries.json", serde_json::to_string(&entries));
     write("knowledge_issuers.json", serde_json::to_string(&issuers));
+    // The folder is that of the compilation: two clones may share what was built.
     let mut out = String::from("&[\n");
     for file in files {
         let name = file.to_string_lossy().replace('\\', "/");
-        out.push_str(&format!("    ({name:?}, include_str!({:?})),\n", format!("{base}/{name}")));
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?})", format!("/{name}"));
+        out.push_str(&format!("    ({name:?}, include_str!({path})),\n"));
     }
     out.push_str("]\n");
     fs::write(folder.join("knowledge_files.rs"), out).expect("the output folder is writable");
