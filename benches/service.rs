@@ -45,7 +45,7 @@ fn main() {
             let config = Config::default();
             log::start(&config.log).expect("the log starts once");
             let app = Ingestion::new(&config, World::Real, None).alone(None);
-            serve::serve(listener, app, &config.http, std::future::pending()).await;
+            serve::serve(listener, app, &config.http, None, std::future::pending()).await;
         }),
         (None, Some(requests)) => soak(requests),
         (None, None) => measure(),
