@@ -55,8 +55,8 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
     description.security =
         Some(vec![SecurityRequirement::new("bearer", none()), SecurityRequirement::new("header", none())]);
     for (path, item) in &mut description.paths.paths {
-        for operation in operations(item) {
-            complete_operation(path, operation);
+        for (method, operation) in operations(item) {
+            complete_operation(method, path, operation);
         }
     }
     let mut tags: Vec<String> = description
@@ -64,7 +64,7 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
         .paths
         .values_mut()
         .flat_map(operations)
-        .flat_map(|operation| operation.tags.clone().unwrap_or_default())
+        .flat_map(|(_, operation)| operation.tags.clone().unwrap_or_default())
         .collect();
     tags.sort();
     tags.dedup();
@@ -80,17 +80,8 @@ pub fn complete(mut description: OpenApi) -> OpenApi {
 }
 
 /// Names that differ by surface, and the answers that every operation may give.
-fn complete_operation(path: &str, operation: &mut Operation) {
-    let surface = match path {
-        path if path.starts_with("/api/v1/") => "",
-        path if path.starts_with("/ingestion/") => "_ingestion",
-        path if path.starts_with("/api/") => "_older",
-        _ => "_root",
-    };
-    if let Some(id) = &mut operation.operation_id {
-        let group = operation.tags.as_ref().and_then(|tags| tags.first()).map_or("", String::as_str);
-        *id = format!("{group}_{}{surface}", id.trim_end_matches("_older")).replace([' ', '-'], "_");
-    }
+fn complete_operation(method: &str, path: &str, operation: &mut Operation) {
+    operation.operation_id = Some(name(method, path));
     let common = [
         ("401", "No API key, or one that is not known"),
         ("403", "The API key may not do this"),
@@ -128,7 +119,23 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+/// `get_runs_by_id_events`: one name for each method and path, whatever its handler is called.
+fn name(method: &str, path: &str) -> String {
+    let (surface, rest) = match path.strip_prefix("/api/v1/") {
+        Some(rest) => ("", rest),
+        None if path.starts_with("/api/") => ("", &path[1..]),
+        None => ("root_", &path[1..]),
+    };
+    let word = |part: &str| match part.strip_prefix('{') {
+        Some(parameter) => format!("by_{}", parameter.trim_end_matches('}')),
+        None => part.replace('-', "_"),
+    };
+    let words: Vec<String> = rest.split('/').map(word).collect();
+    format!("{method}_{surface}{}", words.join("_"))
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
+    let all = [("get", get), ("put", put), ("post", post), ("delete", delete), ("patch", patch)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }

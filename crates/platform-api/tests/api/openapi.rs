@@ -7,8 +7,28 @@ use serde_json::Value;
 
 use crate::support::Platform;
 
-/// Operations of the published contract that are not offered, each with its reason.
-const NOT_YET: &[(&str, &str)] = &[("post /chat/completions", "the model gateway comes with the runtime")];
+/// What the published contract has and this one has not, each with its reason.
+const NOT_YET: &[(&str, &str)] = &[
+    ("post /chat/completions", RUNTIME),
+    ("get /settings/auth: oauthCallbackUrl", CONSENT),
+    ("put /settings/auth: oauthCallbackUrl", CONSENT),
+    ("get /billing/publishable-key: publishable_key", BILLING),
+    ("post /billing/payment-method: payment_method_id", BILLING),
+    ("post /billing/payment-method: status", BILLING),
+    ("post /billing/portal: return_url", BILLING),
+    ("post /billing/portal: url", BILLING),
+    ("post /billing/setup-intent: client_secret", BILLING),
+    ("post /billing/subscribe: cancel_url", BILLING),
+    ("post /billing/subscribe: success_url", BILLING),
+    ("post /billing/subscribe: url", BILLING),
+];
+
+const RUNTIME: &str = "models are asked through the gateway, which comes with the runner";
+
+const CONSENT: &str = "users consent through the egress gateway, which comes with the runner";
+
+/// Answered by 501 and a text.
+const BILLING: &str = "payments are a service of the documents' own platform";
 
 /// Every operation of the published contract, as `fixtures/api/runagents-operations.txt` lists them.
 #[tokio::test]
