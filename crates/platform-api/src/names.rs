@@ -6,11 +6,18 @@ use ingestion_server::web::{ApiError, FieldError};
 /// The longest name: that of a DNS label.
 const LONGEST: usize = 63;
 
+/// The longest name of a policy: one that is made of two names and two words, `{agent}-{tool}-auto`.
+const LONGEST_OF_POLICY: usize = 2 * LONGEST + 6;
+
 /// Lower-case letters and digits, with hyphens between them.
 pub fn is_name(text: &str) -> bool {
+    is_name_within(text, LONGEST)
+}
+
+fn is_name_within(text: &str, longest: usize) -> bool {
     let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();
-    (1..=LONGEST).contains(&bytes.len())
+    (1..=longest).contains(&bytes.len())
         && bytes.iter().all(|byte| inside(*byte) || *byte == b'-')
         && inside(bytes[0])
         && inside(bytes[bytes.len() - 1])
@@ -18,12 +25,21 @@ pub fn is_name(text: &str) -> bool {
 
 /// The name, or a 400 that says what a name is; `pointer` is where it stood.
 pub fn name(text: &str, pointer: &str) -> Result<String, ApiError> {
-    match is_name(text) {
+    name_within(text, pointer, LONGEST)
+}
+
+/// The same for the name of a policy, which may be made of two names.
+pub fn policy_name(text: &str, pointer: &str) -> Result<String, ApiError> {
+    name_within(text, pointer, LONGEST_OF_POLICY)
+}
+
+fn name_within(text: &str, pointer: &str, longest: usize) -> Result<String, ApiError> {
+    match is_name_within(text, longest) {
         true => Ok(text.to_string()),
         false => {
             let shown: String = text.chars().take(80).collect();
-            let what = "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
-            Err(ApiError::field(format!("{shown:?} is not a name: {what}"), pointer))
+            let what = "lower-case letters, digits and hyphens, with a letter or digit at both ends";
+            Err(ApiError::field(format!("{shown:?} is not a name: 1 to {longest} {what}"), pointer))
         }
     }
 }
@@ -60,6 +76,8 @@ mod tests {
             assert!(!is_name(bad), "{bad}");
         }
         assert_eq!(in_variable("stripe-api"), "STRIPE_API");
+        let generated = format!("{0}-{0}-auto", "x".repeat(63));
+        assert!(policy_name(&generated, "/name").is_ok() && policy_name(&(generated + "x"), "/name").is_err());
     }
 
     #[test]

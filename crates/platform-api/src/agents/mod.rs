@@ -20,6 +20,7 @@ use crate::builds::BuildRecord;
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::Dialect;
+use crate::models::spend;
 use crate::policies::{Binding, PolicyOrigin, PolicyRecord};
 use crate::store::{Resource, Stored, Tx};
 
@@ -75,7 +76,7 @@ pub struct AgentRecord {
 impl Resource for AgentRecord {
     const KIND: &'static str = "agent";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }
@@ -185,7 +186,8 @@ async fn config(
     let mut tx = app.store().read().await?;
     let agent = find(&mut tx, &caller, None, &name).await?;
     let bound = bound(&mut tx, &caller, &name).await?;
-    Ok(Json(AgentConfig::of(agent.value, bound, app.world().now())))
+    let usage = spend::of_agent(&mut tx, &caller.workspace, &agent.value, app.world().now()).await?;
+    Ok(Json(AgentConfig::of(agent.value, bound, usage)))
 }
 
 /// Changes what is said; the rest stays.
@@ -207,8 +209,9 @@ async fn configure(
     let (before, after) = (Some(json(&before.value)), Some(json(&agent)));
     app.note(&mut tx, &caller, "agent.configure", format!("agents/{name}"), before, after).await?;
     let bound = bound(&mut tx, &caller, &name).await?;
+    let usage = spend::of_agent(&mut tx, &caller.workspace, &agent, app.world().now()).await?;
     tx.commit().await?;
-    Ok(Json(AgentConfig::of(agent, bound, app.world().now())))
+    Ok(Json(AgentConfig::of(agent, bound, usage)))
 }
 
 /// Asks an agent; its answer comes back as it is.

@@ -11,9 +11,9 @@ use super::{AgentRecord, AgentStatus};
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::{Dialect, LlmConfig};
+use crate::models::spend::ModelSpendItem;
 use crate::names;
 use crate::store::Stored;
-use crate::time::month_of;
 
 /// The label that names an agent's identity provider.
 const IDENTITY_PROVIDER: &str = "platform.ai/identity-provider";
@@ -164,56 +164,14 @@ pub struct AgentConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     identity_provider: Option<String>,
     llm_configs: Vec<Model>,
-    model_usage: Vec<ModelUse>,
+    model_usage: Vec<ModelSpendItem>,
     required_tools: Vec<String>,
     policies: Vec<String>,
 }
 
-/// What a model cost an agent this month.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct ModelUse {
-    label: String,
-    role: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_provider: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
-    model: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    monthly_budget_usd: Option<f64>,
-    estimated_spend_usd: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remaining_budget_usd: Option<f64>,
-    /// The first moment of the month that is counted.
-    #[serde(serialize_with = "crate::time::serialize")]
-    #[schema(value_type = String, format = DateTime)]
-    period_start: i64,
-    /// The first moment of the next one.
-    #[serde(serialize_with = "crate::time::serialize")]
-    #[schema(value_type = String, format = DateTime)]
-    period_end: i64,
-    /// `Active`, `Near budget`, `Budget reached` or `Uncapped`.
-    status: &'static str,
-}
-
 impl AgentConfig {
-    /// Of an agent for which these policies count, in the month of `now`.
-    pub fn of(agent: AgentRecord, policies: Vec<String>, now: i64) -> AgentConfig {
-        let (period_start, period_end) = month_of(now);
-        // Nothing is spent as long as no call of a model goes through the platform.
-        let usage = |model: &Model| ModelUse {
-            label: format!("{} ({})", model.model, model.role),
-            role: model.role.clone(),
-            model_provider: model.model_provider.clone(),
-            provider: model.provider.clone(),
-            model: model.model.clone(),
-            monthly_budget_usd: model.monthly_budget_usd,
-            estimated_spend_usd: 0.0,
-            remaining_budget_usd: model.monthly_budget_usd,
-            period_start,
-            period_end,
-            status: if model.monthly_budget_usd.is_some() { "Active" } else { "Uncapped" },
-        };
+    /// Of an agent for which these policies count, and whose models cost that much this month.
+    pub fn of(agent: AgentRecord, policies: Vec<String>, model_usage: Vec<ModelSpendItem>) -> AgentConfig {
         AgentConfig {
             agent_name: agent.name,
             namespace: agent.namespace,
@@ -221,7 +179,7 @@ impl AgentConfig {
             runtime: agent.runtime_family,
             system_prompt: agent.system_prompt,
             identity_provider: agent.identity_provider,
-            model_usage: agent.models.iter().map(usage).collect(),
+            model_usage,
             llm_configs: agent.models,
             required_tools: agent.required_tools,
             policies,

@@ -11,6 +11,8 @@ use utoipa_axum::routes;
 
 use crate::agents::{Agent, AgentRecord};
 use crate::app::App;
+use crate::approvals::AccessRequest;
+use crate::approvals::connectors::{Connector, ConnectorRecord};
 use crate::auth::{Caller, Read};
 use crate::deploy::drafts::{Draft, DraftRecord, DraftStatus};
 use crate::identity::{IdentityProvider, IdentityProviderRecord};
@@ -56,6 +58,10 @@ async fn export(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Con
     let drafts = tx.list::<DraftRecord>(workspace).await?.into_iter();
     let is_own = |draft: &DraftRecord| draft.status == DraftStatus::InProgress && draft.user_id == caller.key;
     let drafts: Vec<Draft> = drafts.filter(|draft| is_own(&draft.value)).map(Draft::from).collect();
+    let connectors: Vec<Connector> =
+        tx.list::<ConnectorRecord>(workspace).await?.into_iter().map(Connector::from).collect();
+    let approvals: Vec<AccessRequest> =
+        tx.approvals(workspace, None).await?.into_iter().map(AccessRequest::from).collect();
 
     let resources = json!({
         "agents": agents,
@@ -63,6 +69,8 @@ async fn export(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Con
         "model_providers": models,
         "policies": policies,
         "identity_providers": identities,
+        "approval_connectors": connectors,
+        "approvals": approvals,
         "deploy_drafts": drafts,
     });
     let Value::Object(resources) = resources else { unreachable!("it is written as an object") };

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::agents::AgentRecord;
 use crate::app::App;
 use crate::auth::{Caller, Read};
-use crate::store::SpendRow;
+use crate::store::{SpendRow, StoreError, Tx};
 use crate::time::{month_of, rfc3339};
 
 /// From this share of a budget on, somebody is to be told.
@@ -115,11 +115,25 @@ async fn show(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Model
     Ok(Json(summarize(with_budgets(rows, &agents), period)))
 }
 
-/// What was counted, under the budgets of the agents' models. A budget is for one model of one agent, in whatever role.
+/// What the models of one agent cost in the month of `now`, those that were not asked included.
+pub async fn of_agent(
+    tx: &mut Tx,
+    workspace: &str,
+    agent: &AgentRecord,
+    now: i64,
+) -> Result<Vec<ModelSpendItem>, StoreError> {
+    let period = month_of(now);
+    let rows = tx.spend(workspace, period.0).await?.into_iter().filter(|row| row.agent == agent.name).collect();
+    let rows = with_budgets(rows, std::slice::from_ref(agent));
+    Ok(rows.into_iter().map(|row| item(row, period)).collect())
+}
+
+/// What was counted, by the models of the agents and under their budgets. A budget is for one model of one agent, in
+/// whatever role.
 fn with_budgets(rows: Vec<SpendRow>, agents: &[AgentRecord]) -> Vec<Budgeted> {
     let mut budgeted: Vec<Budgeted> = Vec::new();
     for agent in agents {
-        for model in agent.models.iter().filter(|model| model.monthly_budget_usd.is_some()) {
+        for model in &agent.models {
             let row = SpendRow {
                 agent: agent.name.clone(),
                 namespace: agent.namespace.clone(),
@@ -130,14 +144,17 @@ fn with_budgets(rows: Vec<SpendRow>, agents: &[AgentRecord]) -> Vec<Budgeted> {
                 ..SpendRow::default()
             };
             let of_one = |own: &Budgeted| own.row.agent == row.agent && own.row.model == row.model;
-            if !budgeted.iter().any(of_one) {
-                budgeted.push(Budgeted { row, budget_usd: model.monthly_budget_usd });
+            match budgeted.iter().position(of_one) {
+                None => budgeted.push(Budgeted { row, budget_usd: model.monthly_budget_usd }),
+                Some(index) => {
+                    let budget_usd = &mut budgeted[index].budget_usd;
+                    *budget_usd = budget_usd.or(model.monthly_budget_usd);
+                }
             }
         }
     }
     for row in rows {
-        let of_one =
-            |own: &&mut Budgeted| own.budget_usd.is_some() && own.row.agent == row.agent && own.row.model == row.model;
+        let of_one = |own: &&mut Budgeted| own.row.agent == row.agent && own.row.model == row.model;
         match budgeted.iter_mut().find(of_one) {
             Some(own) => {
                 own.row.input_tokens += row.input_tokens;
@@ -152,7 +169,9 @@ fn with_budgets(rows: Vec<SpendRow>, agents: &[AgentRecord]) -> Vec<Budgeted> {
 
 /// The page of a month, from its first to the next month's first millisecond.
 pub fn summarize(rows: Vec<Budgeted>, (start, end): (i64, i64)) -> ModelSpend {
-    let mut items: Vec<ModelSpendItem> = rows.into_iter().map(|row| item(row, (start, end))).collect();
+    let counts = |row: &Budgeted| row.budget_usd.is_some() || row.row.micro_usd > 0;
+    let rows = rows.into_iter().filter(counts);
+    let mut items: Vec<ModelSpendItem> = rows.map(|row| item(row, (start, end))).collect();
     items.sort_by(|a, b| {
         let by_cost = b.estimated_spend_usd.total_cmp(&a.estimated_spend_usd);
         by_cost.then_with(|| (&a.agent_name, &a.model).cmp(&(&b.agent_name, &b.model)))

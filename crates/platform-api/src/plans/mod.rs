@@ -116,7 +116,7 @@ pub struct ApplicationResult {
     #[serde(rename = "type")]
     kind: String,
     idempotency_key: String,
-    status: ActionStatus,
+    status: ActionResultStatus,
     /// What was changed: `/tools/stripe-api`.
     resource_ref: String,
     /// Why not.
@@ -131,7 +131,7 @@ pub struct ApplicationResult {
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ActionStatus {
+pub enum ActionResultStatus {
     /// It was done.
     Applied,
     /// It was tried.
@@ -153,7 +153,7 @@ struct Applied {
 impl Resource for Applied {
     const KIND: &'static str = "applied_action";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.key
     }
 }
@@ -220,23 +220,23 @@ async fn apply(
             id: step.id,
             kind: step.kind,
             idempotency_key: step.key,
-            status: ActionStatus::Skipped,
+            status: ActionResultStatus::Skipped,
             resource_ref: step.resource_ref,
             error: None,
             output: None,
         };
         match step.action {
-            Err(errors) => (result.status, result.error) = (ActionStatus::Invalid, Some(errors.join("; "))),
+            Err(errors) => (result.status, result.error) = (ActionResultStatus::Invalid, Some(errors.join("; "))),
             Ok(action) if invalid.is_none() && !stopped => {
                 carry_out(&app, &caller, action, &mut result).await;
-                stopped = result.status == ActionStatus::Failed && !goes_on;
+                stopped = result.status == ActionResultStatus::Failed && !goes_on;
             }
             Ok(_) => {}
         }
         results.push(result);
     }
     let count = |status| results.iter().filter(|result| result.status == status).count();
-    let (applied_count, failed_count) = (count(ActionStatus::Applied), count(ActionStatus::Failed));
+    let (applied_count, failed_count) = (count(ActionResultStatus::Applied), count(ActionResultStatus::Failed));
     let status = if invalid.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let application = Application {
         plan_id,
@@ -260,7 +260,7 @@ async fn carry_out(app: &App, who: &Identity, action: Action, result: &mut Appli
     match once(app, who, action, applied).await {
         Ok(None) => {}
         Ok(Some(done)) => {
-            result.status = ActionStatus::Applied;
+            result.status = ActionResultStatus::Applied;
             result.resource_ref = done.resource_ref;
             result.output = Some(done.output);
         }
@@ -268,7 +268,7 @@ async fn carry_out(app: &App, who: &Identity, action: Action, result: &mut Appli
             if let ApiError::Internal(cause) = &error {
                 warn!(%cause, action = result.kind, "an action of a plan failed");
             }
-            (result.status, result.error) = (ActionStatus::Failed, Some(error.to_string()));
+            (result.status, result.error) = (ActionResultStatus::Failed, Some(error.to_string()));
         }
     }
 }

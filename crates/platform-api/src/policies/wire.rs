@@ -134,7 +134,7 @@ impl PolicyRequest {
                 return Err(ApiError::field(text, "/name"));
             }
             (_, Some(path)) => path.to_string(),
-            (Some(name), None) => names::name(&name, "/name")?,
+            (Some(name), None) => names::policy_name(&name, "/name")?,
             (None, None) => return Err(ApiError::field("policy name is required", "/name")),
         };
         let (rules, approvals, at) = match (spec, rules) {

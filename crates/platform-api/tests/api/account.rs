@@ -113,6 +113,13 @@ async fn billing_counts_and_sells_nothing(platform: Platform) {
     let days = platform.get("/api/v1/billing/usage/daily").await.expect(200);
     assert_eq!(days.as_array().unwrap().len(), 30);
     assert_eq!(days[29], json!({"date": "2026-02-23", "count": 0}));
+    let run = platform.post("/runs", json!({"agent_id": "a", "user_id": "u"})).await.expect(201);
+    let events = format!("/runs/{}/events", run["id"].as_str().unwrap());
+    for kind in ["USER_MESSAGE", "TOOL_REQUEST", "TOOL_REQUEST"] {
+        platform.post(&events, json!({"type": kind})).await.expect(201);
+    }
+    assert_eq!(platform.get("/api/v1/billing").await.expect(200)["actions_used"], 2);
+    assert_eq!(platform.get("/api/v1/billing/usage/daily").await.expect(200)[29]["count"], 2);
     for path in ["setup-intent", "payment-method", "subscribe", "portal"] {
         let refused = platform.post(&format!("/api/v1/billing/{path}"), json!({})).await.refused(501);
         assert!(refused.starts_with("this platform sells nothing"), "{refused}");

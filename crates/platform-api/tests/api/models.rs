@@ -135,5 +135,9 @@ async fn what_models_cost_is_zero_before_anybody_asks_and_counted_after(platform
     let top = &spend["top_models"][0];
     assert_eq!([&top["model"], &top["status"], &top["agent_name"]], ["gpt-4o", "Near budget", "billing"]);
     assert_eq!(spend["warnings"][0]["model"], "gpt-4o");
+    let config = platform.get("/api/v1/agents/billing/config").await.expect(200);
+    let usage = &config["model_usage"][0];
+    assert_eq!([&usage["status"], &usage["label"]], ["Near budget", "gpt-4o (chat)"]);
+    assert_eq!([&usage["estimated_spend_usd"], &config["model_usage"][1]["model"]], [&json!(0.9), &json!("o1")]);
     assert_eq!(platform.get("/api/v1/workspaces/other/model-spend").await.expect(200)["top_models"], json!([]));
 }

@@ -135,11 +135,16 @@ async fn the_context_holds_everything_that_a_workspace_has(platform: Platform) {
     let export = platform.get("/api/context/export").await.expect(200);
     let counts = |kind: &str| export["meta"][format!("{kind}_count")].as_u64().unwrap();
     assert_eq!(
-        ["agents", "tools", "model_providers", "identity_providers", "deploy_drafts"].map(counts),
-        [1, 2, 2, 0, 1],
+        ["agents", "tools", "model_providers", "identity_providers", "approval_connectors", "deploy_drafts"]
+            .map(counts),
+        [1, 2, 2, 0, 0, 1],
         "{export}"
     );
     assert!(counts("policies") >= 1);
+    let ask = json!({"subject": "seller", "tool_id": "crm"});
+    let asked = platform.post("/governance/requests", ask).await.expect(201);
+    let after = platform.get("/api/context/export").await.expect(200);
+    assert_eq!(after["resources"]["approvals"], json!([asked]));
     let name = |kind: &str| export["resources"][kind][0]["name"].clone();
     assert_eq!(["agents", "policies", "deploy_drafts"].map(name), [json!("seller"), json!("reads"), json!(null)]);
     assert_eq!(export["resources"]["deploy_drafts"][0]["id"], "draft-1");
