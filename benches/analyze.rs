@@ -178,14 +178,17 @@ fn threads(name: &str, files: Vec<(String, String)>) {
     let start = (std::time::Instant::now(), two.broadcast(|_| now()));
     let answer = two.install(|| analyze(&sources, &Options::default()));
     let (wall, ends) = (start.0.elapsed().as_secs_f64(), two.broadcast(|_| now()));
-    let busy: u64 = ends.iter().zip(&start.1).map(|(end, start)| end - start).sum();
+    let busy: Vec<u64> = ends.iter().zip(&start.1).map(|(end, start)| end - start).collect();
+    let (busy, longest) = (busy.iter().sum::<u64>(), busy.iter().copied().max().unwrap_or(1).max(1));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
     println!(
-        "{name}: {:.1} MB, {wall:.2} s on the clock, {:.2} of two processors, {:.0} MB at most, {} tools",
+        "{name}: {:.1} MB, {wall:.2} s on the clock, {:.2} of two processors ({:.2} if none had to be waited for), {:.0} MB at most, {} tools",
         bytes as f64 / 1e6,
         busy as f64 / 1e9 / wall,
+        // What one thread does alone, the other waits for: the busier of both is how long it takes at least.
+        busy as f64 / longest as f64,
         peak.unwrap_or(0.0) / 1e3,
         answer.tools.len()
     );

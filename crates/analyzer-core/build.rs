@@ -13,24 +13,30 @@ fn main() {
     let mut files = Vec::new();
     collect(root, &mut files);
     files.sort();
-    let base = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let mut entries = Vec::new();
-    for file in
-        files.iter().filter(|file| !file.starts_with("knowledge/secrets") && !file.starts_with("knowledge/packages"))
-    {
+    let (mut entries, mut issuers) = (Vec::new(), Vec::new());
+    for file in files.iter().filter(|file| !file.starts_with("knowledge/packages")) {
         let name = file.to_string_lossy().replace('\\', "/");
         let text = fs::read_to_string(file).expect("the file is there");
         let mut entry: toml::Table = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        entry.remove("example");
-        entries.push((name, entry));
+        ["example", "finds", "passes"].iter().for_each(|examples| drop(entry.remove(*examples)));
+        match file.starts_with("knowledge/secrets") {
+            true => issuers.push(entry),
+            false => entries.push((name, entry)),
+        }
     }
-    let entries = serde_json::to_string(&entries).expect("TOML's values are JSON's");
     let folder = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    fs::write(folder.join("knowledge_entries.json"), entries).expect("the output folder is writable");
+    let write = |name: &str, json: Result<String, serde_json::Error>| {
+        let json = json.expect("TOML's values are JSON's");
+        fs::write(folder.join(name), json).expect("the output folder is writable");
+    };
+    write("knowledge_entries.json", serde_json::to_string(&entries));
+    write("knowledge_issuers.json", serde_json::to_string(&issuers));
+    // The folder is that of the compilation: two clones may share what was built.
     let mut out = String::from("&[\n");
     for file in files {
         let name = file.to_string_lossy().replace('\\', "/");
-        out.push_str(&format!("    ({name:?}, include_str!({:?})),\n", format!("{base}/{name}")));
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?})", format!("/{name}"));
+        out.push_str(&format!("    ({name:?}, include_str!({path})),\n"));
     }
     out.push_str("]\n");
     fs::write(folder.join("knowledge_files.rs"), out).expect("the output folder is writable");

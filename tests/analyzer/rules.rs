@@ -293,13 +293,18 @@ proptest::proptest! {
     fn a_repaired_file_parses_and_is_clean(
         places in proptest::collection::vec(proptest::sample::select(PLACES.to_vec()), 1..4),
         key in "[0-9a-zA-Z]{32}",
+        has_mark in proptest::bool::ANY,
+        line_end in proptest::sample::select(vec!["\n", "\r\n"]),
     ) {
         let value = format!("sk_live_{key}");
         let write = |(index, (path, text)): (usize, &(&str, &str))| {
             let (stem, end) = path.split_once('.').unwrap();
             (format!("{stem}{index}.{end}"), text.replace("{{", "\u{1}").replace("}}", "\u{2}").replace("{}", &value).replace('\u{1}', "{").replace('\u{2}', "}"))
         };
-        let files: Vec<(String, String)> = places.iter().enumerate().map(write).collect();
+        let dressed = |(path, text): (String, String)| {
+            (path, format!("{}{}", if has_mark { "\u{feff}" } else { "" }, text.replace('\n', line_end)))
+        };
+        let files: Vec<(String, String)> = places.iter().enumerate().map(write).map(dressed).collect();
         let check = |files: &[(String, String)]| {
             let sources = Sources::new(files.iter().map(|(path, text)| (path.as_str(), text.as_str()))).unwrap();
             lint(&sources, &Options::default(), &LintOptions::default())
@@ -313,6 +318,10 @@ proptest::proptest! {
             .collect();
         let after = check(&fixed);
         proptest::prop_assert!(!after.analysis.notes.iter().any(|note| note.code == "syntax"), "{:?}", fixed);
+        for (_, text) in &fixed {
+            proptest::prop_assert!(!text.trim_start_matches('\u{feff}').contains('\u{feff}'), "{:?}", text);
+            proptest::prop_assert_eq!(text.matches('\n').count(), text.matches(line_end).count(), "{:?}", text);
+        }
         // What had a repair is gone, and nothing new is there.
         let left = |report: &Report| {
             let secrets = report.findings.iter().filter(|finding| finding.rule == "hardcoded-secret");
@@ -322,6 +331,25 @@ proptest::proptest! {
         proptest::prop_assert_eq!(left(&after), unrepaired, "{:?}", fixed);
         // Once more changes nothing.
         proptest::prop_assert!(!after.findings.iter().any(|finding| finding.rule == "hardcoded-secret" && finding.fix.is_some()));
+    }
+}
+
+#[test]
+fn a_repair_keeps_how_lines_end_and_what_a_file_begins_with() {
+    let key = "sk_live_4eC39HqLyjWDarjtT1zdp7dcAbCdEfGh";
+    let text = format!("\u{feff}# What it does.\r\nAPI_KEY = \"{key}\"\r\n");
+    let (fixed, _) = repaired("hardcoded-secret", &[("a.py".to_owned(), text)], &Declared::default());
+    assert_eq!(fixed[0].1, "\u{feff}# What it does.\r\nimport os\r\nAPI_KEY = os.environ[\"API_KEY\"]\r\n");
+}
+
+#[test]
+fn a_text_of_json_is_no_comment() {
+    let quoted = "{\"ignore\": \"# agentlint: ignore[plain-http] <reason>\"}\n";
+    let comment = "{\n  // agentlint: ignore[plain-http]\n  \"x\": 1\n}\n";
+    for (text, expected) in [(quoted, 0), (comment, 1)] {
+        let report = report(&[("a.json".to_owned(), text.to_owned())], &Declared::default());
+        let unused = report.findings.iter().filter(|finding| finding.rule == "unused-ignore");
+        assert_eq!(unused.count(), expected, "{text}");
     }
 }
 

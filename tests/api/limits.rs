@@ -1,10 +1,15 @@
 //! Limits of size, time, memory and number, each with an answer that says which.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use analyzer_core::Analysis;
+use analyzer_core::analysis::Stats;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
-use futures_util::stream;
-use std::convert::Infallible;
+use futures_util::{StreamExt, stream};
 
 use crate::app::{App, Gate, files};
 
@@ -42,6 +47,43 @@ async fn too_many_files_and_too_much_text_are_refused() {
     assert_eq!((status, text.contains("at most 2 allowed")), (413, true), "{text}");
     let (status, text) = app.post("/analyze", files([("a", "12345678901")])).await.error();
     assert_eq!((status, text.contains("at most 10 allowed")), (413, true), "{text}");
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_are_left_where_they_are_and_give_their_memory_back() {
+    let app = App::new();
+    let piece = Bytes::from(vec![b' '; 1 << 20]);
+    for _ in 0..10 {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = taken.clone();
+        let pieces = stream::iter(std::iter::repeat_n(piece.clone(), 100)).inspect(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let reply = app.post("/analyze", Body::from_stream(pieces.map(Ok::<_, Infallible>))).await;
+        assert_eq!(reply.error().0, 413);
+        assert!(taken.load(Ordering::Relaxed) <= 33, "{taken:?} of 100 are more than the limit of a body");
+    }
+    // Together they were four times what all bodies may hold: nothing is held any more.
+    assert_eq!(app.analyze("print(1)").await.status, 201);
+}
+
+#[tokio::test]
+async fn ten_thousand_files_are_one_submission_and_more_than_the_limit_are_none() {
+    let app = App::with(
+        |_| {},
+        Arc::new(|sources, _| {
+            let stats = Stats { files: sources.files().len(), ..Stats::default() };
+            Analysis { id: "analysis-00".into(), stats, ..Analysis::default() }
+        }),
+    );
+    let many = |count: usize| {
+        let paths: Vec<String> = (0..count).map(|index| format!("deep/er/file{index}.py")).collect();
+        files(paths.iter().map(|path| (path.as_str(), "x = 1\n")))
+    };
+    let reply = app.post("/analyze", many(10_000)).await;
+    assert_eq!((reply.status.as_u16(), reply.json()["stats"]["files"].as_u64()), (201, Some(10_000)));
+    let (status, text) = app.post("/analyze", many(20_001)).await.error();
+    assert_eq!((status, text.contains("at most 20000 allowed")), (413, true), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analyzer_core::Analysis;
-use analyzer_core::analysis::Confidence;
+use analyzer_core::analysis::{Confidence, Step};
 
 use crate::labels::Label;
 
@@ -59,6 +59,8 @@ pub struct Score {
     pub lenient: BTreeMap<&'static str, Count>,
     /// Of the findings of each confidence: right ones, all.
     pub confidence: BTreeMap<Confidence, (usize, usize)>,
+    /// The same by category, confidence and kind of evidence: by what chain of links a finding came about.
+    pub evidence: BTreeMap<(&'static str, Confidence, String), (usize, usize)>,
 }
 
 impl Score {
@@ -70,6 +72,10 @@ impl Score {
         }
         for (confidence, (right, all)) in &other.confidence {
             let slot = self.confidence.entry(*confidence).or_default();
+            *slot = (slot.0 + right, slot.1 + all);
+        }
+        for (kind, (right, all)) in &other.evidence {
+            let slot = self.evidence.entry(kind.clone()).or_default();
             *slot = (slot.0 + right, slot.1 + all);
         }
     }
@@ -91,6 +97,8 @@ struct Item {
     file: String,
     lines: Vec<u32>,
     confidence: Confidence,
+    /// Kind of evidence.
+    kind: String,
 }
 
 impl Item {
@@ -100,13 +108,22 @@ impl Item {
             None => self.name.clone(),
         }
     }
+
+    /// The same with how sure it is and why.
+    fn explained(&self) -> String {
+        format!("{} ({:?}, {})", self.shown(), self.confidence, self.kind)
+    }
 }
 
 /// Compares an analysis with a label.
 pub fn score(label: &Label, analysis: &Analysis) -> Score {
     let mut score = Score::default();
     let tools = label.tool.iter().map(|t| item(&t.name, &t.file, t.line, &t.also_lines)).collect();
-    let found_tools = analysis.tools.iter().map(|t| found(t.name.clone(), &t.file, t.line, t.confidence)).collect();
+    let found_tools = analysis.tools.iter().map(|t| {
+        let kind = format!("{:?}: {}", t.kind, chain(&t.evidence)).to_ascii_lowercase();
+        found(t.name.clone(), &t.file, t.line, t.confidence, kind)
+    });
+    let found_tools = found_tools.collect();
     both(&mut score, "tools", tools, found_tools);
     let name = |provider: &str, model: Option<&str>, role: &str| format!("{provider} {} {role}", model.unwrap_or("?"));
     let usages = label
@@ -119,17 +136,25 @@ pub fn score(label: &Label, analysis: &Analysis) -> Score {
         .iter()
         .map(|u| {
             let role = format!("{:?}", u.role).to_ascii_lowercase();
-            found(name(&u.provider, u.model.as_deref(), &role), &u.file, u.line, u.confidence)
+            let known = if u.model.is_some() { "model known" } else { "model unknown" };
+            let kind = format!("{known}: {}", chain(&u.evidence));
+            found(name(&u.provider, u.model.as_deref(), &role), &u.file, u.line, u.confidence, kind)
         })
         .collect();
     both(&mut score, "model_usages", usages, found_usages);
     let hosts = label.destinations.iter().map(|host| plain(host)).collect();
-    let found_hosts =
-        analysis.destinations.iter().map(|d| Item { confidence: d.confidence, ..plain(&d.host) }).collect();
+    let found_hosts = analysis.destinations.iter().map(|d| {
+        let named = if d.implied_by.is_some() { "implied" } else { "named" };
+        Item { confidence: d.confidence, kind: format!("{named}: {}", chain(&d.evidence)), ..plain(&d.host) }
+    });
+    let found_hosts = found_hosts.collect();
     both(&mut score, "destinations", hosts, found_hosts);
     let secrets = label.secret.iter().map(|s| item("secret", &s.file, s.line, &s.also_lines)).collect();
-    let found_secrets =
-        analysis.secrets.iter().map(|s| found("secret".into(), &s.file, s.line, s.confidence)).collect();
+    let found_secrets = analysis
+        .secrets
+        .iter()
+        .map(|s| found("secret".into(), &s.file, s.line, s.confidence, s.reasons.join(", ")))
+        .collect();
     both(&mut score, "secrets", secrets, found_secrets);
     let requirements = label.requirements.iter().map(|name| plain(&normal(name))).collect();
     let found_requirements = analysis
@@ -158,15 +183,27 @@ pub fn score(label: &Label, analysis: &Analysis) -> Score {
 
 fn item(name: &str, file: &str, line: u32, also: &[u32]) -> Item {
     let lines = [line].into_iter().chain(also.iter().copied()).collect();
-    Item { name: name.to_owned(), file: file.to_owned(), lines, confidence: Confidence::High }
+    Item { lines, file: file.to_owned(), ..plain(name) }
 }
 
-fn found(name: String, file: &str, line: u32, confidence: Confidence) -> Item {
-    Item { name, file: file.to_owned(), lines: vec![line], confidence }
+fn found(name: String, file: &str, line: u32, confidence: Confidence, kind: String) -> Item {
+    Item { name, file: file.to_owned(), lines: vec![line], confidence, kind }
 }
 
 fn plain(name: &str) -> Item {
-    Item { name: name.to_owned(), file: String::new(), lines: Vec::new(), confidence: Confidence::High }
+    let (file, lines, kind) = (String::new(), Vec::new(), String::new());
+    Item { name: name.to_owned(), file, lines, confidence: Confidence::High, kind }
+}
+
+/// The kinds of links of a chain, without the names that stand between backticks.
+fn chain(evidence: &[Step]) -> String {
+    let kind = |step: &Step| {
+        let words = step.what.split('`').step_by(2).collect::<Vec<_>>().join("…");
+        words.trim().to_owned()
+    };
+    let mut kinds: Vec<String> = evidence.iter().map(kind).collect();
+    kinds.dedup();
+    kinds.join(" ← ")
 }
 
 /// Pairs off labelled and found items, each once.
@@ -180,6 +217,8 @@ fn both(score: &mut Score, category: &'static str, wanted: Vec<Item>, got: Vec<I
     let (count, right) = pair(&wanted, &got, &strict);
     for (item, right) in got.iter().zip(right) {
         let slot = score.confidence.entry(item.confidence).or_default();
+        *slot = (slot.0 + usize::from(right), slot.1 + 1);
+        let slot = score.evidence.entry((category, item.confidence, item.kind.clone())).or_default();
         *slot = (slot.0 + usize::from(right), slot.1 + 1);
     }
     score.strict.insert(category, count);
@@ -198,7 +237,8 @@ fn pair(wanted: &[Item], got: &[Item], same: &dyn Fn(&Item, &Item) -> bool) -> (
             None => count.misses.push(item.shown()),
         }
     }
-    count.extras = got.iter().zip(&used).filter(|(_, used)| !**used).map(|(item, _)| item.shown()).collect();
+    let extras = got.iter().zip(&used).filter(|(_, used)| !**used);
+    count.extras = extras.map(|(item, _)| item.explained()).collect();
     (count, used)
 }
 

@@ -6,21 +6,29 @@ use std::path::Path;
 
 use analyzer_core::Language;
 use analyzer_core::analysis::Confidence;
-use analyzer_core::lint::{Finding, Report, add_ignores, apply};
+use analyzer_core::lint::{Finding, Report, RuleSet, add_ignores, apply, find};
 
-use crate::cli::{self, FailOn, Global};
+use crate::cli::{self, FailOn, Global, Sure};
 use crate::error::Error;
 use crate::output::{Checked, Format, Output};
 use crate::project::Project;
 use crate::report::ReportV1;
-use crate::{Done, Surroundings, git, progress};
+use crate::{Done, Surroundings, git, progress, watch};
 
 /// `agentlint check`
-pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Result<Done, Error> {
+pub fn run(mut args: cli::Check, global: &Global, surroundings: Surroundings) -> Result<Done, Error> {
     let began = now();
     let outputs = args.output.iter().map(|text| Output::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    args.scope.written = outputs.iter().filter_map(|output| output.file.clone()).collect();
+    let args = &args;
+    if args.watch {
+        return watch::run(args, &outputs, global, surroundings);
+    }
+    if args.scope.is_stdin() && (args.diff.is_some() || args.staged) {
+        return Err(Error::Usage("--diff and --staged look at files; standard input is none".into()));
+    }
     let mut project = Project::load(&args.scope, global)?;
-    let look = || look(&project, args);
+    let look = || look(&project, args, Project::lint);
     let mut looked = match surroundings.watched && !global.quiet {
         true => {
             let what = format!("analyzing {} files", project.sources.files().len());
@@ -33,12 +41,19 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
     }
     let mut notes = String::new();
     if args.diff_fixes {
-        return Ok(Done { out: differences(&project, &looked.report, args.unsafe_fixes), notes, code: 0 });
+        let out = differences(&project, &looked.report, args.unsafe_fixes);
+        let code = u8::from(fails(&project, &looked.report, args) && !args.exit_zero);
+        return Ok(Done { out, notes: foreign(&project, &looked.report, args.unsafe_fixes), code });
     }
     let mut text = None;
-    if args.fix || args.unsafe_fixes {
+    let rewrites = args.fix || args.unsafe_fixes;
+    if rewrites && args.scope.is_stdin() && !project.foreign.is_empty() {
+        return Err(Error::Usage("standard input is not UTF-8; nothing is repaired".into()));
+    }
+    if rewrites {
         let (files, repaired) = repaired(&project, &looked.report, args.unsafe_fixes);
         writeln!(notes, "{repaired} repaired").expect("writing to a string");
+        notes.push_str(&foreign(&project, &looked.report, args.unsafe_fixes));
         project = match args.scope.is_stdin() {
             true => project.with(files)?,
             false => {
@@ -49,15 +64,34 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
         if args.scope.is_stdin() {
             text = project.sources.files().first().map(|source| source.text.to_string());
         }
-        looked = self::look(&project, args)?;
+        looked = self::look(&project, args, Project::lint)?;
     }
+    let mut done = reported(&project, &looked, args, &outputs, global, surroundings, began)?;
+    // What came from standard input goes back repaired, and the findings beside it.
+    if let Some(text) = text {
+        notes.push_str(&std::mem::replace(&mut done.out, text));
+    }
+    done.notes.insert_str(0, &notes);
+    Ok(done)
+}
+
+/// The outputs that were asked for, the summary and the exit code.
+pub fn reported(
+    project: &Project,
+    looked: &Looked,
+    args: &cli::Check,
+    outputs: &[Output],
+    global: &Global,
+    surroundings: Surroundings,
+    began: std::time::Instant,
+) -> Result<Done, Error> {
     let Looked { report, active, baselined, stale } = looked;
-    let v1 = ReportV1::new(&project, &report, active, baselined, stale);
-    let checked = Checked { project: &project, report: &report, v1: &v1 };
+    let v1 = ReportV1::new(project, report, *active, *baselined, *stale);
+    let checked = Checked { project, report, v1: &v1 };
     let mut out = String::new();
     let plain = if surroundings.assistant { Format::Agent } else { Format::Full };
     let default = [Output { format: plain, file: None }];
-    for output in if outputs.is_empty() { &default[..] } else { &outputs } {
+    for output in if outputs.is_empty() { &default[..] } else { outputs } {
         match &output.file {
             Some(file) => {
                 let text = checked.render(output.format, false);
@@ -66,17 +100,18 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
             None => out.push_str(&checked.render(output.format, surroundings.colour)),
         }
     }
-    // What came from standard input goes back repaired, and the findings beside it.
-    if let Some(text) = text {
-        notes.push_str(&std::mem::replace(&mut out, text));
-    }
-    let fail_on = args.fail_on.or(project.config.fail_on).unwrap_or(FailOn::Medium);
-    let failing = report.findings.iter().any(|finding| fail_on.fails(finding.severity));
+    let failing = fails(project, report, args);
     let incomplete = (args.fail_on_incomplete || project.config.fail_on_incomplete) && !v1.coverage.complete;
-    notes.push_str(&summary(&v1, began));
+    let mut notes = summary(&v1, began);
     if global.verbose > 0 {
         for file in &v1.coverage.skipped {
             writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
+        }
+        let configures = |path: &str| path.ends_with("/agentlint.toml");
+        for source in project.sources.files().iter().filter(|source| configures(&source.path)) {
+            let path = project.shown(&source.path);
+            writeln!(notes, "{path} counts where its own folder is checked, and not here")
+                .expect("writing to a string");
         }
         for note in &v1.coverage.notes {
             writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
@@ -88,8 +123,13 @@ pub fn run(args: &cli::Check, global: &Global, surroundings: Surroundings) -> Re
     Ok(Done { out, notes, code: u8::from((failing || incomplete) && !args.exit_zero) })
 }
 
+fn fails(project: &Project, report: &Report, args: &cli::Check) -> bool {
+    let fail_on = args.fail_on.or(project.config.fail_on).unwrap_or(FailOn::Medium);
+    report.findings.iter().any(|finding| fail_on.fails(finding.severity))
+}
+
 /// What is reported of a project.
-struct Looked {
+pub struct Looked {
     report: Report,
     /// Rules that were checked.
     active: usize,
@@ -99,12 +139,16 @@ struct Looked {
 }
 
 /// Findings of the active rules that are sure enough, on the lines that were asked for, and not known.
-fn look(project: &Project, args: &cli::Check) -> Result<Looked, Error> {
+pub fn look(
+    project: &Project,
+    args: &cli::Check,
+    lint: impl FnOnce(&Project, RuleSet, bool) -> Result<Report, Error>,
+) -> Result<Looked, Error> {
     let rules = project.rules(&args.select, &args.ignore, args.pedantic)?;
     let active = rules.active().count();
-    let mut report = project.lint(rules, args.no_ignores)?;
-    let least: Confidence = args.min_confidence.or(project.config.min_confidence).map_or(Confidence::Low, Into::into);
-    report.findings.retain(|finding| finding.confidence >= least);
+    let mut report = lint(project, rules.clone(), args.no_ignores)?;
+    let (baselined, stale) =
+        without_known(project, &rules, args.baseline.as_deref(), args.min_confidence, &mut report)?;
     if args.diff.is_some() || args.staged {
         let changed = git::changed(&project.root, args.diff.as_deref())?;
         let touched = |finding: &Finding| {
@@ -113,16 +157,11 @@ fn look(project: &Project, args: &cli::Check) -> Result<Looked, Error> {
         };
         report.findings.retain(touched);
     }
-    let own = project.config.baseline.as_ref().map(|file| project.root.join(file));
-    let (baselined, stale) = match args.baseline.clone().or(own) {
-        Some(file) => known(&file, &mut report)?,
-        None => (0, 0),
-    };
     Ok(Looked { report, active, baselined, stale })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the rim: the summary says how long it took")]
-fn now() -> std::time::Instant {
+pub fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
@@ -140,7 +179,8 @@ fn summary(report: &ReportV1, began: std::time::Instant) -> String {
         write!(out, " ({})", parts.join(", ")).expect("writing to a string");
     }
     let files = if s.files == 1 { "file" } else { "files" };
-    write!(out, " in {} {files}, {} rules, {} ms", s.files, s.rules, began.elapsed().as_millis())
+    let rules = if s.rules == 1 { "rule" } else { "rules" };
+    write!(out, " in {} {files}, {} {rules}, {} ms", s.files, s.rules, began.elapsed().as_millis())
         .expect("writing to a string");
     for (count, what) in
         [(s.silenced, "silenced by comments"), (s.baselined, "in the baseline"), (s.stale, "gone from the baseline")]
@@ -163,14 +203,24 @@ fn summary(report: &ReportV1, began: std::time::Instant) -> String {
     out + "\n"
 }
 
+/// The repairs that may be made.
+fn repairs(report: &Report, also_unsafe: bool) -> impl Iterator<Item = &analyzer_core::lint::Fix> {
+    let fixes = report.findings.iter().filter_map(|finding| finding.fix.as_ref());
+    fixes.filter(move |fix| fix.safe || also_unsafe)
+}
+
+/// A line for each file with repairs that is not UTF-8 and stays as it is.
+fn foreign(project: &Project, report: &Report, also_unsafe: bool) -> String {
+    let edited: BTreeSet<&str> =
+        repairs(report, also_unsafe).flat_map(|fix| &fix.edits).map(|edit| edit.file.as_str()).collect();
+    let of_them = edited.into_iter().filter(|file| project.foreign.contains(*file));
+    of_them.map(|file| format!("{} is not UTF-8 and stays as it is\n", project.shown(file))).collect()
+}
+
 /// Files after repairs, and the number of repairs.
 fn repaired(project: &Project, report: &Report, also_unsafe: bool) -> (BTreeMap<String, String>, usize) {
-    let fixes: Vec<_> = report
-        .findings
-        .iter()
-        .filter_map(|finding| finding.fix.as_ref())
-        .filter(|fix| fix.safe || also_unsafe)
-        .collect();
+    let stays = |fix: &&analyzer_core::lint::Fix| fix.edits.iter().any(|edit| project.foreign.contains(&edit.file));
+    let fixes: Vec<_> = repairs(report, also_unsafe).filter(|fix| !stays(fix)).collect();
     let edits: Vec<_> = fixes.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
     let changed: BTreeSet<&str> = edits.iter().map(|edit| edit.file.as_str()).collect();
     let sources = project.sources.files().iter().filter(|source| changed.contains(&*source.path));
@@ -218,14 +268,20 @@ fn silence(project: &Project, report: &Report, reason: &str, is_stdin: bool) -> 
             rules.push(finding.rule);
         }
     }
-    let (mut count, mut out) = (0, String::new());
+    let (mut count, mut out, mut notes) = (0, String::new(), String::new());
     for source in project.sources.files() {
         if is_stdin {
             out = source.text.to_string();
         }
-        // JSON has no comments.
-        let Some(at) = by_file.get(&*source.path).filter(|_| !source.path.ends_with(".json")) else { continue };
-        if source.language == Language::Notebook {
+        let Some(at) = by_file.get(&*source.path) else { continue };
+        let why = match source.language {
+            Language::Notebook => Some("is a notebook"),
+            _ if source.path.ends_with(".json") => Some("has no comments"),
+            _ if project.foreign.contains(&*source.path) => Some("is not UTF-8"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            writeln!(notes, "{} {why} and stays as it is", project.shown(&source.path)).expect("writing to a string");
             continue;
         }
         let path = project.root.join(&*source.path);
@@ -236,7 +292,7 @@ fn silence(project: &Project, report: &Report, reason: &str, is_stdin: bool) -> 
         }
         count += at.len();
     }
-    Ok(Done { out, notes: format!("{count} comments added\n"), ..Done::default() })
+    Ok(Done { out, notes: format!("{count} comments added\n{notes}"), ..Done::default() })
 }
 
 const HEAD: &str =
@@ -249,21 +305,49 @@ pub fn baseline(args: &cli::Baseline, global: &Global) -> Result<Done, Error> {
     let lines: BTreeSet<String> = report
         .findings
         .iter()
-        .map(|finding| format!("{} {} {}\n", finding.file.replace(' ', "%20"), finding.rule, finding.fingerprint))
+        .map(|finding| {
+            let file = project.shown(&finding.file).replace(' ', "%20");
+            format!("{file} {} {}\n", finding.rule, finding.fingerprint)
+        })
         .collect();
     let text: String = lines.iter().map(String::as_str).collect();
     std::fs::write(&args.file, format!("{HEAD}{text}")).map_err(|error| Error::Write(args.file.clone(), error))?;
     Ok(Done { notes: format!("{} findings recorded in {}\n", lines.len(), args.file.display()), ..Done::default() })
 }
 
+/// Takes out what the baseline knows and what is not sure enough: how many are known, and how many of those are gone.
+pub fn without_known(
+    project: &Project,
+    rules: &RuleSet,
+    baseline: Option<&Path>,
+    least: Option<Sure>,
+    report: &mut Report,
+) -> Result<(usize, usize), Error> {
+    let own = || project.config.baseline.as_ref().map(|file| project.configured_in.join(file));
+    let counts = match baseline.map(Path::to_owned).or_else(own) {
+        Some(file) => known(&file, project, rules, report)?,
+        None => (0, 0),
+    };
+    let least: Confidence = least.or(project.config.min_confidence).map_or(Confidence::Low, Into::into);
+    report.findings.retain(|finding| finding.confidence >= least);
+    Ok(counts)
+}
+
 /// Takes out what the baseline knows: how many, and how many of its entries are gone.
-fn known(file: &Path, report: &mut Report) -> Result<(usize, usize), Error> {
+fn known(file: &Path, project: &Project, rules: &RuleSet, report: &mut Report) -> Result<(usize, usize), Error> {
     let text = std::fs::read_to_string(file).map_err(|error| Error::Read(file.to_owned(), error))?;
     let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+    // Only what was looked for can be gone.
+    let looked_for = |path: &str, rule: &str| {
+        let path = path.replace("%20", " ");
+        let own = path.strip_prefix(project.prefix.as_str());
+        let named = own.is_some_and(|own| project.only.as_ref().is_none_or(|only| only.contains(own)));
+        named && find(rule).is_none_or(|rule| rules.is_active(rule))
+    };
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
     {
         let words: Vec<&str> = line.split(' ').collect();
-        let [_, _, fingerprint] = words[..] else {
+        let [path, rule, fingerprint] = words[..] else {
             let message = format!(
                 "{}:{}: no line of a baseline; `agentlint baseline` writes it anew",
                 file.display(),
@@ -271,7 +355,7 @@ fn known(file: &Path, report: &mut Report) -> Result<(usize, usize), Error> {
             );
             return Err(Error::Config(message));
         };
-        known.insert(fingerprint, false);
+        known.insert(fingerprint, !looked_for(path, rule));
     }
     let before = report.findings.len();
     report.findings.retain(|finding| match known.get_mut(finding.fingerprint.as_str()) {

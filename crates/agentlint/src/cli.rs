@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 const AFTER: &str = "Examples:
   agentlint check                         what is wrong here
   agentlint check --fix                   and repaired, where that is safe
+  agentlint check --watch                 again whenever a file changes
   agentlint check --diff main -o github   on lines of a pull request, as annotations
   agentlint lock --check                  fail when the agent may touch more than agent.lock says
 
@@ -63,7 +64,7 @@ pub fn command() -> clap::Command {
 }
 
 /// Options of all commands.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Colour the output.
@@ -73,7 +74,7 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say less: no summary.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "quiet")]
     pub quiet: bool,
     /// A configuration file, or one setting as `key=value`; repeatable.
     #[arg(long, global = true, value_name = "FILE|KEY=VALUE", env = "AGENTLINT_CONFIG", hide_env_values = true)]
@@ -84,9 +85,10 @@ pub struct Global {
 }
 
 /// When to colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
     /// On a terminal, unless NO_COLOR is set; FORCE_COLOR and CLICOLOR_FORCE ask for it elsewhere.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -155,8 +157,11 @@ pub struct Scope {
     #[arg(long)]
     pub no_gitignore: bool,
     /// Threads; as many as there are processors when absent.
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Files that the command writes: they are reports and no part of the project.
+    #[arg(skip)]
+    pub written: Vec<PathBuf>,
 }
 
 impl Scope {
@@ -227,6 +232,14 @@ pub struct Check {
     /// Show the repairs as a difference and make none; removed secrets are masked.
     #[arg(long, help_heading = "Repairs")]
     pub diff_fixes: bool,
+    /// Report again whenever a file changes, until Ctrl-C; the exit code is that of the last report.
+    #[arg(
+        short,
+        long,
+        help_heading = "Scope",
+        conflicts_with_all = ["add_ignores", "fix", "unsafe_fixes", "diff_fixes"]
+    )]
+    pub watch: bool,
 }
 
 /// `agentlint inspect`

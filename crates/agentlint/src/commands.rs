@@ -9,8 +9,9 @@ use analyzer_core::{Analysis, analyze};
 
 use crate::Done;
 use crate::cli::{self, DiffFormat, Global, InspectFormat, PolicyFormat, SchemaOf};
-use crate::discover::Found;
+use crate::discover::{Found, Rules};
 use crate::error::Error;
+use crate::live::Live;
 use crate::lock::{Change, Lock, Places};
 use crate::output::{cyclonedx, graph};
 use crate::project::Project;
@@ -146,8 +147,10 @@ pub fn lock(args: &cli::Lock, global: &Global) -> Result<Done, Error> {
 
 /// `agentlint diff`
 pub fn diff(args: &cli::Diff, global: &Global) -> Result<Done, Error> {
-    let (before, _) = side(&args.before, global)?;
-    let (after, places) = side(&args.after, global)?;
+    // Most files are the same on both sides.
+    let mut live = Live::new();
+    let (before, _) = side(&args.before, global, &mut live)?;
+    let (after, places) = side(&args.after, global, &mut live)?;
     let change = Change::between(&before, &after, &places);
     let out = match args.output {
         DiffFormat::Text => change.text(),
@@ -159,13 +162,13 @@ pub fn diff(args: &cli::Diff, global: &Global) -> Result<Done, Error> {
 }
 
 /// One side of a comparison: a folder, a lock, or a commit.
-fn side(name: &str, global: &Global) -> Result<(Lock, Places), Error> {
+fn side(name: &str, global: &Global, live: &mut Live) -> Result<(Lock, Places), Error> {
     let path = Path::new(name);
     if path.is_file() {
         let text = std::fs::read_to_string(path).map_err(|error| Error::Read(path.to_owned(), error))?;
         return Ok((lock::parse(name, &text)?, Places::new()));
     }
-    let (sources, options, prefix) = if path.is_dir() {
+    let project = if path.is_dir() {
         let scope = cli::Scope {
             paths: vec![path.to_owned()],
             stdin_filename: String::new(),
@@ -173,19 +176,23 @@ fn side(name: &str, global: &Global) -> Result<(Lock, Places), Error> {
             force_exclude: false,
             no_gitignore: false,
             jobs: None,
+            written: Vec::new(),
         };
-        let project = Project::load(&scope, global)?;
-        let options = project.options();
-        (project.sources, options, project.prefix)
+        Project::load(&scope, global)?
     } else {
-        let files = git::tree(Path::new("."), name)?;
-        let found = Found { files, ..Found::default() };
-        let project = Project::new(".".into(), String::new(), found, config::Config::default(), None)?;
-        let options = project.options();
-        (project.sources, options, String::new())
+        analyzer_core::prepare();
+        // A commit is looked at as the folder is, by today's configuration.
+        let here = std::fs::canonicalize(".").map_err(|error| Error::Read(".".into(), error))?;
+        let (config, at) = config::load(&here, &global.config, global.isolated)?;
+        let configured_in = at.as_deref().and_then(Path::parent).filter(|folder| here.starts_with(folder));
+        let configured_in = configured_in.unwrap_or(&here).to_owned();
+        let way = here.strip_prefix(&configured_in).map(Path::to_owned).unwrap_or_default();
+        let rules = Rules { exclude: vec![(way, config.exclude.clone())], no_gitignore: false };
+        let found = Found { files: rules.found(git::tree(Path::new("."), name)?)?, ..Found::default() };
+        Project::new(".".into(), String::new(), configured_in, found, config, None)?.with_input()?
     };
-    let analysis = analyze(&sources, &options);
-    Ok(lock::of(&analysis, |path| format!("{prefix}{path}")))
+    let analysis = live.analysis(&project)?;
+    Ok(lock::of(&analysis, |path| project.shown(path)))
 }
 
 /// `agentlint explain`

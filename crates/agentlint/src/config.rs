@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use analyzer_core::lint::{Severity, nearest};
+use analyzer_core::lint::{RuleSet, SelectError, Severity, nearest};
 use analyzer_core::policy::{Permission, Policy, Rule, Rules};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -119,6 +119,25 @@ impl From<Level> for Severity {
 }
 
 impl Config {
+    /// Each name is one of a rule or of several; the place of one that is not is looked up in the file, where there is one.
+    fn check_rules(&self, file: Option<&Path>) -> Result<(), Error> {
+        let refuse = |name: &str, error: SelectError| {
+            let text = file.and_then(|file| Some((file, std::fs::read_to_string(file).ok()?)));
+            let line = text.and_then(|(file, text)| {
+                let line = text.lines().position(|line| line.contains(name))? + 1;
+                Some(format!("{}:{line}: ", file.display()))
+            });
+            Error::Config(format!("{}{error}", line.unwrap_or_default()))
+        };
+        for name in self.select.iter().chain(&self.ignore) {
+            RuleSet::default().select([name]).map_err(|error| refuse(name, error))?;
+        }
+        for (name, severity) in &self.severity {
+            RuleSet::default().with_severity(name, (*severity).into()).map_err(|error| refuse(name, error))?;
+        }
+        Ok(())
+    }
+
     /// The policies as the engine takes them.
     pub fn policies(&self) -> Result<Vec<Policy>, Error> {
         let permission = |own: OwnPermission| match own {
@@ -158,15 +177,13 @@ pub fn load(folder: &Path, given: &[String], isolated: bool) -> Result<(Config, 
     for given in given {
         match given.split_once('=') {
             Some((key, value)) if !Path::new(given).exists() => {
-                let text = format!("{} = {value}", key.trim());
-                let setting = toml::from_str::<toml::Table>(&text).or_else(|_| {
-                    let text = format!("{} = {}", key.trim(), toml::Value::String(value.trim().to_owned()));
-                    toml::from_str::<toml::Table>(&text)
-                });
-                let setting =
-                    setting.map_err(|error| Error::Config(format!("--config {given}: {}", error.message())))?;
+                // Words need no quotes: `fail-on=high`.
+                let plain = format!("{} = {value}", key.trim());
+                let quoted = format!("{} = {}", key.trim(), toml::Value::String(value.trim().to_owned()));
+                let is_toml = toml::from_str::<toml::Table>(&plain).is_ok();
+                let text = if is_toml { plain } else { quoted };
                 read("--config", &text)?;
-                table.extend(setting);
+                table.extend(toml::from_str::<toml::Table>(&text).map_err(|error| Error::Config(error.to_string()))?);
             }
             _ => {
                 let path = PathBuf::from(given);
@@ -179,7 +196,20 @@ pub fn load(folder: &Path, given: &[String], isolated: bool) -> Result<(Config, 
     }
     let config: Config = table.try_into().map_err(|error: toml::de::Error| Error::Config(advice(error.message())))?;
     config.policies()?;
+    config.check_rules(found.as_deref())?;
     Ok((config, found))
+}
+
+/// Files that may configure a folder: those in it and above it, as far as its repository goes.
+pub fn candidates(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in folder.ancestors() {
+        files.extend(["agentlint.toml", "pyproject.toml", "package.json", ".gitignore"].map(|name| folder.join(name)));
+        if folder.join(".git").exists() {
+            break;
+        }
+    }
+    files
 }
 
 /// The configuration that a folder holds, checked.

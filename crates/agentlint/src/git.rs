@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::Error;
@@ -42,6 +42,12 @@ pub fn changed(folder: &Path, since: Option<&str>) -> Result<BTreeMap<String, Ve
         }
     }
     Ok(changed)
+}
+
+/// Where git keeps what it knows of a folder.
+pub fn folder(folder: &Path) -> Result<PathBuf, Error> {
+    let path = run(folder, &["rev-parse", "--absolute-git-dir"])?;
+    Ok(String::from_utf8_lossy(&path).trim_end().into())
 }
 
 /// The text files of a commit, below the folder.
@@ -96,9 +102,17 @@ pub fn tree(folder: &Path, reference: &str) -> Result<BTreeMap<String, String>, 
 }
 
 fn run(folder: &Path, args: &[&str]) -> Result<Vec<u8>, Error> {
-    let output = Command::new("git").args(args).current_dir(folder).output();
+    // Without it `git diff` would write the index, which others may lock and `--watch` looks at.
+    let output = Command::new("git").args(args).env("GIT_OPTIONAL_LOCKS", "0").current_dir(folder).output();
     let output = output.map_err(|error| Error::Git(format!("cannot be run: {error}")))?;
     if !output.status.success() {
+        let is_repository = || {
+            let inside = Command::new("git").args(["rev-parse", "--git-dir"]).current_dir(folder).output();
+            inside.is_ok_and(|output| output.status.success())
+        };
+        if !is_repository() {
+            return Err(Error::Git("this folder is in no repository, so that there is nothing to compare with".into()));
+        }
         let message = String::from_utf8_lossy(&output.stderr);
         return Err(Error::Git(message.lines().next().unwrap_or("failed").to_owned()));
     }

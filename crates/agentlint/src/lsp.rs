@@ -1,27 +1,30 @@
 //! `lsp`: a language server on standard input and output. One loop, no async: a message, an analysis, an answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use analyzer_core::Session;
-use analyzer_core::lint::{Finding, LintOptions, Report, Severity, comment_sign};
+use analyzer_core::lint::{Finding, Report, RuleSet, Severity, comment_sign};
 use lsp_server::{Connection, Message, Notification, Request, Response};
 use lsp_types::notification::{
-    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification as _,
-    PublishDiagnostics,
+    DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
+    LogMessage, Notification as _, PublishDiagnostics, ShowMessage,
 };
-use lsp_types::request::{CodeActionRequest, HoverRequest, Request as _};
+use lsp_types::request::{CodeActionRequest, HoverRequest, RegisterCapability, Request as _};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOptions, CodeActionOrCommand, CodeActionProviderCapability, Diagnostic,
     DiagnosticSeverity, Hover, HoverContents, HoverProviderCapability, InitializeParams, InitializeResult,
-    MarkupContent, MarkupKind, NumberOrString, Position, PositionEncodingKind, PublishDiagnosticsParams, Range,
-    ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind, TextEdit, Uri, WorkspaceEdit,
+    MarkupContent, MarkupKind, MessageType, NumberOrString, Position, PositionEncodingKind, PublishDiagnosticsParams,
+    Range, ServerCapabilities, ServerInfo, TextDocumentSyncCapability, TextDocumentSyncKind, TextEdit, Uri,
+    WorkspaceEdit,
 };
 
 use crate::Done;
+use crate::check;
 use crate::cli::Global;
-use crate::config;
-use crate::discover::{self, Found, Rules};
+use crate::config::Config;
+use crate::discover::Found;
 use crate::edits;
 use crate::error::Error;
 use crate::project::Project;
@@ -49,7 +52,20 @@ fn serve(connection: &Connection, global: &Global) -> Result<(), Error> {
         server_info: Some(ServerInfo { name: "agentlint".into(), version: Some(env!("CARGO_PKG_VERSION").into()) }),
     };
     connection.initialize_finish(id, serde_json::to_value(result).map_err(protocol)?).map_err(protocol)?;
-    let mut server = Server::new(root(&params), global, bytes)?;
+    let (mut server, problem) = Server::new(&root(&params), global, bytes)?;
+    if let Some(problem) = problem {
+        tell::<ShowMessage>(connection, MessageType::ERROR, problem.to_string())?;
+    }
+    let watches =
+        params.capabilities.workspace.as_ref().and_then(|workspace| workspace.did_change_watched_files.as_ref());
+    if watches.is_some_and(|watches| watches.dynamic_registration == Some(true)) {
+        let watchers = serde_json::json!({"watchers": [{"globPattern": "**/*"}]});
+        let own =
+            serde_json::json!({"id": "files", "method": DidChangeWatchedFiles::METHOD, "registerOptions": watchers});
+        let params = serde_json::json!({ "registrations": [own] });
+        let request = Request::new("files".to_owned().into(), RegisterCapability::METHOD.into(), params);
+        connection.sender.send(Message::Request(request)).map_err(protocol)?;
+    }
     server.refresh(connection)?;
     for message in &connection.receiver {
         match message {
@@ -61,18 +77,32 @@ fn serve(connection: &Connection, global: &Global) -> Result<(), Error> {
                 connection.sender.send(Message::Response(response)).map_err(protocol)?;
             }
             Message::Notification(notification) => {
-                // Whoever types fast is answered for what stands there at last.
-                if server.hear(notification) && connection.receiver.is_empty() {
-                    server.refresh(connection)?;
+                if let Err(error) = server.hear(notification) {
+                    tell::<ShowMessage>(connection, MessageType::ERROR, error.to_string())?;
+                }
+                for line in std::mem::take(&mut server.unheard) {
+                    tell::<LogMessage>(connection, MessageType::WARNING, line)?;
                 }
             }
             Message::Response(_) => {}
         }
+        // Whoever types fast is answered for what stands there at last.
         if server.is_stale && connection.receiver.is_empty() {
             server.refresh(connection)?;
         }
     }
     Ok(())
+}
+
+/// A line for the editor's user, or for its log.
+fn tell<N: lsp_types::notification::Notification>(
+    connection: &Connection,
+    kind: MessageType,
+    text: String,
+) -> Result<(), Error> {
+    let params = serde_json::json!({"type": kind, "message": format!("agentlint: {text}")});
+    let notification = Notification::new(N::METHOD.into(), params);
+    connection.sender.send(Message::Notification(notification)).map_err(protocol)
 }
 
 fn capabilities(bytes: bool) -> ServerCapabilities {
@@ -94,78 +124,168 @@ fn root(params: &InitializeParams) -> PathBuf {
     uri.and_then(path_of).unwrap_or_else(|| ".".into())
 }
 
-struct Server {
-    root: PathBuf,
+struct Server<'g> {
+    global: &'g Global,
+    project: Project,
+    rules: RuleSet,
     session: Session,
-    lint: LintOptions,
+    /// Texts of files that the editor has open: what the disk has does not matter.
+    open: BTreeMap<String, Arc<str>>,
     report: Report,
     /// Files with diagnostics at the editor.
     shown: BTreeSet<String>,
+    /// For whoever reads the editor's log.
+    unheard: Vec<String>,
     /// Positions count bytes, not UTF-16 units.
     bytes: bool,
     is_stale: bool,
 }
 
-impl Server {
-    fn new(root: PathBuf, global: &Global, bytes: bool) -> Result<Server, Error> {
-        let root = std::fs::canonicalize(&root).map_err(|error| Error::Read(root.clone(), error))?;
-        let (config, _) = config::load(&root, &global.config, global.isolated)?;
-        let rules = Rules { exclude: config.exclude.clone(), no_gitignore: false };
-        let Found { files, untracked, skipped } = discover::below(&root, &rules)?;
-        let mut session = Session::new(analyzer_core::Options::default());
-        let mut lint = LintOptions { untracked: untracked.clone(), ..LintOptions::default() };
-        for (path, text) in &files {
-            session.set(path, text.as_str());
+/// Files that say what is checked and how.
+const CONFIGURING: [&str; 4] = ["agentlint.toml", "pyproject.toml", "package.json", "agent.lock"];
+
+impl<'g> Server<'g> {
+    fn new(root: &Path, global: &'g Global, bytes: bool) -> Result<(Server<'g>, Option<Error>), Error> {
+        let root = std::fs::canonicalize(root).map_err(|error| Error::Read(root.to_owned(), error))?;
+        let found = Found::default();
+        let project = Project::new(root.clone(), String::new(), root, found, Config::default(), None)?;
+        let mut server = Server {
+            global,
+            project,
+            rules: RuleSet::default(),
+            session: Session::new(analyzer_core::Options::default()),
+            open: BTreeMap::new(),
+            report: Report::default(),
+            shown: BTreeSet::new(),
+            unheard: Vec::new(),
+            bytes,
+            is_stale: true,
+        };
+        let problem = server.reload().err();
+        if problem.is_some() {
+            // Until the configuration is mended: what would be checked without one.
+            server.project = Project::of_folder(&server.project.root, &Global { isolated: true, ..Global::default() })?;
+            server.take_in(None);
         }
-        // An empty folder is no error here: its first file is being written.
-        if !files.is_empty() {
-            let project = Project::new(root.clone(), String::new(), Found { files, untracked, skipped }, config, None)?;
-            lint.rules = project.rules(&[], &[], false)?;
-            lint.declared = project.declared()?;
-        }
-        let report = Report::default();
-        Ok(Server { root, session, lint, report, shown: BTreeSet::new(), bytes, is_stale: false })
+        Ok((server, problem))
     }
 
-    /// Takes in what changed; false for what concerns nobody.
-    fn hear(&mut self, notification: Notification) -> bool {
+    /// Reads the folder and its configuration anew.
+    fn reload(&mut self) -> Result<(), Error> {
+        let project = Project::of_folder(&self.project.root, self.global)?;
+        let rules = project.rules(&[], &[], false)?;
+        project.declared()?;
+        let before = std::mem::replace(&mut self.project, project);
+        self.rules = rules;
+        self.take_in(Some(&before));
+        Ok(())
+    }
+
+    /// Gives the session what the folder has and the editor has open.
+    fn take_in(&mut self, before: Option<&Project>) {
+        self.is_stale = true;
+        let known = before.filter(|before| before.pack_texts == self.project.pack_texts);
+        if known.is_none() {
+            self.session = Session::new(self.project.options());
+        }
+        let mut gone: BTreeSet<&str> =
+            known.iter().flat_map(|before| before.sources.files()).map(|source| &*source.path).collect();
+        for source in self.project.sources.files() {
+            gone.remove(&*source.path);
+            let text = self.open.get(&*source.path).unwrap_or(&source.text);
+            if self.session.text(&source.path) != Some(text) {
+                self.session.set(&source.path, text.clone());
+            }
+        }
+        gone.iter().filter(|path| !self.open.contains_key(**path)).for_each(|path| self.session.remove(path));
+        for (path, text) in &self.open {
+            if self.session.text(path) != Some(text) {
+                self.session.set(path, text.clone());
+            }
+        }
+    }
+
+    /// Takes in what changed; what could not be, in the editor's log.
+    fn hear(&mut self, notification: Notification) -> Result<(), Error> {
         let Notification { method, params } = notification;
-        let changed = match method.as_str() {
+        match method.as_str() {
             DidOpenTextDocument::METHOD => {
-                let params = serde_json::from_value::<lsp_types::DidOpenTextDocumentParams>(params).ok();
-                params.map(|params| (params.text_document.uri, Some(params.text_document.text)))
+                if let Some(params) = self.parsed::<DidOpenTextDocument>(&method, params) {
+                    self.set(&params.text_document.uri, Some(params.text_document.text));
+                }
             }
             DidChangeTextDocument::METHOD => {
-                let params = serde_json::from_value::<lsp_types::DidChangeTextDocumentParams>(params).ok();
-                params.and_then(|params| {
-                    let uri = params.text_document.uri;
-                    let known = self.session.text(&self.path(&uri)?)?;
-                    Some((uri, Some(edits::edited(known, params.content_changes, self.bytes))))
-                })
+                let Some(params) = self.parsed::<DidChangeTextDocument>(&method, params) else { return Ok(()) };
+                let uri = params.text_document.uri;
+                let known = self.path(&uri).and_then(|path| self.session.text(&path).cloned());
+                match known {
+                    Some(known) => {
+                        self.set(&uri, Some(edits::edited(&known, params.content_changes, self.bytes)));
+                    }
+                    None => self.unheard.push(format!("{method}: this file was not opened")),
+                }
             }
             DidCloseTextDocument::METHOD => {
-                let params = serde_json::from_value::<lsp_types::DidCloseTextDocumentParams>(params).ok();
-                params.map(|params| (params.text_document.uri, None))
+                if let Some(params) = self.parsed::<DidCloseTextDocument>(&method, params) {
+                    self.set(&params.text_document.uri, None);
+                }
             }
-            DidSaveTextDocument::METHOD => return true,
-            _ => None,
-        };
-        let Some((uri, text)) = changed else { return false };
-        let Some(path) = self.path(&uri) else { return false };
-        // A closed file is what the disk has.
-        match text.or_else(|| std::fs::read_to_string(self.root.join(&path)).ok()) {
-            Some(text) => self.session.set(&path, text),
-            None => self.session.remove(&path),
+            DidSaveTextDocument::METHOD => {
+                let Some(params) = self.parsed::<DidSaveTextDocument>(&method, params) else { return Ok(()) };
+                let path = self.path(&params.text_document.uri).unwrap_or_default();
+                if CONFIGURING.iter().any(|name| path.rsplit('/').next() == Some(name)) {
+                    return self.reload();
+                }
+            }
+            // Others wrote them: a version control, a tool, another editor.
+            DidChangeWatchedFiles::METHOD => return self.reload(),
+            // Everything else concerns nobody here.
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn parsed<N: lsp_types::notification::Notification>(
+        &mut self,
+        method: &str,
+        params: serde_json::Value,
+    ) -> Option<N::Params> {
+        let params = serde_json::from_value(params).ok();
+        if params.is_none() {
+            // The error itself would quote what was sent.
+            self.unheard.push(format!("{method}: the parameters are none that this notification has"));
+        }
+        params
+    }
+
+    /// A file as the editor has it; closed, it is what the disk has.
+    fn set(&mut self, uri: &Uri, text: Option<String>) {
+        let Some(path) = self.path(uri) else { return };
         self.is_stale = true;
-        true
+        match text {
+            Some(text) => {
+                let text: Arc<str> = text.into();
+                self.session.set(&path, text.clone());
+                self.open.insert(path, text);
+            }
+            None => {
+                self.open.remove(&path);
+                match std::fs::read_to_string(self.project.root.join(&path)) {
+                    Ok(text) => self.session.set(&path, text),
+                    Err(_) => self.session.remove(&path),
+                }
+            }
+        }
     }
 
     /// Analyzes, and sends what is wrong in each file where that changed.
     fn refresh(&mut self, connection: &Connection) -> Result<(), Error> {
         self.is_stale = false;
-        // Files beyond the limits: what was known stays.
-        let Ok(report) = self.session.lint(&self.lint) else { return Ok(()) };
+        // Files beyond the limits, a lock that is being written: what was known stays.
+        let Ok(mut report) = self.project.lint_in(&mut self.session, self.rules.clone(), false) else { return Ok(()) };
+        if let Err(error) = check::without_known(&self.project, &self.rules, None, None, &mut report) {
+            tell::<ShowMessage>(connection, MessageType::ERROR, error.to_string())?;
+        }
         self.report = report;
         let mut by_file: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
         for path in std::mem::take(&mut self.shown) {
@@ -325,11 +445,11 @@ impl Server {
     fn path(&self, uri: &Uri) -> Option<String> {
         let path = path_of(uri)?;
         let path = std::fs::canonicalize(&path).unwrap_or(path);
-        Some(path.strip_prefix(&self.root).ok()?.to_string_lossy().replace('\\', "/"))
+        Some(path.strip_prefix(&self.project.root).ok()?.to_string_lossy().replace('\\', "/"))
     }
 
     fn uri(&self, path: &str) -> Option<Uri> {
-        let whole = self.root.join(path).to_string_lossy().replace('\\', "/");
+        let whole = self.project.root.join(path).to_string_lossy().replace('\\', "/");
         let mut uri = String::from("file://");
         for byte in whole.bytes() {
             match byte {

@@ -8,6 +8,7 @@ mod discover;
 mod edits;
 mod error;
 mod git;
+mod live;
 mod lock;
 mod lsp;
 mod mcp;
@@ -15,6 +16,7 @@ mod output;
 mod progress;
 mod project;
 mod report;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,8 +80,14 @@ fn main() -> ExitCode {
         // What there is to say has been said.
         Err(_) => Done { code: 2, ..Done::default() },
     };
-    // A pipe that closed early wants no more: `agentlint check | head`.
-    let _ = std::io::stdout().lock().write_all(done.out.as_bytes());
+    let mut done = done;
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(done.out.as_bytes()).and_then(|()| out.flush())
+        // A pipe that closed early wants no more: `agentlint check | head`.
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        done = Done { notes: format!("error: cannot write standard output: {error}\n"), code: 2, ..done };
+    }
     if !quiet || done.code > 1 {
         let _ = std::io::stderr().lock().write_all(done.notes.as_bytes());
     }
@@ -97,7 +105,7 @@ fn say_no_more_of_panics(say: impl Fn(&str) + Send + Sync + 'static) {
 fn run(cli: Cli, surroundings: Surroundings) -> Result<Done, Error> {
     let global = &cli.global;
     match cli.command {
-        Command::Check(args) => check::run(&args, global, surroundings),
+        Command::Check(args) => check::run(args, global, surroundings),
         Command::Inspect(args) => commands::inspect(&args, global),
         Command::Policy(args) => commands::policy(&args, global),
         Command::Lock(args) => commands::lock(&args, global),
@@ -120,7 +128,12 @@ fn surroundings(colour: Colour) -> Surroundings {
     let colour = match colour {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => !set("NO_COLOR") && (asked || std::io::stdout().is_terminal()),
+        // Whatever NO_COLOR says counts, and nothing of what FORCE_COLOR says but 0.
+        Colour::Auto if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Colour::Auto => {
+            let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+            asked || std::io::stdout().is_terminal() && !is_dumb
+        }
     };
     let named = ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT"];
     let refused = std::env::var_os("AI_AGENT").is_some_and(|value| value == "0");

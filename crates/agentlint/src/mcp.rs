@@ -156,7 +156,8 @@ struct OneRule {
 
 fn project(files: BTreeMap<String, String>) -> Result<Project, String> {
     let found = Found { files, ..Found::default() };
-    Project::new("/nowhere".into(), String::new(), found, Config::default(), None).map_err(|error| error.to_string())
+    let project = Project::new("/nowhere".into(), String::new(), "/nowhere".into(), found, Config::default(), None);
+    project.and_then(Project::with_input).map_err(|error| error.to_string())
 }
 
 #[tool_router]

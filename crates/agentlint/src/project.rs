@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analyzer_core::lint::{Declared, LintOptions, Report, RuleSet, lint};
-use analyzer_core::{Options, Pack, Sources};
+use analyzer_core::{Options, Pack, Session, Sources};
 
 use crate::cli::{Global, Scope};
 use crate::config::{self, Config};
@@ -21,6 +21,8 @@ pub struct Project {
     pub root: PathBuf,
     /// What stands before a path when it is shown: from where the command runs to the root.
     pub prefix: String,
+    /// What stands before a shown path for whoever counts from the repository: `agents/` when the command runs there.
+    pub way: String,
     /// The files.
     pub sources: Sources,
     /// Paths that version control does not take.
@@ -31,6 +33,14 @@ pub struct Project {
     pub only: Option<BTreeSet<String>>,
     /// What is configured.
     pub config: Config,
+    /// The folder that paths of the configuration are relative to.
+    pub configured_in: PathBuf,
+    /// Paths of files that are not UTF-8, which nothing is written to.
+    pub foreign: BTreeSet<String>,
+    /// Folders that were looked into.
+    pub folders: Vec<PathBuf>,
+    /// Text by path of each pack.
+    pub pack_texts: Vec<BTreeMap<String, String>>,
     packs: Vec<Arc<Pack>>,
 }
 
@@ -39,20 +49,46 @@ impl Project {
     pub fn load(scope: &Scope, global: &Global) -> Result<Project, Error> {
         if let Some(jobs) = scope.jobs {
             // A second pool in one process is none; the first stays.
-            let _ = analyzer_core::threads(jobs.max(1));
+            let _ = analyzer_core::threads(usize::from(jobs));
         }
+        analyzer_core::prepare();
         if scope.is_stdin() {
+            if scope.paths.len() > 1 {
+                return Err(Error::Usage("`-` reads standard input alone; name no other paths".into()));
+            }
             return Project::of_stdin(scope, global);
         }
-        let (root, files) = root(&scope.paths)?;
-        let (config, _) = config::load(&absolute(&root)?, &global.config, global.isolated)?;
-        let mut exclude = config.exclude.clone();
-        exclude.extend(scope.exclude.iter().cloned());
+        let Roots { root, files, folders } = roots(&scope.paths)?;
+        let whole = absolute(&root)?;
+        let (config, at) = config::load(&whole, &global.config, global.isolated)?;
+        // What is configured above speaks of paths from there.
+        let above = at.as_deref().and_then(Path::parent).filter(|folder| *folder != whole && whole.starts_with(folder));
+        let way = above.and_then(|folder| whole.strip_prefix(folder).ok()).map(Path::to_owned).unwrap_or_default();
+        let exclude = vec![(PathBuf::new(), scope.exclude.clone()), (way, config.exclude.clone())];
         let rules = Rules { exclude, no_gitignore: scope.no_gitignore };
+        let configured_in = above.map_or_else(|| root.clone(), Path::to_owned);
         let mut found = discover::below(&root, &rules)?;
+        for file in scope.written.iter().filter_map(|file| std::path::absolute(file).ok()) {
+            if let Ok(own) = file.strip_prefix(&whole) {
+                found.files.remove(&own.to_string_lossy().replace('\\', "/"));
+            }
+        }
         let mut only = None;
-        if !files.is_empty() {
+        if !files.is_empty() || !folders.is_empty() {
             let mut named = BTreeSet::new();
+            for folder in folders {
+                let own = |path: &String| root.join(path).starts_with(&folder);
+                named.extend(found.files.keys().filter(|path| own(path)).cloned());
+                // Also what version control ignores is read where it is named.
+                if !found.files.keys().any(own) {
+                    let way = folder.strip_prefix(&root).unwrap_or(&folder);
+                    let exclude = rules.exclude.iter().map(|(above, globs)| (above.join(way), globs.clone())).collect();
+                    for path in discover::below(&folder, &Rules { exclude, ..rules.clone() })?.files.into_keys() {
+                        found.take(&root, &folder.join(&path));
+                        named.insert(way.join(path).to_string_lossy().replace('\\', "/"));
+                    }
+                }
+            }
             for path in files {
                 if scope.force_exclude && rules.excludes(&root, &path)? {
                     continue;
@@ -70,34 +106,84 @@ impl Project {
             "." | "" => String::new(),
             root => format!("{}/", root.trim_end_matches('/').replace('\\', "/").trim_start_matches("./")),
         };
-        Project::new(root, prefix, found, config, only)
+        let project = Project::new(root, prefix, configured_in, found, config, only)?;
+        Project { way: way_from_repository()?, ..project }.with_input()
+    }
+
+    /// The folder that paths of these are relative to.
+    pub fn root_of(paths: &[PathBuf]) -> Result<PathBuf, Error> {
+        Ok(roots(paths)?.root)
+    }
+
+    /// All files of a folder as an editor has it open.
+    pub fn of_folder(root: &Path, global: &Global) -> Result<Project, Error> {
+        analyzer_core::prepare();
+        let (config, at) = config::load(root, &global.config, global.isolated)?;
+        let configured_in = at.as_deref().and_then(Path::parent).filter(|folder| root.starts_with(folder));
+        let configured_in = configured_in.unwrap_or(root).to_owned();
+        let way = root.strip_prefix(&configured_in).map(Path::to_owned).unwrap_or_default();
+        let found =
+            discover::below(root, &Rules { exclude: vec![(way, config.exclude.clone())], no_gitignore: false })?;
+        Project::new(root.to_owned(), String::new(), configured_in, found, config, None)
     }
 
     fn of_stdin(scope: &Scope, global: &Global) -> Result<Project, Error> {
         let mut bytes = Vec::new();
         let stdin = std::io::stdin().lock().take(64 << 20).read_to_end(&mut bytes);
         stdin.map_err(|error| Error::Read("-".into(), error))?;
-        let (config, _) = config::load(&absolute(Path::new("."))?, &global.config, global.isolated)?;
+        // The closest configuration is that of the folder where the file would lie.
+        let place = Path::new(&scope.stdin_filename).parent().filter(|folder| folder.is_dir());
+        let place = place.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (config, at) = config::load(&absolute(place)?, &global.config, global.isolated)?;
+        let configured_in = at.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
         let mut found = Found::default();
-        found.files.insert(scope.stdin_filename.clone(), String::from_utf8_lossy(&bytes).into_owned());
-        Project::new(".".into(), String::new(), found, config, None)
+        found.read(scope.stdin_filename.clone(), bytes);
+        let project = Project::new(".".into(), String::new(), configured_in, found, config, None)?;
+        Project { way: way_from_repository()?, ..project }.with_input()
     }
 
     /// A project from files that were read.
     pub fn new(
         root: PathBuf,
         prefix: String,
-        found: Found,
+        configured_in: PathBuf,
+        mut found: Found,
         config: Config,
         only: Option<BTreeSet<String>>,
     ) -> Result<Project, Error> {
-        let sources = Sources::new(found.files).map_err(|error| Error::Usage(error.to_string()))?;
-        let chosen = only.as_ref().is_some_and(BTreeSet::is_empty);
-        if sources.files().is_empty() || chosen {
-            return Err(Error::NoInput(root.display().to_string()));
+        let sources =
+            Sources::new(std::mem::take(&mut found.files)).map_err(|error| Error::Usage(error.to_string()))?;
+        let pack_texts =
+            config.packs.iter().map(|folder| pack(&configured_in, folder)).collect::<Result<Vec<_>, _>>()?;
+        let read = |(folder, files): (&String, &BTreeMap<String, String>)| {
+            let pack = Pack::read(files.clone()).map_err(|error| Error::Config(format!("pack {folder}: {error}")))?;
+            Ok(Arc::new(pack))
+        };
+        let packs = config.packs.iter().zip(&pack_texts).map(read).collect::<Result<_, _>>()?;
+        let Found { untracked, skipped, foreign, folders, .. } = found;
+        Ok(Project {
+            root,
+            prefix,
+            way: String::new(),
+            sources,
+            untracked,
+            skipped,
+            only,
+            config,
+            configured_in,
+            foreign,
+            folders,
+            pack_texts,
+            packs,
+        })
+    }
+
+    /// The same, unless there is nothing to analyze.
+    pub fn with_input(self) -> Result<Project, Error> {
+        match self.sources.files().is_empty() || self.only.as_ref().is_some_and(BTreeSet::is_empty) {
+            true => Err(Error::NoInput(self.root.display().to_string())),
+            false => Ok(self),
         }
-        let packs = config.packs.iter().map(|folder| pack(&root, folder)).collect::<Result<_, _>>()?;
-        Ok(Project { root, prefix, sources, untracked: found.untracked, skipped: found.skipped, only, config, packs })
     }
 
     /// The same with other texts of some files.
@@ -158,14 +244,34 @@ impl Project {
         Ok(rules)
     }
 
+    /// What the linter is told.
+    pub fn lint_options(&self, rules: RuleSet, no_ignores: bool) -> Result<LintOptions, Error> {
+        // Elsewhere on this machine is no name that fingerprints could keep.
+        let prefix = match self.prefix.starts_with(['/', '.']) || self.prefix.contains(':') {
+            true => String::new(),
+            false => self.prefix.clone(),
+        };
+        let declared = self.declared()?;
+        Ok(LintOptions { rules, declared, untracked: self.untracked.clone(), no_ignores, prefix })
+    }
+
     /// What is wrong.
     pub fn lint(&self, rules: RuleSet, no_ignores: bool) -> Result<Report, Error> {
-        let options = LintOptions { rules, declared: self.declared()?, untracked: self.untracked.clone(), no_ignores };
-        let mut report = lint(&self.sources, &self.options(), &options);
+        Ok(self.named(lint(&self.sources, &self.options(), &self.lint_options(rules, no_ignores)?)))
+    }
+
+    /// What is wrong, from a session that has these files.
+    pub fn lint_in(&self, session: &mut Session, rules: RuleSet, no_ignores: bool) -> Result<Report, Error> {
+        let report = session.lint(&self.lint_options(rules, no_ignores)?);
+        Ok(self.named(report.map_err(|error| Error::Usage(error.to_string()))?))
+    }
+
+    /// What is said of the files that were named, where some were.
+    fn named(&self, mut report: Report) -> Report {
         if let Some(only) = &self.only {
             report.findings.retain(|finding| only.contains(&finding.file));
         }
-        Ok(report)
+        report
     }
 
     /// A path as it is shown.
@@ -174,8 +280,25 @@ impl Project {
     }
 }
 
-/// The folder that paths are relative to, and the files that were named.
-fn root(paths: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>), Error> {
+/// From the root of the repository to where the command runs, with `/` at the end; nothing at the root or without one.
+fn way_from_repository() -> Result<String, Error> {
+    let here = absolute(Path::new("."))?;
+    let repository = here.ancestors().find(|folder| folder.join(".git").exists());
+    let way = repository.and_then(|root| here.strip_prefix(root).ok()).map(Path::to_string_lossy).unwrap_or_default();
+    Ok(if way.is_empty() { String::new() } else { format!("{}/", way.replace('\\', "/")) })
+}
+
+/// What paths of the command line stand for.
+struct Roots {
+    /// The folder that paths are relative to.
+    root: PathBuf,
+    /// Files that were named.
+    files: Vec<PathBuf>,
+    /// Folders that were named beside others; none for one alone, which is the root.
+    folders: Vec<PathBuf>,
+}
+
+fn roots(paths: &[PathBuf]) -> Result<Roots, Error> {
     let missing = paths.iter().find_map(|path| std::fs::metadata(path).err().map(|error| (path, error)));
     if let Some((path, error)) = missing {
         return Err(Error::Read(path.clone(), error));
@@ -183,26 +306,30 @@ fn root(paths: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     if let [folder] = paths
         && folder.is_dir()
     {
-        return Ok((folder.clone(), Vec::new()));
+        return Ok(Roots { root: folder.clone(), files: Vec::new(), folders: Vec::new() });
     }
-    let inside = |path: &&PathBuf| path.is_relative() && !path.starts_with("..");
-    if paths.iter().all(|path| inside(&path)) {
-        let mut files = Vec::new();
-        for path in paths {
-            let path: PathBuf =
-                path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
-            match path.is_dir() {
-                true => {
-                    let found = discover::below(&path, &Rules::default())?;
-                    files.extend(found.files.keys().map(|own| path.join(own)));
-                }
-                false => files.push(path),
-            }
-        }
-        return Ok((".".into(), files.into_iter().map(|path| Path::new(".").join(path)).collect()));
+    // Hooks and editors name files by their whole path.
+    let here = absolute(Path::new("."))?;
+    let inside = |path: &PathBuf| -> Option<PathBuf> {
+        let path = match path.is_absolute() {
+            true => path.strip_prefix(&here).map(Path::to_owned).or_else(|_| {
+                let own = std::fs::canonicalize(path).unwrap_or_default();
+                own.strip_prefix(&here).map(Path::to_owned)
+            }),
+            false => Ok(path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()),
+        };
+        path.ok().filter(|path| !path.starts_with("..")).map(|path| Path::new(".").join(path))
+    };
+    if let Some(paths) = paths.iter().map(inside).collect::<Option<Vec<_>>>() {
+        let (folders, files) = paths.into_iter().partition(|path| path.is_dir());
+        return Ok(Roots { root: ".".into(), files, folders });
     }
     match paths {
-        [file] => Ok((file.parent().unwrap_or(Path::new("/")).to_owned(), vec![file.clone()])),
+        [file] => Ok(Roots {
+            root: file.parent().unwrap_or(Path::new("/")).to_owned(),
+            files: vec![file.clone()],
+            folders: Vec::new(),
+        }),
         _ => Err(Error::Usage("several paths must lie below the current folder; run the command where they do".into())),
     }
 }
@@ -211,10 +338,16 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::fs::canonicalize(path).map_err(|error| Error::Read(path.to_owned(), error))
 }
 
-fn pack(root: &Path, folder: &str) -> Result<Arc<Pack>, Error> {
-    let path = root.join(folder);
+/// The files of a pack.
+fn pack(from: &Path, folder: &str) -> Result<BTreeMap<String, String>, Error> {
+    let path = from.join(folder);
+    if !path.is_dir() {
+        return Err(Error::Config(format!("pack {folder}: there is no folder {}", path.display())));
+    }
     let found = discover::below(&path, &Rules { no_gitignore: true, ..Rules::default() })?;
-    let files = found.files.into_iter().filter(|(path, _)| path.ends_with(".toml"));
-    let pack = Pack::read(files).map_err(|error| Error::Config(format!("pack {folder}: {error}")))?;
-    Ok(Arc::new(pack))
+    let files: BTreeMap<_, _> = found.files.into_iter().filter(|(path, _)| path.ends_with(".toml")).collect();
+    match files.is_empty() {
+        true => Err(Error::Config(format!("pack {folder}: no .toml file is in {}", path.display()))),
+        false => Ok(files),
+    }
 }

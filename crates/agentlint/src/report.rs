@@ -203,6 +203,25 @@ impl ReportV1 {
     }
 }
 
+impl ReportV1 {
+    /// The same with paths that begin further up.
+    pub fn below(mut self, way: &str) -> ReportV1 {
+        let lower = |file: &mut String| {
+            // Elsewhere on the machine, or nowhere: the project as a whole.
+            if !file.is_empty() && !file.starts_with(['/', '.']) {
+                file.insert_str(0, way);
+            }
+        };
+        for finding in &mut self.findings {
+            lower(&mut finding.file);
+            finding.because.iter_mut().for_each(|step| lower(&mut step.file));
+        }
+        self.coverage.notes.iter_mut().for_each(|note| lower(&mut note.file));
+        self.coverage.skipped.iter_mut().for_each(|file| lower(&mut file.file));
+        self
+    }
+}
+
 impl FindingV1 {
     fn new(project: &Project, excerpts: &Excerpts, finding: &Finding) -> FindingV1 {
         let sign = comment_sign(&finding.file);

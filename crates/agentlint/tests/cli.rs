@@ -152,6 +152,45 @@ fn colour_never_goes_into_a_pipe_unless_asked_for() {
     assert!(coloured(&["check"], &[("CLICOLOR_FORCE", "1")]));
     assert!(!coloured(&["check"], &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")]));
     assert!(!coloured(&["check", "--color", "never"], &[("FORCE_COLOR", "1")]));
+    assert!(!coloured(&["check"], &[("FORCE_COLOR", "1"), ("NO_COLOR", "0")]), "whatever NO_COLOR says");
+    assert!(!coloured(&["check"], &[("FORCE_COLOR", "0")]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_sees_colour_unless_it_is_dumb_or_asks_for_none() {
+    let folder = Folder::new("terminal", &[("agent.py", PLAIN)]);
+    let coloured = |env: &[(&str, &str)]| {
+        let mut command = Command::new("script");
+        let binary = format!("'{}' check --quiet", env!("CARGO_BIN_EXE_agentlint"));
+        command.args(["--quiet", "--command", &binary, "/dev/null"]).current_dir(&folder.0).stdin(Stdio::null());
+        for name in ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI", "CODEX_SANDBOX", "AI_AGENT", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        let output = command.env("TERM", "xterm").envs(env.iter().copied()).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(out.contains("plain-http"), "{out}");
+        out.contains('\u{1b}')
+    };
+    assert!(coloured(&[]));
+    assert!(!coloured(&[("NO_COLOR", "1")]));
+    assert!(!coloured(&[("TERM", "dumb")]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_written_is_a_failure_and_a_pipe_that_closed_is_none() {
+    let folder = Folder::new("full", &[("agent.py", PLAIN)]);
+    let with = |out: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agentlint"));
+        let child = command.arg("check").current_dir(&folder.0).stdin(Stdio::null()).stdout(out).stderr(Stdio::piped());
+        Ran::new(child.spawn().unwrap().wait_with_output().unwrap())
+    };
+    let full = with(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+    assert!(full.code == 2 && full.err.contains("cannot write standard output"), "{}", full.err);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(with(writer.into()).code, 1);
 }
 
 #[test]
@@ -165,7 +204,26 @@ fn several_outputs_are_written_in_one_run() {
         ran.err
     );
     assert!(folder.read("a.sarif").contains("\"2.1.0\"") && folder.read("b.json").contains("report/v1"));
-    assert!(folder.run(&["check", "-q"]).err.is_empty());
+    assert!(folder.run(&["check", "-q", "-q"]).err.is_empty());
+    let ran = folder.run(&["check", "-o", "concise", "-o", "sarif=a.sarif", "-o", "json=b.json"]);
+    assert!(ran.err.contains(" in 1 file, "), "reports are no part of the project: {}", ran.err);
+}
+
+#[test]
+fn services_that_know_a_repository_are_given_its_paths() {
+    let folder = Folder::new("way", &[("agents/billing/agent.py", PLAIN)]);
+    for (format, expected) in [
+        ("github", "file=agents/billing/agent.py,line=3"),
+        ("gitlab", "\"path\": \"agents/billing/agent.py\""),
+        ("sarif", "\"uri\": \"agents/billing/agent.py\""),
+        ("json", "\"file\": \"billing/agent.py\""),
+        ("concise", "billing/agent.py:3:14"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agentlint"));
+        command.args(["check", "-o", format, "--config", "ignore=[\"no-manifest\"]"]);
+        let out = Ran::new(command.current_dir(folder.0.join("agents")).output().unwrap()).out;
+        assert!(out.contains(expected), "{format}: {out}");
+    }
 }
 
 #[test]
@@ -208,6 +266,68 @@ fn configuration_is_the_closest_and_says_what_is_wrong_with_line_and_name() {
     folder.write("agentlint.toml", "[severity]\nplain-http = \"high\"\n");
     assert_eq!(folder.run(&["check", "--fail-on", "high"]).code, 1);
     assert_eq!(folder.run(&["check", "--config", "severity={plain-http=\"info\"}"]).code, 0);
+    assert_eq!(folder.run(&["check", "--config", "fail-on=never"]).code, 0, "a word needs no quotes");
+    assert_eq!(folder.command(&["check"], &[("AGENTLINT_CONFIG", "fail-on=never")], None).code, 0);
+    for (config, expected) in [
+        ("\nignore = [\"plain-htp\"]\n", "agentlint.toml:2: there is no rule `plain-htp`; did you mean `plain-http`?"),
+        ("[severity]\nplain-htp = \"high\"\n", "agentlint.toml:2: there is no rule `plain-htp`"),
+        ("fail-on = \"hihg\"\n", "agentlint.toml:1: unknown variant `hihg`; did you mean `high`?"),
+        ("packs = [\"nowhere\"]\n", "pack nowhere: there is no folder"),
+        ("packs = [\"sub\"]\n", "pack sub: no .toml file is in"),
+        ("exclude = [\"a[.py\"]\n", "exclude \"a[.py\": unclosed character class"),
+    ] {
+        folder.write("agentlint.toml", config);
+        folder.write("sub/pyproject.toml", "");
+        std::fs::remove_file(folder.0.join("sub/pyproject.toml")).unwrap();
+        let ran = folder.run(&["check"]);
+        assert!(ran.code == 2 && ran.err.contains(expected), "{config}{}", ran.err);
+    }
+}
+
+#[test]
+fn paths_of_a_configuration_are_those_from_its_own_folder() {
+    let config = "exclude = [\"sub/legacy\"]\nbaseline = \"known.txt\"\npacks = [\"knowledge\"]\n";
+    let pack = "[[secret]]\nid = \"x\"\n";
+    let folder = Folder::new(
+        "config-above",
+        &[("sub/agent.py", CLEAN), ("sub/legacy/agent.py", PLAIN), ("agentlint.toml", config), ("known.txt", "")],
+    );
+    let ran = folder.run(&["check", "sub"]);
+    assert!(ran.code == 2 && ran.err.contains("pack knowledge"), "{}", ran.err);
+    folder.write("knowledge/x.toml", pack);
+    assert!(folder.run(&["check", "sub"]).err.contains("pack knowledge: "), "a pack that is none");
+    folder.write("agentlint.toml", &config.replace("packs = [\"knowledge\"]\n", ""));
+    let ran = folder.run(&["check", "sub"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(folder.run(&["check", "sub", "--isolated"]).code, 1);
+}
+
+#[test]
+fn several_paths_are_read_by_the_same_rules_as_one() {
+    let folder =
+        Folder::new("paths", &[("a/x.py", PLAIN), ("b/y.py", PLAIN), ("c/z.py", PLAIN), (".gitignore", "c/\n")]);
+    let files = |args: &[&str]| {
+        let ran = folder.run(&[&["check", "-o", "json", "--select", "plain-http"], args].concat());
+        let findings = ran.json()["findings"].as_array().unwrap().clone();
+        findings.iter().map(|finding| finding["file"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(files(&["."]), ["a/x.py", "b/y.py"]);
+    assert_eq!(files(&["a", "b", "--exclude", "b/y.py"]), ["a/x.py"], "excluded in a folder that is named");
+    assert_eq!(
+        files(&["a", "b/y.py", "--exclude", "b/y.py"]),
+        ["a/x.py", "b/y.py"],
+        "but not where it is named itself"
+    );
+    assert_eq!(files(&["a", "c"]), ["a/x.py", "c/z.py"], "what is named is read");
+    let whole = folder.0.join("b/y.py");
+    assert_eq!(
+        files(&["a/x.py", whole.to_str().unwrap()]),
+        ["a/x.py", "b/y.py"],
+        "hooks name files by their whole path"
+    );
+    for args in [&["check", "-", "a"][..], &["check", "-", "--staged"], &["check", "-", "--diff", "HEAD"]] {
+        assert_eq!(folder.run(args).code, 2, "{args:?}");
+    }
 }
 
 #[test]
@@ -256,8 +376,31 @@ fn a_baseline_survives_edits_and_says_what_is_gone() {
     folder.write("agent.py", CLEAN);
     let summary = folder.run(&with).json()["summary"].clone();
     assert!(summary["stale"].as_u64().unwrap() >= 1 && summary["baselined"] == 0, "{summary}");
+    // Only what was looked for can be gone.
+    folder.write("agent.py", PLAIN);
+    folder.write("other.py", PLAIN);
+    folder.run(&["baseline"]);
+    for args in [&["--select", "plain-http"][..], &["agent.py"], &["--min-confidence", "high"]] {
+        let ran = folder.run(&[&with[..], args].concat());
+        assert_eq!((ran.code, ran.json()["summary"]["stale"].as_u64()), (0, Some(0)), "{args:?} {}", ran.out);
+    }
     folder.write("agentlint-baseline.txt", "what is this\nx\n");
     assert!(folder.run(&with).err.contains(":2: no line of a baseline"));
+}
+
+#[test]
+fn a_part_of_a_project_has_the_baseline_of_the_whole() {
+    let folder = Folder::new("baseline-part", &[("sub/agent.py", PLAIN), ("requirements.txt", "requests==2.32.3\n")]);
+    folder.run(&["baseline"]);
+    assert!(folder.read("agentlint-baseline.txt").contains("\nsub/agent.py plain-http "));
+    for path in [".", "sub", "sub/agent.py"] {
+        let ran = folder.run(&["check", path, "--baseline", "agentlint-baseline.txt"]);
+        assert!(
+            ran.code == 0 && ran.err.contains("1 in the baseline") && !ran.err.contains("gone"),
+            "{path} {}",
+            ran.err
+        );
+    }
 }
 
 #[test]
@@ -280,10 +423,49 @@ fn only_changed_lines_are_reported_when_asked() {
     assert!(folder.run(&["check", "--diff", "HEAD", "-o", "json"]).rules().contains(&"plain-http".to_owned()));
     assert_eq!(folder.run(&["check", "--diff", "nothing"]).code, 2);
     assert_eq!(folder.run(&["check", "--diff=--output=x"]).code, 2);
+    folder.write("bl.txt", "");
+    folder.run(&["baseline", "--file", "bl.txt"]);
+    let ran = folder.run(&["check", "--diff", "HEAD", "--baseline", "bl.txt"]);
+    assert!(ran.code == 0 && !ran.err.contains("gone"), "what did not change is not gone: {}", ran.err);
+    std::fs::remove_file(folder.0.join("bl.txt")).unwrap();
     assert_eq!(folder.run(&["diff", "HEAD", "."]).out, "+ GET api.northwind-crm.io/v1 (agent.py:4)\n");
     folder.write("agent.py", &(PLAIN.to_owned() + "requests.post(\"https://api.stripe.com/v1/refunds\", timeout=9)\n"));
     let gained = folder.run(&["diff", "HEAD"]).out;
     assert!(gained.contains("+ POST api.stripe.com/v1/refunds (agent.py:4)\n"), "{gained}");
+}
+
+#[test]
+fn without_a_repository_there_is_nothing_to_compare_with() {
+    let folder = Folder::new("no-git", &[("agent.py", PLAIN)]);
+    let nowhere = ("GIT_CEILING_DIRECTORIES", folder.0.parent().unwrap().to_str().unwrap().to_owned());
+    for args in [&["check", "--diff", "HEAD"][..], &["check", "--staged"]] {
+        let ran = folder.command(args, &[(nowhere.0, nowhere.1.as_str())], None);
+        assert!(ran.code == 2 && ran.err.contains("this folder is in no repository"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_commit_is_compared_as_the_folder_is_read() {
+    let folder = Folder::new("git-rules", &[("agent.py", CLEAN), ("legacy/agent.py", PLAIN), ("dist/agent.py", PLAIN)]);
+    std::fs::remove_dir_all(folder.0.join(".git")).unwrap();
+    folder.write("agentlint.toml", "exclude = [\"legacy\"]\n");
+    folder.git(&["init", "-q"]);
+    folder.git(&["add", "--force", "."]);
+    folder.git(&["commit", "-qm", "one"]);
+    let ran = folder.run(&["diff", "HEAD"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_never_rewritten() {
+    let folder = Folder::new("latin", &[]);
+    let bytes = [b"# caf\xe9\n".as_slice(), with_secret().as_bytes()].concat();
+    std::fs::write(folder.0.join("agent.py"), &bytes).unwrap();
+    for args in [&["check", "--fix"][..], &["check", "--unsafe-fixes"], &["check", "--add-ignores=x"]] {
+        let ran = folder.run(args);
+        assert!(ran.err.contains("agent.py is not UTF-8 and stays as it is"), "{args:?} {}", ran.err);
+        assert_eq!(std::fs::read(folder.0.join("agent.py")).unwrap(), bytes, "{args:?}");
+    }
 }
 
 #[test]
@@ -297,6 +479,7 @@ fn repairs_leave_code_that_is_clean() {
         shown.out
     );
     assert!(folder.read("agent.py").contains(TOKEN), "a look changes nothing");
+    assert_eq!((shown.code, folder.run(&["check", "--diff-fixes", "--exit-zero"]).code), (1, 0));
     let ran = folder.run(&["check", "--fix", "-o", "json"]);
     assert!(!ran.rules().contains(&"hardcoded-secret".to_owned()), "{}", ran.out);
     assert_eq!(folder.read("agent.py"), "import os\nCRM_TOKEN = os.environ[\"CRM_TOKEN\"]\n");

@@ -208,6 +208,8 @@ fn no_message_of_the_language_server_shows_a_credential_of_the_corpus() {
     }
     assert_eq!(waiting, 2 * diagnostics.len());
     // What it cannot read it does not quote.
+    tell(&mut to, "textDocument/didChange", json!({"textDocument": open.text}));
+    while hear(&mut said)["method"] != "window/logMessage" {}
     ask(&mut to, 1_000_000, "textDocument/hover", json!({"textDocument": open.text}));
     while hear(&mut said)["id"] != 1_000_000 {}
     ask(&mut to, 1_000_001, "shutdown", Value::Null);

@@ -183,6 +183,8 @@ pub enum ParamKind {
 /// A class.
 #[derive(Debug, Clone)]
 pub struct Class {
+    /// It only says what fields a value has: an interface, a type in braces.
+    pub is_type: bool,
     /// Its name, when it has one.
     pub name: Option<Sym>,
     /// Line of `class`.

@@ -181,7 +181,8 @@ pub(crate) fn look_at<T>(
                 file: host.1.file.clone(),
                 line: host.1.line,
                 implied_by: None,
-                confidence: host.1.confidence,
+                // Where it is, the address says; which server it is, is another matter.
+                confidence: analysis::Confidence::High,
                 evidence: host.1.evidence.clone(),
             });
         }
@@ -232,9 +233,24 @@ pub fn threads(count: usize) -> bool {
     rayon::ThreadPoolBuilder::new().num_threads(count).build_global().is_ok()
 }
 
+/// Begins to read what is embedded, once a process; who has something else to do meanwhile waits less for it.
+pub fn prepare() {
+    rayon::spawn(|| drop(knowledge::builtin()));
+    rayon::spawn(|| {
+        detect::secrets::Formats::builtin();
+    });
+}
+
 /// What each file says, in the order of the sources.
 fn read(sources: &Sources, cancel: Option<&AtomicBool>) -> Result<Vec<Arc<FileFacts>>, lang::Cancelled> {
-    sources.files().par_iter().map(|file| lang::read(file, cancel).map(Arc::new)).collect()
+    let files = sources.files();
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    // A large file that is begun last keeps one thread busy while the others have nothing to do.
+    order.sort_by_key(|&file| std::cmp::Reverse(files[file].text.len()));
+    let read = |file: usize| Ok((file, Arc::new(lang::read(&files[file], cancel)?)));
+    let mut facts = order.into_par_iter().with_max_len(1).map(read).collect::<Result<Vec<_>, _>>()?;
+    facts.sort_unstable_by_key(|(file, _)| *file);
+    Ok(facts.into_iter().map(|(_, facts)| facts).collect())
 }
 
 /// The same files for a reader outside, such as a model: without their credentials, and without what the packs exclude.

@@ -25,12 +25,15 @@ const RULES: &str = include_str!("../knowledge/packages/python-import-rules.tsv"
 impl Table {
     /// Binary search over the text itself: hardly a start-up cost, whatever the size of the table.
     fn get(&self, key: &str) -> Option<&'static str> {
-        let line = |start: u32| {
-            let line = &self.0[start as usize..];
-            line.split_once('\t').unwrap_or((line, ""))
+        let text = self.0.as_bytes();
+        // The tab behind a line's key is less than whatever a longer key has there.
+        let compare = |&start: &u32| {
+            let line = &text[start as usize..];
+            let begin = &line[..key.len().min(line.len())];
+            begin.cmp(key.as_bytes()).then_with(|| line.get(key.len()).copied().unwrap_or(b'\t').cmp(&b'\t'))
         };
-        let at = self.1.binary_search_by(|&start| line(start).0.cmp(key)).ok()?;
-        line(self.1[at]).1.lines().next()
+        let at = self.1.binary_search_by(compare).ok()?;
+        self.0.get(self.1[at] as usize + key.len() + 1..)?.lines().next()
     }
 }
 
@@ -103,13 +106,15 @@ pub fn distribution(module: &str, item: Option<&str>) -> Option<Cow<'static, str
     // `from google.cloud import storage` names a module; a class would only mislead the rules.
     parts.extend(item.filter(|item| !item.contains(|c: char| c.is_ascii_uppercase())));
     let mut known = None;
-    for length in (2..=parts.len()).rev() {
+    // Most imports are of no namespace that several distributions share.
+    let shared = parts.first().is_some_and(|root| is_shared_namespace(root));
+    for length in (2..=parts.len()).rev().take_while(|_| shared) {
         if let Some(name) = DOTTED.get(&parts[..length].join(".")) {
             known = Some((length, Cow::Borrowed(name)));
             break;
         }
     }
-    let ruled = RULES.lines().filter_map(|line| {
+    let ruled = RULES.lines().filter(|_| shared).filter_map(|line| {
         let (pattern, template) = line.split_once('\t')?;
         let fixed = pattern.split('.').take_while(|part| !matches!(*part, "{}" | "*")).count();
         Some((fixed, pattern.split('.').count(), fill(pattern, template, &parts)?))
@@ -125,14 +130,13 @@ pub fn distribution(module: &str, item: Option<&str>) -> Option<Cow<'static, str
 
 /// Several distributions share the name: `google` is no package behind `google.oauth2`.
 pub fn is_shared_namespace(root: &str) -> bool {
-    let is_below = |line: &str| line.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
-    DOTTED.0.lines().any(is_below) || RULES.lines().any(is_below)
+    NAMESPACES.contains(root)
 }
 
 /// `azure.mgmt.{}` over `azure.mgmt.compute` fills `azure-mgmt-{}`.
 fn fill(pattern: &str, template: &str, parts: &[&str]) -> Option<String> {
     let first = pattern.split('.').next()?;
-    if !matches!(first, "*" | "{}") && Some(&first) != parts.first() {
+    if Some(&first) != parts.first() {
         return None;
     }
     let mut name = template.to_owned();

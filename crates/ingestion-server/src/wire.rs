@@ -158,8 +158,9 @@ pub struct SubmissionSchema {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes what `Batch` reads")]
 pub struct BatchSchema {
-    /// Each with an id of the caller's own.
-    projects: Vec<SubmissionSchema>,
+    /// Each a submission with an `id` of the caller's own; what is wrong with one is said in its line.
+    #[schema(value_type = Vec<Object>)]
+    projects: Vec<()>,
 }
 
 /// How an analysis is described; each object holds more than what is named here, as evidence.

@@ -2,6 +2,9 @@
 
 mod command_times;
 mod corpus;
+mod curves;
+mod memcheck;
+mod peers;
 mod postgres;
 mod run;
 mod score;
@@ -34,6 +37,12 @@ enum Chore {
     CommandTimes(command_times::Flags),
     /// Run a command beside a PostgreSQL server of its own.
     Postgres(postgres::Flags),
+    /// Draw how the cost of an analysis grows.
+    Curves(curves::Flags),
+    /// Watch the memory of an analysis of hostile files.
+    Memcheck(memcheck::Flags),
+    /// Compare the analyzer's time and memory with that of other tools.
+    Peers(peers::Flags),
     /// Print the analysis of a file or folder.
     Show(show::Flags),
 }
@@ -46,6 +55,9 @@ fn main() -> ExitCode {
         Chore::SecretsBench(flags) => secrets_bench::run(&flags),
         Chore::CommandTimes(flags) => command_times::run(&flags),
         Chore::Postgres(flags) => postgres::run(&flags),
+        Chore::Curves(flags) => curves::run(&flags),
+        Chore::Memcheck(flags) => memcheck::run(&flags),
+        Chore::Peers(flags) => peers::run(&flags),
         Chore::Show(flags) => show::run(&flags),
     };
     match done {

@@ -27,6 +27,9 @@ pub struct Flags {
     /// List misses and extras of this category only.
     #[arg(long)]
     category: Option<String>,
+    /// How many are right by category and confidence; of labels that may be looked at, by kind of evidence too.
+    #[arg(long)]
+    evidence: bool,
 }
 
 /// Scores, misses and extras.
@@ -66,6 +69,9 @@ pub fn run(flags: &Flags) -> Done {
         }
         total.add(&of_agent);
     }
+    if flags.evidence {
+        by_evidence(&total, flags.own || part == Part::Learn);
+    }
     if scored > 0 {
         table(&total, scored, perfect);
     }
@@ -101,6 +107,24 @@ fn table(total: &Score, scored: usize, perfect: usize) {
     rows.push(format!("macro F1 {:.3}; {perfect} of {scored} agents without a miss or extra", total.macro_f1()));
     for (confidence, (right, all)) in total.confidence.iter().rev() {
         rows.push(format!("confidence {confidence:?}: {right} of {all} right ({:.3})", *right as f64 / *all as f64));
+    }
+    say(&rows.join("\n"));
+}
+
+/// Shares by category and confidence, and, of labels that may be looked at, by kind of evidence.
+fn by_evidence(total: &Score, in_detail: bool) {
+    let share = |right: usize, all: usize| right as f64 / all as f64;
+    let mut sums: BTreeMap<(&str, String), (usize, usize)> = BTreeMap::new();
+    let mut rows = vec![format!("{:>5} {:>5} {:>6}  evidence", "right", "all", "share")];
+    for ((category, confidence, kind), (right, all)) in &total.evidence {
+        let slot = sums.entry((category, format!("{confidence:?}"))).or_default();
+        *slot = (slot.0 + right, slot.1 + all);
+        if in_detail {
+            rows.push(format!("{right:>5} {all:>5} {:>6.3}  {category} {confidence:?}: {kind}", share(*right, *all)));
+        }
+    }
+    for ((category, confidence), (right, all)) in sums {
+        rows.push(format!("{right:>5} {all:>5} {:>6.3}  {category} {confidence}", share(right, all)));
     }
     say(&rows.join("\n"));
 }

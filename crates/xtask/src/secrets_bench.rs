@@ -6,7 +6,7 @@
 mod creddata;
 mod ours;
 mod peers;
-mod process;
+pub(crate) mod process;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

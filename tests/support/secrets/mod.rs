@@ -1,6 +1,7 @@
 //! A corpus of credentials and of what only looks like them, made from a seed when it is asked for: none is kept.
 
 mod contexts;
+mod fourth;
 mod kinds;
 mod look_alikes;
 mod score;
@@ -54,6 +55,7 @@ pub struct Round {
 pub const ROUNDS: &[Round] = &[
     Round { contexts: contexts::CONTEXTS, look_alikes: look_alikes::LOOK_ALIKES },
     Round { contexts: third::CONTEXTS, look_alikes: third::LOOK_ALIKES },
+    Round { contexts: fourth::CONTEXTS, look_alikes: fourth::LOOK_ALIKES },
 ];
 
 /// A small generator of numbers: the same corpus on every machine.
@@ -282,6 +284,16 @@ const KEY_WORDS: &[&str] = &[
     "API_KEYS",
     "apikey=",
     "X-API-KEY",
+    "ApiKey",
+    "API_KEY={K}",
+    "client_secret",
+    "ENCRYPTION_KEY",
+    "clave_api",
+    "cle_api",
+    "apiSchluessel",
+    "chaveApi",
+    "chiave_api",
+    "密钥",
 ];
 
 /// Nobody sends an address as a bearer token, or gives it to a client as its key.
@@ -293,7 +305,7 @@ fn fits(kind: &Kind, context: &Context) -> bool {
     let key_word = KEY_WORDS.iter().any(|word| asks(word));
     let nameless = !["{E}", "{e}", "{d}", "{n}", "{H}", "{C}", "{P}"].iter().any(|hole| asks(hole));
     !(nameless && (!kind.provider.is_empty() || address || kind.id == "jwt")
-        || asks("{K}@") && kind.spec.contains("b64")
+        || asks("{K}@") && (kind.spec.contains("b64") || kind.spec.contains('/'))
         || asks("{H}") && (kind.host.is_empty() && !(chosen && login))
         || asks("{C}") && kind.client.is_empty()
         || asks("{P}") && kind.provider.is_empty()

@@ -13,6 +13,7 @@ mod junit;
 mod markdown;
 mod sarif;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use analyzer_core::lint::{Excerpts, Report};
@@ -87,6 +88,14 @@ pub struct Checked<'a> {
 }
 
 impl Checked<'_> {
+    /// The report for services that know a repository and not where the command ran in it.
+    fn counted_from_repository(&self) -> Cow<'_, ReportV1> {
+        match self.project.way.as_str() {
+            "" => Cow::Borrowed(self.v1),
+            way => Cow::Owned(self.v1.clone().below(way)),
+        }
+    }
+
     fn excerpts(&self) -> &Excerpts {
         &self.report.excerpts
     }
@@ -98,9 +107,9 @@ impl Checked<'_> {
             Format::Concise => concise::render(self.v1),
             Format::Json => json::pretty(self.v1),
             Format::Jsonl => json::lines(self.v1),
-            Format::Sarif => sarif::render(self.v1),
-            Format::Github => github::render(self.v1),
-            Format::Gitlab => gitlab::render(self.v1),
+            Format::Sarif => sarif::render(&self.counted_from_repository()),
+            Format::Github => github::render(&self.counted_from_repository()),
+            Format::Gitlab => gitlab::render(&self.counted_from_repository()),
             Format::Junit => junit::render(self.v1),
             Format::Markdown => markdown::render(self),
             Format::Html => html::render(self),

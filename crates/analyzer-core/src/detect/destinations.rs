@@ -23,14 +23,14 @@ pub fn detect(cx: &Context, models: &[Usage], services: &[Service]) -> Vec<Desti
     for model in models {
         if let Some(implied) = &model.host {
             let usage = &model.usage;
-            found.add(&implied.host, &usage.file, usage.line, implied.by.clone(), usage.confidence, &implied.steps);
+            found.add(&implied.host, &usage.file, usage.line, implied.by.clone(), implied.confidence, &implied.steps);
         }
     }
     for (at, implied) in
         cx.each(Asked::ClientHosts, super::models::client_hosts).iter().flat_map(|of_file| of_file.iter())
     {
         let (file, line) = (cx.project.path(at.file), cx.project.line(*at));
-        found.add(&implied.host, file, line, implied.by.clone(), Confidence::High, &implied.steps);
+        found.add(&implied.host, file, line, implied.by.clone(), implied.confidence, &implied.steps);
     }
     for service in services {
         for host in &service.hosts {
@@ -57,8 +57,14 @@ impl Found {
         // The first use counts; what the code names goes before what a library implies.
         let rank = |d: &Destination| (d.implied_by.is_some(), d.file.clone(), d.line);
         match self.0.get_mut(host) {
-            Some(known) if rank(&new) < rank(known) => *known = new,
-            Some(_) => {}
+            Some(known) => {
+                // One sure use is enough.
+                let confidence = known.confidence.max(confidence);
+                if rank(&new) < rank(known) {
+                    *known = new;
+                }
+                known.confidence = confidence;
+            }
             None => {
                 self.0.insert(host.to_owned(), new);
             }

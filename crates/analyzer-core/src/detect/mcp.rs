@@ -44,6 +44,10 @@ pub fn detect(cx: &Context) -> Vec<Server> {
 fn called((cx, own): &(&Context, Arc<Vec<(usize, String)>>), file: usize) -> Vec<Server> {
     let mut servers = Vec::new();
     cx.project.note(On::OwnServers, 0);
+    // What a test starts is what it tests.
+    if cx.project.is_test(file) {
+        return servers;
+    }
     for site in cx.sites_of(file) {
         for hit in site.hits(RuleKind::Mcp) {
             let rule = &cx.project.knowledge.entry(hit.entry).mcp[hit.rule as usize];
@@ -61,7 +65,8 @@ fn called((cx, own): &(&Context, Arc<Vec<(usize, String)>>), file: usize) -> Vec
             let told = Told { name, command: get(&rule.command), args: get(&rule.args), url: get(&rule.url) };
             let found = server(cx, own, told, site.at, &call);
             if let Some(found) = found {
-                servers.push(found);
+                let host = found.host.filter(|_| !rule.hosted);
+                servers.push(Server { host, ..found });
                 break;
             }
         }
@@ -192,8 +197,11 @@ fn server(cx: &Context, own: &[(usize, String)], told: Told, at: At, call: &str)
     if command.is_none() && url.is_none() {
         return None;
     }
-    let name =
-        name.or_else(|| of_own(cx, own, address.as_ref().map(|(address, _)| address), words.as_deref())).or(derived)?;
+    let said = name.or_else(|| of_own(cx, own, address.as_ref().map(|(address, _)| address), words.as_deref()));
+    // A host is somebody's; which server a command or a path on this machine stands for, nobody says.
+    let is_told = said.is_some() || address.as_ref().is_some_and(|(a, _)| a.env.is_some() || url::is_external(&a.host));
+    let confidence = if is_told { Confidence::High } else { Confidence::Medium };
+    let name = said.or(derived)?;
     let mut evidence: Vec<Step> = address.iter().flat_map(|(_, steps)| steps.clone()).collect();
     evidence.push(cx.step(at, format!("`{call}`")));
     let (base_url, env, default) = match &address {
@@ -213,7 +221,7 @@ fn server(cx: &Context, own: &[(usize, String)], told: Told, at: At, call: &str)
         service: None,
         description: words.map(|words| words.into_iter().take(8).collect::<Vec<_>>().join(" ")),
         source: None,
-        confidence: Confidence::High,
+        confidence,
         call_sites: Vec::new(),
         evidence,
     };

@@ -32,6 +32,8 @@ pub struct Implied {
     pub host: String,
     /// The SDK whose default it is; none when the code names the host.
     pub by: Option<String>,
+    /// How sure: another matter than which model is asked there.
+    pub confidence: Confidence,
     /// Where the host comes from.
     pub steps: Vec<Step>,
 }
@@ -77,6 +79,15 @@ pub fn merged(mut usages: Vec<Usage>) -> Vec<ModelUsage> {
     for usage in merged.iter_mut().filter(|usage| !usage.alternatives.is_empty()) {
         // Which of them it is, is decided when the program runs.
         usage.confidence = usage.confidence.min(Confidence::Medium);
+    }
+    let provider_of = |usage: &ModelUsage| (usage.file.clone(), usage.line, usage.call.clone(), usage.role);
+    for index in 1..merged.len() {
+        // So is which of several providers it goes to.
+        if provider_of(&merged[index - 1]) == provider_of(&merged[index]) {
+            for usage in &mut merged[index - 1..=index] {
+                usage.confidence = usage.confidence.min(Confidence::Medium);
+            }
+        }
     }
     merged.sort_by(|a, b| key(a).cmp(&key(b)));
     merged
@@ -317,6 +328,8 @@ fn stands_for_object(cx: &Context, at: At) -> bool {
 enum Base {
     /// The default of the SDK.
     Default,
+    /// The same if a variable that may give another is not set.
+    Unset,
     /// An address that the code gives.
     Given(Address, Vec<Step>),
     /// A client of another provider that is handed over, at its default address.
@@ -348,7 +361,7 @@ fn bases(cx: &Context, site: &Site, entry: &Entry, rule: &ModelRule) -> Vec<(Bas
                 Value::Null => Base::Default,
                 // `base_url=os.getenv("X")` without X set is the default.
                 Value::Text(pieces) => match url::parse(pieces) {
-                    Some(address) if may_be_absent(cx, &address, &known) => Base::Default,
+                    Some(address) if may_be_absent(cx, &address, &known) => Base::Unset,
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
                 },
@@ -489,6 +502,15 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         // An agent whose model nobody knows: it may as well be an object.
         confidence = Confidence::Low;
     }
+    let is_followed = match model {
+        Model::Given(known) => name.is_some() || known.env().is_some(),
+        Model::Unknown => false,
+        Model::Absent | Model::Object => true,
+    };
+    if !is_followed {
+        // A model is named, by something that cannot be followed.
+        confidence = confidence.min(Confidence::Medium);
+    }
     let mut provider = rule.provider.clone().unwrap_or_else(|| entry.id.clone());
     let mut owner = knowledge.provider(&provider);
     let argument = cx.project.argument(site.at, &None, &rule.provider_arg);
@@ -534,23 +556,33 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     let told = told.map(|told| &*told.role).or(rule.role.as_deref());
     let mut role = role(told.or(name.as_deref().and_then(role_of_name)));
     let mut variable = cx.variable(site.at);
+    // Whether this is the call of a provider at all; not which model it names.
+    let sure = if hit.by_suffix { Confidence::Medium } else { Confidence::High };
+    let implied_by = |host: String, steps: &[Step]| Implied {
+        host,
+        by: Some(site.symbol.display()),
+        confidence: sure,
+        steps: steps.to_vec(),
+    };
     let host = match base {
-        Base::Default => implied(cx, site, rule, owner, hit),
+        Base::Default => implied(cx, site, rule, owner, hit).map(|host| Implied { confidence: sure, ..host }),
+        Base::Unset => {
+            let host = implied(cx, site, rule, owner, hit);
+            host.map(|host| Implied { confidence: sure.min(Confidence::Medium), ..host })
+        }
         Base::Unknown => {
             confidence = confidence.min(Confidence::Medium);
             None
         }
         Base::Switched(other, host, steps) => {
             provider.clone_from(other);
-            let by = Some(site.symbol.display());
-            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
+            host.clone().filter(|host| url::is_external(host)).map(|host| implied_by(host, steps))
         }
         Base::Client(entry, host, steps) => {
             if knowledge.folder(*entry) == Folder::Provider {
                 provider.clone_from(&knowledge.entry(*entry).id);
             }
-            let by = Some(site.symbol.display());
-            host.clone().filter(|host| url::is_external(host)).map(|host| Implied { host, by, steps: steps.clone() })
+            host.clone().filter(|host| url::is_external(host)).map(|host| implied_by(host, steps))
         }
         Base::Given(address, base_steps) => {
             let known =
@@ -576,11 +608,12 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             }
             steps.extend(base_steps.iter().cloned());
             let host = address.bare_host().to_owned();
-            (url::is_external(&address.host)).then(|| Implied { host, by: None, steps: base_steps.clone() })
+            let steps = base_steps.clone();
+            url::is_external(&address.host).then_some(Implied { host, by: None, confidence: sure, steps })
         }
     };
     let is_foreign = name.as_deref().is_some_and(|name| is_foreign(cx, &provider, name));
-    let serves_own = |entry: &Entry| entry.own_models || entry.copied && matches!(base, Base::Default);
+    let serves_own = |entry: &Entry| entry.own_models || entry.copied && matches!(base, Base::Default | Base::Unset);
     if is_foreign && knowledge.provider(&provider).is_some_and(serves_own) {
         // What another branch gives to another client.
         (name, confidence) = (None, confidence.min(Confidence::Medium));
@@ -694,7 +727,10 @@ fn implied(cx: &Context, site: &Site, rule: &ModelRule, owner: Option<&Entry>, h
     let entry = cx.project.knowledge.entry(hit.entry);
     let by = Some(site.symbol.display());
     let steps = vec![cx.step(site.at, format!("default address of `{}`", site.symbol.display()))];
-    let found = |host: &str| Some(Implied { host: host.to_owned(), by: by.clone(), steps: steps.clone() });
+    let found = |host: &str| {
+        let (host, by, confidence) = (host.to_owned(), by.clone(), Confidence::High);
+        Some(Implied { host, by, confidence, steps: steps.clone() })
+    };
     let regional =
         |template: &str, at: At, frames: &Frames, places: &[ArgRef]| found(&region(cx, template, at, frames, places)?);
     if let Some(template) = &rule.region_host {
@@ -738,7 +774,9 @@ pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
             let by = site.symbol.display();
             let steps = vec![cx.step(site.at, format!("address of `{by}`"))];
             let host = host.filter(|host| url::is_external(host));
-            hosts.extend(host.map(|host| (site.at, Implied { host, by: Some(by), steps })));
+            hosts.extend(
+                host.map(|host| (site.at, Implied { host, by: Some(by), confidence: Confidence::High, steps })),
+            );
             continue;
         }
         let given = cx.project.argument(site.at, &None, &rule.base);
@@ -750,17 +788,20 @@ pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
                 let Some(address) = url::parse(pieces) else { continue };
                 if url::is_external(&address.host) {
                     let host = address.bare_host().to_owned();
-                    hosts.push((site.at, Implied { host, by: None, steps: known.steps.clone() }));
+                    let (confidence, steps) = (Confidence::High, known.steps.clone());
+                    hosts.push((site.at, Implied { host, by: None, confidence, steps }));
                 } else if let (true, Some(host)) = (may_be_absent(cx, &address, known), &rule.host) {
-                    let by = Some(site.symbol.display());
-                    hosts.push((site.at, Implied { host: host.clone(), by, steps: known.steps.clone() }));
+                    let (host, by) = (host.clone(), Some(site.symbol.display()));
+                    let (confidence, steps) = (Confidence::Medium, known.steps.clone());
+                    hosts.push((site.at, Implied { host, by, confidence, steps }));
                 }
             }
             continue;
         }
         if let Some((address, steps)) = address_by_variable(cx, cx.project.knowledge.entry(hit.entry)) {
             let host = address.bare_host().to_owned();
-            hosts.extend(url::is_external(&address.host).then_some((site.at, Implied { host, by: None, steps })));
+            let found = Implied { host, by: None, confidence: Confidence::High, steps };
+            hosts.extend(url::is_external(&address.host).then_some((site.at, found)));
             continue;
         }
         let by = site.symbol.display();
@@ -770,7 +811,7 @@ pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
             (None, host) => host.clone(),
         };
         if let Some(host) = host.filter(|host| url::is_external(host)) {
-            hosts.push((site.at, Implied { host, by: Some(by), steps }));
+            hosts.push((site.at, Implied { host, by: Some(by), confidence: Confidence::High, steps }));
         }
     }
     hosts

@@ -107,6 +107,10 @@ fn called(cx: &Context, file: usize) -> Vec<Service> {
         if site.hits(RuleKind::Model).any(|hit| !hit.by_suffix) {
             continue;
         }
+        // A submitted class that extends a tool of a library is a tool of the project's own.
+        if is_own_tool(cx, site) {
+            continue;
+        }
         for hit in site.hits(RuleKind::Service).filter(|hit| !hit.by_suffix) {
             let entry = cx.project.knowledge.entry(hit.entry);
             // What is called on a client that was counted where it was made is a use of that.
@@ -337,6 +341,16 @@ fn named_by_class(cx: &Context, site: &Site, rule: &ServiceRule) -> Vec<String> 
     class.filter(|_| !kinds.into_iter().any(says_more)).map(kebab).into_iter().collect()
 }
 
+/// What is constructed is a class of the project whose base makes it a function tool.
+fn is_own_tool(cx: &Context, site: &Site) -> bool {
+    let is_class = |hit: Hit| cx.project.knowledge.entry(hit.entry).function[hit.rule as usize].form == Form::Class;
+    let Some(call) = cx.project.call(site.at).filter(|_| site.hits(RuleKind::Function).any(is_class)) else {
+        return false;
+    };
+    let refs = cx.project.refer(At { file: site.at.file, expr: call.callee }, &None);
+    refs.iter().any(|reference| matches!(reference, Ref::Class(..)))
+}
+
 /// `AcmeSQLTool` is `acme-sql-tool`.
 fn kebab(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
@@ -562,6 +576,10 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Tool> {
     if cx.project.is_test(outbound.url_at.file) && kind == ToolKind::Http {
         return None;
     }
+    // A machine whose name tells nobody who serves there; a variable that may as well name a file.
+    let is_inside = kind == ToolKind::Http && !url::is_external(&address.host);
+    let may_be_file = kind == ToolKind::Env && outbound.connection && address.default.is_none();
+    let at_most = if is_inside || may_be_file { Confidence::Medium } else { Confidence::High };
     let (file, line) = (cx.project.path(outbound.url_at.file).to_owned(), cx.project.line(outbound.url_at));
     let path = (!outbound.connection).then(|| if address.path.is_empty() { "/".into() } else { address.path.clone() });
     let site =
@@ -577,7 +595,7 @@ fn of_request(cx: &Context, outbound: &Outbound) -> Option<Tool> {
         service: entry.map(|entry| entry.id.clone()),
         description: None,
         source: None,
-        confidence: outbound.confidence,
+        confidence: outbound.confidence.min(at_most),
         call_sites: vec![site],
         evidence: outbound.steps.clone(),
     })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::schema::*;
 pub use super::symbol::Symbol;
@@ -22,6 +22,9 @@ pub struct Knowledge {
     models: Vec<(String, u32)>,
     by_id: FxHashMap<String, u32>,
     schemas: Vec<(u32, SchemaRule)>,
+    /// Arguments and variables whose names say that they hold tools.
+    tool_arguments: FxHashSet<String>,
+    tool_variables: FxHashSet<String>,
 }
 
 /// The folder an entry comes from: what kind of thing it is.
@@ -178,6 +181,8 @@ impl Knowledge {
                 }
             }
         }
+        self.tool_arguments.extend(entry.tool_names.arguments.iter().cloned());
+        self.tool_variables.extend(entry.tool_names.variables.iter().cloned());
         self.schemas.extend(entry.schema.iter().cloned().map(|schema| (index, schema)));
         macro_rules! symbols {
             ($($field:ident => $kind:ident),*) => {$(
@@ -228,6 +233,18 @@ impl Knowledge {
     /// Shapes of literal dicts that declare a tool.
     pub fn schemas(&self) -> impl Iterator<Item = &SchemaRule> {
         self.layers().flat_map(|layer| layer.schemas.iter().map(|(_, schema)| schema))
+    }
+
+    /// Whether an argument of this name takes tools, in whatever case and with whatever underscores.
+    pub fn is_tool_argument(&self, name: &str) -> bool {
+        let plain = plain(name);
+        self.layers().any(|layer| layer.tool_arguments.contains(&plain))
+    }
+
+    /// Whether a variable of this name holds tools, in whatever case and with whatever underscores.
+    pub fn is_tool_variable(&self, name: &str) -> bool {
+        let plain = plain(name);
+        self.layers().any(|layer| layer.tool_variables.contains(&plain))
     }
 
     /// Every rule that names this symbol.
@@ -363,6 +380,11 @@ impl Knowledge {
     fn prefix(&self, prefix: &str) -> Option<u32> {
         self.layers().find_map(|layer| layer.prefixes.get(prefix)).copied()
     }
+}
+
+/// A name in small letters and without underscores.
+fn plain(name: &str) -> String {
+    name.bytes().filter(|&byte| byte != b'_').map(|byte| char::from(byte.to_ascii_lowercase())).collect()
 }
 
 impl Symbols {

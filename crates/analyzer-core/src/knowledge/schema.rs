@@ -352,6 +352,8 @@ rule!(
         url: Vec<ArgRef>,
         /// Where a map from names to servers stands.
         servers: Vec<ArgRef>,
+        /// The model's provider connects to it: its host is none that the code reaches.
+        hosted: bool,
     }
 );
 

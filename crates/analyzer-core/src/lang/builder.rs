@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
 use thin_vec::{ThinVec, thin_vec};
 
 use super::tree::Span;
@@ -27,6 +28,8 @@ pub struct Builder<'t> {
     pub position: Option<ExprId>,
     groups: u32,
     bindings: Vec<((ScopeId, Sym), Binding)>,
+    /// The same of types, whose names a value may bear too.
+    types: Vec<((ScopeId, Sym), Binding)>,
 }
 
 impl<'t> Builder<'t> {
@@ -35,11 +38,16 @@ impl<'t> Builder<'t> {
         facts.exprs = ROOM.take();
         facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
         facts.blocks.push(Block { parent: None, scope: MODULE, arm: (0, 0) });
-        Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new() }
+        Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new(), types: Vec::new() }
     }
 
     /// The facts, complete.
     pub fn finish(mut self) -> FileFacts {
+        if !self.types.is_empty() {
+            // Where a name is a value's and a type's, the value counts.
+            let values: FxHashSet<(ScopeId, Sym)> = self.bindings.iter().map(|(key, _)| *key).collect();
+            self.bindings.extend(self.types.into_iter().filter(|(key, _)| !values.contains(key)));
+        }
         self.facts.bindings = Bindings::new(self.bindings);
         let mut room = std::mem::take(&mut self.facts.exprs);
         self.facts.exprs = Vec::with_capacity(room.len());
@@ -168,6 +176,7 @@ impl<'t> Builder<'t> {
         let id = ClassId(self.facts.classes.len() as u32);
         let scope = self.open_scope(ScopeKind::Class(id));
         self.facts.classes.push(Class {
+            is_type: false,
             name: None,
             line,
             scope,
@@ -203,6 +212,12 @@ impl<'t> Builder<'t> {
         let at = self.position.unwrap_or_else(|| self.here());
         let binding = Binding { value, block: self.block, at, line };
         self.bindings.push(((scope, sym), binding));
+    }
+
+    /// A type: known in all of its scope, and only if no value has its name.
+    pub fn bind_type(&mut self, sym: Sym, value: Bound, line: u32) {
+        let binding = Binding { value, block: self.block, at: ExprId(0), line };
+        self.types.push(((self.scope(), sym), binding));
     }
 
     pub fn bind(&mut self, sym: Sym, value: Bound, line: u32) {

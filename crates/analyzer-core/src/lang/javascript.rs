@@ -48,6 +48,8 @@ enum Op {
     If,
     Import,
     ImportClause,
+    Interface,
+    Intersection,
     ImportSpecifier,
     Key,
     Member,
@@ -62,7 +64,9 @@ enum Op {
     Parameter,
     Parameters,
     Return,
+    Shape,
     Shorthand,
+    Signature,
     Spread,
     Str,
     StrPart,
@@ -72,6 +76,7 @@ enum Op {
     This,
     Transparent,
     Try,
+    TypeAlias,
     Unknown,
 }
 
@@ -150,7 +155,7 @@ fn op(kind: &str) -> Op {
         "function_declaration" | "function_expression" | "generator_function" | "generator_function_declaration" => {
             Op::Function
         }
-        "class_heritage" | "extends_clause" => Op::Heritage,
+        "class_heritage" | "extends_clause" | "extends_type_clause" => Op::Heritage,
         "identifier" | "type_identifier" => Op::Identifier,
         "if_statement" | "switch_statement" => Op::If,
         "import_statement" => Op::Import,
@@ -163,7 +168,15 @@ fn op(kind: &str) -> Op {
         | "parenthesized_expression"
         | "await_expression"
         | "type_annotation"
-        | "generic_type" => Op::First,
+        | "generic_type"
+        | "union_type"
+        | "parenthesized_type"
+        | "readonly_type" => Op::First,
+        "interface_declaration" => Op::Interface,
+        "interface_body" | "object_type" => Op::Shape,
+        "intersection_type" => Op::Intersection,
+        "property_signature" => Op::Signature,
+        "type_alias_declaration" => Op::TypeAlias,
         "property_identifier" | "private_property_identifier" => Op::Key,
         "member_expression" => Op::Member,
         "meta_property" => Op::MetaProperty,
@@ -192,8 +205,6 @@ fn op(kind: &str) -> Op {
         "html_character_reference"
         | "type_arguments"
         | "type_parameters"
-        | "interface_declaration"
-        | "type_alias_declaration"
         | "implements_clause"
         | "accessibility_modifier"
         | "function_signature"
@@ -207,9 +218,6 @@ fn op(kind: &str) -> Op {
         | "hash_bang_line"
         | "import_attribute"
         | "predefined_type"
-        | "union_type"
-        | "intersection_type"
-        | "object_type"
         | "array_type"
         | "tuple_type"
         | "function_type"
@@ -220,8 +228,6 @@ fn op(kind: &str) -> Op {
         | "index_type_query"
         | "template_literal_type"
         | "nested_type_identifier"
-        | "readonly_type"
-        | "parenthesized_type"
         | "constructor_type"
         | "this_type"
         | "existential_type"
@@ -431,6 +437,10 @@ impl Visitor for JavaScript<'_> {
             }
             Op::Class => {
                 self.b.open_class(span.line);
+            }
+            Op::Shape | Op::Intersection => {
+                let class = self.b.open_class(span.line);
+                self.b.class(class).is_type = true;
             }
             Op::If => {
                 let head = self.b.slice(span).lines().next().unwrap_or("");
@@ -672,6 +682,38 @@ impl Visitor for JavaScript<'_> {
                     return Some(Val::Expr(self.b.expr(ExprKind::Class(id), span)));
                 }
                 return Some(Val::Class(id));
+            }
+            Op::Shape | Op::Intersection => {
+                let ScopeKind::Class(id) = self.b.facts.scopes[self.b.scope().0 as usize].kind else { return None };
+                self.b.close_block();
+                if op == Op::Intersection {
+                    self.b.class(id).bases = listed(all);
+                }
+                self.b.expr(ExprKind::Class(id), span)
+            }
+            Op::Interface => {
+                let (name, body) = (by_field(items, t.name)?, by_field(items, t.body)?);
+                let (sym, &ExprKind::Class(id)) = (self.sym(name)?, self.b.facts.kind(body)) else { return None };
+                let class = self.b.class(id);
+                (class.name, class.bases) = (Some(sym), listed(all.filter(|expr| ![name, body].contains(expr))));
+                self.b.bind_type(sym, Bound::Class(id), span.line);
+                return Some(Val::Declared(sym));
+            }
+            Op::TypeAlias => {
+                let sym = self.sym(by_field(items, t.name)?)?;
+                let value = by_field(items, t.value)?;
+                if let ExprKind::Class(id) = *self.b.facts.kind(value) {
+                    self.b.class(id).name = Some(sym);
+                }
+                self.b.bind_type(sym, Bound::Expr(value), span.line);
+                return Some(Val::Declared(sym));
+            }
+            Op::Signature => {
+                let key = items.iter().find(|item| matches!(item.value, Val::Key))?.span;
+                let sym = self.b.facts.intern(self.b.slice(key));
+                let annotation = by_field(items, t.r#type)?;
+                self.b.bind(sym, Bound::Annotation(annotation), key.line);
+                return None;
             }
             Op::Field => {
                 let key = items.iter().find(|item| matches!(item.value, Val::Key))?.span;

@@ -146,6 +146,8 @@ fn import_os(facts: &FileFacts, text: &str) -> Option<Option<(usize, String)>> {
         }
         Some(at)
     };
+    // Nothing may stand before the mark of a file's encoding.
+    let mark = text.len() - text.trim_start_matches('\u{feff}').len();
     let first = facts.imports.iter().filter(|import| &*import.module != "__future__" && !import.conditional);
     let first = first.map(|import| import.line).min();
     let at = match first {
@@ -154,7 +156,7 @@ fn import_os(facts: &FileFacts, text: &str) -> Option<Option<(usize, String)>> {
             // Behind a docstring, a shebang and `from __future__`.
             let is_first = |id: &&ExprId| {
                 facts.scope_of(**id) == MODULE
-                    && text[..facts.expr(**id).start as usize].lines().all(|line| {
+                    && text[mark..facts.expr(**id).start as usize].lines().all(|line| {
                         let line = line.trim();
                         line.is_empty() || line.starts_with('#')
                     })
@@ -163,12 +165,24 @@ fn import_os(facts: &FileFacts, text: &str) -> Option<Option<(usize, String)>> {
             let future = facts.imports.iter().map(|import| line_start(import.line)).max().flatten();
             match doc.max(future) {
                 Some(at) => at + text[at..].find('\n')? + 1,
-                None => text.split_inclusive('\n').take_while(|line| line.starts_with('#')).map(str::len).sum(),
+                None => {
+                    let head = text[mark..].split_inclusive('\n').take_while(|line| line.starts_with('#'));
+                    mark + head.map(str::len).sum::<usize>()
+                }
             }
         }
     };
+    let at = at.max(mark);
     // An indented import is inside something.
-    (!text[at..].starts_with([' ', '\t'])).then(|| Some((at, "import os\n".to_owned())))
+    (!text[at..].starts_with([' ', '\t'])).then(|| Some((at, format!("import os{}", line_end(text)))))
+}
+
+/// How the lines of a text end: as its first one does.
+pub(super) fn line_end(text: &str) -> &'static str {
+    match text.find('\n') {
+        Some(at) if text[..at].ends_with('\r') => "\r\n",
+        _ => "\n",
+    }
 }
 
 /// The requirement goes to the end of the requirements file nearest to the import.
@@ -183,8 +197,9 @@ pub(super) fn add_requirement(seen: &Seen, package: &Requirement) -> Option<Fix>
     let files = seen.files().filter_map(|(file, source, _)| Some((above(&source.path)?, file)));
     let (_, file) = files.max()?;
     let text = seen.text(file);
-    let separator = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let line = format!("{separator}{}\n", package.specifier);
+    let end = line_end(text);
+    let separator = if text.is_empty() || text.ends_with('\n') { "" } else { end };
+    let line = format!("{separator}{}{end}", package.specifier);
     let edits = vec![edit(seen.path(file), text.len()..text.len(), line)];
     Some(Fix { title: format!("add {} to {}", package.specifier, seen.path(file)), safe: true, edits })
 }

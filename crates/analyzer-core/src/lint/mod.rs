@@ -118,6 +118,8 @@ pub struct LintOptions {
     pub untracked: BTreeSet<String>,
     /// Comments that ask for silence are not heard.
     pub no_ignores: bool,
+    /// What stands before each path in fingerprints, so that a part of a project has those of the whole: `agents/billing/`.
+    pub prefix: String,
 }
 
 /// An analysis and what is wrong with it.

@@ -185,6 +185,8 @@ impl<'a> Seen<'a> {
         let text = self.text(file);
         let begin = text[..whole.span.start].rfind('\n').map_or(0, |at| at + 1);
         let end = text[begin..].find('\n').map_or(text.len(), |at| begin + at);
+        // Lines as they are shown do not end with a carriage return.
+        let end = begin + text[begin..end].strip_suffix('\r').map_or(end - begin, str::len);
         let start =
             text[begin..end].char_indices().nth(column.saturating_sub(1) as usize).map_or(begin, |(at, _)| begin + at);
         let kept = self.excerpts.unchanged_end(path, line, &text[begin..end]);
@@ -230,7 +232,7 @@ impl<'a> Seen<'a> {
             code: rule.code,
             severity: severity.or(draft.severity).unwrap_or(rule.severity),
             confidence: draft.confidence,
-            fingerprint: fingerprint::of(rule.name, &file, &symbol, &snippet),
+            fingerprint: fingerprint::of(rule.name, &format!("{}{file}", self.lint.prefix), &symbol, &snippet),
             message: draft.message,
             help: draft.help,
             file,

@@ -84,6 +84,33 @@ impl Project<'_> {
         self.prefer_known(refs)
     }
 
+    /// A member of something of which only the type is known: an instance of the type that the field has, else what is
+    /// called on it may tell.
+    pub(super) fn type_member(&self, file: usize, class: ClassId, name: &str, q: &mut Question) -> Vec<Ref> {
+        let refs = self.class_member(file, class, name, Some(None), q);
+        let is_known = |reference: &Ref| match reference {
+            Ref::External(symbol, _) => !symbol.module().is_empty(),
+            Ref::Unknown => false,
+            _ => !self.is_null(reference),
+        };
+        if refs.iter().any(is_known) {
+            return refs;
+        }
+        let facts = self.facts(file);
+        let base = match facts.classes[class.0 as usize].name {
+            Some(sym) => Symbol::global(false, facts.name(sym)).instance(),
+            None => Symbol::unknown(true),
+        };
+        vec![Ref::External(base.member(name), Vec::new())]
+    }
+
+    /// A class declares a field of this name by its type.
+    pub(super) fn has_field(&self, file: usize, class: ClassId, name: &str) -> bool {
+        let facts = self.facts(file);
+        let bindings = facts.bindings_named(facts.classes[class.0 as usize].scope, name);
+        bindings.iter().any(|binding| matches!(binding.value, Bound::Annotation(_)))
+    }
+
     pub(super) fn is_property(&self, file: usize, id: FunctionId) -> bool {
         let facts = self.facts(file);
         facts.functions[id.0 as usize].decorators.iter().any(|&d| match *facts.kind(d) {

@@ -270,7 +270,9 @@ impl Project<'_> {
                 .into_iter()
                 .map(|reference| match reference {
                     Ref::External(symbol, calls)
-                        if symbol.last().is_some_and(|last| last.starts_with(char::is_uppercase)) =>
+                        if symbol
+                            .last()
+                            .is_some_and(|last| last.starts_with(char::is_uppercase) || last == "default") =>
                     {
                         Ref::External(symbol.instance(), calls)
                     }
@@ -308,6 +310,9 @@ impl Project<'_> {
                 }
             }
             Ref::Class(file, class) => self.class_member(file, class, name, None, q),
+            Ref::Instance(file, class, _) if self.facts(file).classes[class.0 as usize].is_type => {
+                self.type_member(file, class, name, q)
+            }
             Ref::Instance(file, class, made) => self.class_member(file, class, name, Some(made), q),
             Ref::Expr(at, frames) => match self.literal_element(at, &frames, name, q) {
                 Some((at, frames)) => self.refer_in(at, &frames, q),
@@ -361,6 +366,11 @@ impl Project<'_> {
                 None => vec![Ref::Unknown],
             },
             Ref::Class(..) => vec![base],
+            // `state["client"]` of a typed dict, `env["AI"]` of an interface.
+            Ref::Instance(file, class, _) => match self.text_in(key, frames, q) {
+                Some(name) if self.has_field(file, class, &name) => self.member(base, &name, q),
+                _ => vec![Ref::Unknown],
+            },
             _ => vec![Ref::Unknown],
         }
     }

@@ -32,7 +32,7 @@ struct AuthRecord {
 impl Resource for AuthRecord {
     const KIND: &'static str = "settings";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

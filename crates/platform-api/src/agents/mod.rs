@@ -76,7 +76,7 @@ pub struct AgentRecord {
 impl Resource for AgentRecord {
     const KIND: &'static str = "agent";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

@@ -166,6 +166,7 @@ pub struct Rejection {
 
 /// Which requests.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// With this status.
     status: Option<String>,

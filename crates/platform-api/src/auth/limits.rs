@@ -55,7 +55,7 @@ impl Limits {
         if self.per_minute == 0 {
             return Ok(told(true, i64::MAX));
         }
-        if let Some(lease) = self.from_lease(key, minute) {
+        if let Some(lease) = self.of_lease(key, minute) {
             return Ok(told(lease.left >= 0, (lease.left + lease.beyond).max(0)));
         }
         // A twentieth at a time: twenty writes a minute, and little lies idle when the minute ends.
@@ -78,7 +78,7 @@ impl Limits {
     }
 
     /// One request of what is at hand; none when the store must be asked. A negative rest: even the store has none.
-    fn from_lease(&self, key: &str, minute: i64) -> Option<Lease> {
+    fn of_lease(&self, key: &str, minute: i64) -> Option<Lease> {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let lease = leases.get_mut(key).filter(|lease| lease.minute == minute)?;
         match (lease.left, lease.beyond) {

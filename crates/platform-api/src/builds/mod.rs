@@ -43,7 +43,7 @@ pub struct BuildRecord {
 impl Resource for BuildRecord {
     const KIND: &'static str = "build";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }

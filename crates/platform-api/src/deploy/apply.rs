@@ -32,7 +32,7 @@ pub struct DeploySettings {
 impl Resource for DeploySettings {
     const KIND: &'static str = "deploy_settings";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         DeploySettings::NAME
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use ingestion_server::web::{ApiError, Body};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::agents::SOURCE;
 use crate::answer::{Deleted, Named, Refusal};
 use crate::app::{App, json};
 use crate::auth::{Caller, Deploy, Identity, Read};
+use crate::params::Params;
 use crate::store::{Resource, Stored, Tx};
 
 /// A draft as it is kept.
@@ -36,7 +37,7 @@ pub struct DraftRecord {
 impl Resource for DraftRecord {
     const KIND: &'static str = "draft";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }
@@ -171,13 +172,13 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// Drafts, oldest first: one's own in progress unless something else is said.
-#[utoipa::path(get, path = "/deploy-drafts", tag = "drafts", params(Which), responses((status = 200, body = Vec<Draft>)))]
+#[utoipa::path(get, path = "/deploy-drafts", tag = "drafts", params(Which),
+    responses((status = 200, body = Vec<Draft>), (status = 400, body = Refusal)))]
 async fn list(
     State(app): State<App>,
     caller: Caller<Read>,
-    which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
+    Params(which): Params<Which>,
 ) -> Result<Json<Vec<Draft>>, ApiError> {
-    let Query(which) = which.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let status = which.status.unwrap_or_default();
     let mut tx = app.store().read().await?;
     let drafts = tx.list::<DraftRecord>(&caller.workspace).await?.into_iter();
@@ -195,8 +196,8 @@ async fn create(
     caller: Caller<Deploy>,
     Body { value, .. }: Body<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Draft>), ApiError> {
-    let id = match value.get("id").and_then(Value::as_str) {
-        Some(id) if is_id(id) => id.to_string(),
+    let id = match value.get("id").filter(|id| !id.is_null()) {
+        Some(Value::String(id)) if is_id(id) => id.clone(),
         Some(_) => return Err(ApiError::field("an id is 1 to 128 letters, digits, hyphens and underscores", "/id")),
         None => app.world().id("draft"),
     };

@@ -41,7 +41,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// shape of the Deploy API; with `name`, 200 and that of the quickstart.
 #[utoipa::path(post, path = "/deploy", tag = "deploy", request_body = DeployRequest,
     responses((status = 201, body = DeployAnswer), (status = 200, body = QuickstartAnswer),
-        (status = 400, body = Refusal), (status = 500, body = Refusal)))]
+        (status = 400, body = Refusal), (status = 404, body = Refusal), (status = 500, body = Refusal)))]
 async fn deploy(
     State(app): State<App>,
     caller: Caller<Deploy>,
@@ -85,7 +85,7 @@ async fn deploy(
 
 /// What a deploy would do. Nothing is changed.
 #[utoipa::path(post, path = "/deploy/preview", tag = "deploy", request_body = DeployRequest,
-    responses((status = 200, body = Preview), (status = 400, body = Refusal)))]
+    responses((status = 200, body = Preview), (status = 400, body = Refusal), (status = 404, body = Refusal)))]
 async fn preview(
     State(app): State<App>,
     caller: Caller<Deploy>,

@@ -35,7 +35,7 @@ pub struct IdentityProviderRecord {
 impl Resource for IdentityProviderRecord {
     const KIND: &'static str = "identity_provider";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

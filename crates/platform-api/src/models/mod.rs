@@ -37,7 +37,7 @@ pub struct ProviderRecord {
 impl Resource for ProviderRecord {
     const KIND: &'static str = "model_provider";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

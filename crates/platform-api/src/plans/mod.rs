@@ -153,7 +153,7 @@ struct Applied {
 impl Resource for Applied {
     const KIND: &'static str = "applied_action";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.key
     }
 }

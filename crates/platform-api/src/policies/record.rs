@@ -24,7 +24,7 @@ pub struct PolicyRecord {
 impl Resource for PolicyRecord {
     const KIND: &'static str = "policy";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }
@@ -181,7 +181,7 @@ pub enum BindingOrigin {
 impl Resource for Binding {
     const KIND: &'static str = "binding";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }

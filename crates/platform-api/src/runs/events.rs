@@ -120,6 +120,7 @@ struct CreateEvent {
 
 /// Which events.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// After this number.
     #[param(value_type = Option<u64>)]

@@ -20,6 +20,7 @@ use crate::time::rfc3339;
 
 /// How it is written.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// `json`, or `ndjson` for a line for each event.
     format: Option<String>,

@@ -120,6 +120,7 @@ struct UpdateRun {
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// Of this agent.
     agent_id: Option<String>,

@@ -11,7 +11,7 @@ pub trait Resource: Serialize + DeserializeOwned {
     const KIND: &'static str;
 
     /// What it is found by, unique in its workspace.
-    fn name(&self) -> &str;
+    fn key(&self) -> &str;
 }
 
 /// A document with what the store knows of it.
@@ -67,7 +67,7 @@ impl Tx {
              values ($1, $2, $3, 1, $4, $4, $5) on conflict (workspace, kind, name) do update \
              set version = document.version + 1, updated_at = excluded.updated_at, body = excluded.body \
              returning name, body, version, created_at, updated_at";
-        let (name, body) = (value.name(), body(value)?);
+        let (name, body) = (value.key(), body(value)?);
         let row: Row = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(now).bind(body).fetch_one(db).await)?;
         stored(row)
@@ -83,7 +83,7 @@ impl Tx {
         const SQL: &str = "insert into document (workspace, kind, name, version, created_at, updated_at, body) \
              values ($1, $2, $3, 1, $4, $4, $5) on conflict (workspace, kind, name) do nothing \
              returning name, body, version, created_at, updated_at";
-        let (name, body) = (value.name(), body(value)?);
+        let (name, body) = (value.key(), body(value)?);
         let row: Option<Row> = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(now).bind(body).fetch_optional(db).await)?;
         row.map(stored).transpose()
@@ -100,7 +100,7 @@ impl Tx {
         const SQL: &str = "update document set version = version + 1, updated_at = $5, body = $6 \
              where workspace = $1 and kind = $2 and name = $3 and version = $4 \
              returning name, body, version, created_at, updated_at";
-        let (name, body) = (value.name(), body(value)?);
+        let (name, body) = (value.key(), body(value)?);
         let row: Option<Row> = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(version).bind(now).bind(body).fetch_optional(db).await)?;
         row.map(stored).transpose()
@@ -117,6 +117,6 @@ impl Tx {
 }
 
 fn body<T: Resource>(value: &T) -> Result<String, StoreError> {
-    let name = || value.name().to_string();
+    let name = || value.key().to_string();
     serde_json::to_string(value).map_err(|cause| StoreError::Document { kind: T::KIND, name: name(), cause })
 }

@@ -42,7 +42,7 @@ pub struct ToolRecord {
 impl Resource for ToolRecord {
     const KIND: &'static str = "tool";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.name
     }
 }

@@ -53,7 +53,7 @@ impl Found<'_, '_> {
         let cx = self.cx;
         let file = self.file;
         let facts = cx.project.facts(file);
-        for (index, class) in facts.classes.iter().enumerate() {
+        for (index, class) in facts.classes.iter().enumerate().filter(|(_, class)| !class.is_type) {
             let Some((hit, by)) = self.tool_base(file, ClassId(index as u32), 0) else { continue };
             let attribute = self.rule(hit).name.iter().find_map(|place| match place {
                 ArgRef::Name(name) => self.class_text(file, ClassId(index as u32), name),
@@ -74,7 +74,7 @@ impl Found<'_, '_> {
         let cx = self.cx;
         let file = self.file;
         let facts = cx.project.facts(file);
-        for (index, class) in facts.classes.iter().enumerate() {
+        for (index, class) in facts.classes.iter().enumerate().filter(|(_, class)| !class.is_type) {
             let says = |names: &[&str]| names.iter().any(|name| !facts.bindings_named(class.scope, name).is_empty());
             if !says(&["name"]) || !says(&["description"]) || self.tool_base(file, ClassId(index as u32), 0).is_some() {
                 continue;

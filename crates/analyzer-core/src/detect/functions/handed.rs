@@ -5,7 +5,7 @@ use super::{Found, first_sentence};
 use crate::analysis::Step;
 use crate::facts::{Bound, ExprId, ExprKind, FunctionId};
 use crate::knowledge::index::RuleKind;
-use crate::knowledge::schema::{Form, ToolNames};
+use crate::knowledge::schema::Form;
 use crate::resolve::{At, Frames, Ref};
 
 impl Found<'_, '_> {
@@ -116,11 +116,6 @@ impl Found<'_, '_> {
     /// Functions under names that say what for, whoever takes them: `Helper(tools=[f])`, `AVAILABLE_TOOLS = {"f": f}`.
     pub(super) fn named(&mut self) {
         let project = self.cx.project;
-        let names: Vec<&ToolNames> = project.knowledge.entries().map(|(_, entry)| &entry.tool_names).collect();
-        let is_one = |list: fn(&ToolNames) -> &Vec<String>, name: &str| {
-            let plain = || name.bytes().filter(|&byte| byte != b'_').map(|byte| byte.to_ascii_lowercase());
-            names.iter().any(|names| list(names).iter().any(|known| plain().eq(known.bytes())))
-        };
         let file = self.file;
         let facts = project.facts(file);
         for call in &facts.calls {
@@ -131,7 +126,7 @@ impl Found<'_, '_> {
                     _ => None,
                 });
             let options = options.flatten().filter_map(|&(key, value)| Some((facts.text(key?)?, value)));
-            let handed = named.chain(options).filter(|(name, _)| is_one(|names| &names.arguments, name));
+            let handed = named.chain(options).filter(|(name, _)| project.knowledge.is_tool_argument(name));
             let handed: Vec<ExprId> = handed.map(|(_, value)| value).collect();
             for expr in handed {
                 let by = self.cx.step(At { file, expr }, "given as a tool");
@@ -141,7 +136,7 @@ impl Found<'_, '_> {
         let mut kept: Vec<(ExprId, &str)> = Vec::new();
         for ((_, sym), bindings) in facts.bindings.iter() {
             let name = facts.name(*sym);
-            if is_one(|names| &names.variables, name) {
+            if project.knowledge.is_tool_variable(name) {
                 kept.extend(bindings.iter().filter_map(|binding| match binding.value {
                     Bound::Expr(expr) => Some((expr, name)),
                     _ => None,

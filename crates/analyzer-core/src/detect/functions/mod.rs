@@ -8,7 +8,7 @@ mod schemas;
 
 use rustc_hash::FxHashSet;
 
-use crate::analysis::{Step, Tool};
+use crate::analysis::{Confidence, Step, Tool};
 use crate::facts::{ExprKind, FunctionId, ScopeKind};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{ArgRef, Form, FunctionRule};
@@ -29,6 +29,13 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
     let mut tools = tools.tools;
     tools.sort_by(|a, b| (&a.file, a.line, &a.name).cmp(&(&b.file, b.line, &b.name)));
     tools.dedup_by(|a, b| a.name == b.name && a.file == b.file && (a.line == b.line));
+    // A model has one tool of a name: which definition it is, if a file holds several, nobody says.
+    let mut seen: FxHashSet<(String, String)> = FxHashSet::default();
+    for tool in &mut tools {
+        if !seen.insert((tool.file.clone(), tool.name.clone())) {
+            tool.confidence = tool.confidence.min(Confidence::Medium);
+        }
+    }
     tools
 }
 

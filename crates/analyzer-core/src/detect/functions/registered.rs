@@ -2,6 +2,7 @@
 
 use super::said::{Said, unnamed};
 use super::{Found, first_sentence};
+use crate::analysis::Confidence;
 use crate::facts::{ExprKind, FunctionId};
 use crate::knowledge::index::{Hit, RuleKind};
 use crate::knowledge::schema::{Form, FunctionRule};
@@ -95,8 +96,9 @@ impl Found<'_, '_> {
         match given {
             Some(name) => self.add(name, site.at.file, line, description, by),
             None => {
-                let or = own.or_else(|| cx.assigned(site.at).map(str::to_owned));
                 let tool = unnamed(cx, site.at.file, line, description, by);
+                let variable = || cx.assigned(site.at).map(|name| (name.to_owned(), Confidence::Medium));
+                let or = own.map(|name| (name, Confidence::High)).or_else(variable);
                 self.said.extend(tool.map(|tool| Said::Keyed { call: site.at, or, tool }));
             }
         }

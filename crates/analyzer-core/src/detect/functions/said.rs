@@ -19,8 +19,8 @@ pub(super) enum Said {
     Taken((usize, FunctionId)),
     /// The key of a call in a map of tools.
     Key(At, String),
-    /// A tool that is made by a call: by the call's key, else by a name of its own.
-    Keyed { call: At, or: Option<String>, tool: Tool },
+    /// A tool that is made by a call: by the call's key, else by a name of its own, or of the variable that it is kept in.
+    Keyed { call: At, or: Option<(String, Confidence)>, tool: Tool },
     /// What holds only if a call has a key.
     IfKeyed(At, Vec<Said>),
     /// What holds only if no tool of a name is there.
@@ -61,8 +61,12 @@ impl<'c, 'a> Tools<'c, 'a> {
             Said::Taken(function) => drop(self.functions.insert(*function)),
             Said::Key(call, key) => drop(self.keys.entry(*call).or_insert_with(|| key.clone())),
             Said::Keyed { call, or, tool } => {
-                if let Some(name) = self.keys.get(call).or(or.as_ref()).and_then(|name| plausible(name)) {
-                    self.add(Tool { name, ..tool.clone() });
+                let key = self.keys.get(call).map(|key| (key, Confidence::High));
+                let named = key.or(or.as_ref().map(|(name, confidence)| (name, *confidence)));
+                if let Some((name, confidence)) =
+                    named.and_then(|(name, confidence)| Some((plausible(name)?, confidence)))
+                {
+                    self.add(Tool { name, confidence, ..tool.clone() });
                 }
             }
             Said::IfKeyed(call, said) => {

@@ -25,7 +25,8 @@ pub(super) fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         None => return None,
     };
     let path = outbound.address.path.to_ascii_lowercase();
-    let (model, default_from_env, model_steps) = requested_model(cx, outbound);
+    let (model, named_by, model_steps) = requested_model(cx, outbound);
+    let default_from_env = model.is_some() && named_by.is_some();
     let model =
         model.or_else(|| model_in_path(&outbound.address.path)).or_else(|| model_in_query(&outbound.address.query));
     let model = model.or_else(|| {
@@ -47,6 +48,8 @@ pub(super) fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
         Some(name) if serves_it(&name) => (Some(name), confidence),
         // What another branch asks another provider for.
         Some(_) => (None, confidence.min(Confidence::Medium)),
+        // It goes by in a part of the request that cannot be followed, or in a variable.
+        None if named_by.is_none() => (None, confidence.min(Confidence::Medium)),
         None => (None, confidence),
     };
     let role = match entry.gateway {
@@ -60,8 +63,12 @@ pub(super) fn of_request(cx: &Context, outbound: &Outbound) -> Option<Usage> {
     let mut evidence = model_steps;
     evidence.extend(outbound.steps.iter().cloned());
     let host = outbound.address.bare_host().to_owned();
-    let host =
-        url::is_external(&outbound.address.host).then(|| Implied { host, by: None, steps: outbound.steps.clone() });
+    let host = url::is_external(&outbound.address.host).then(|| Implied {
+        host,
+        by: None,
+        confidence: outbound.confidence,
+        steps: outbound.steps.clone(),
+    });
     let usage = ModelUsage {
         role,
         model,
@@ -115,16 +122,16 @@ fn speaks_to_model(cx: &Context, outbound: &Outbound) -> bool {
         && requested(cx, outbound, &["model"]).is_some()
 }
 
-/// `"model"` in the body of a request.
-fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, bool, Vec<Step>) {
+/// `"model"` in the body of a request, and the variable of the environment that has a part in it.
+fn requested_model(cx: &Context, outbound: &Outbound) -> (Option<String>, Option<String>, Vec<Step>) {
     let Some((value, frames)) = requested(cx, outbound, &["model", "modelId", "model_id"]) else {
-        return (None, false, Vec::new());
+        return (None, None, Vec::new());
     };
     let known = cx.project.values(value, &frames);
-    let from_env = known.iter().any(|k| k.env().is_some());
+    let variable = known.iter().find_map(|k| k.env()).map(|(name, _)| name.to_owned());
     match known.into_iter().find_map(|k| Some((k.literal_or_default()?, k.steps))) {
-        Some((name, steps)) => (Some(name), from_env, steps),
-        None => (None, false, Vec::new()),
+        Some((name, steps)) => (Some(name), variable, steps),
+        None => (None, variable, Vec::new()),
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Around<'a> {
     pub fallback: bool,
     /// In a comment or a docstring.
     pub remark: bool,
+    /// Even so it is written as an assignment is.
+    pub assigned: bool,
     /// External hosts that its use names.
     pub hosts: &'a [String],
     /// Where others read it.
@@ -312,15 +314,15 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
     let words = || names::words(around.name.unwrap_or(""));
     // A sentence has words behind `password:`; an assignment in one has not.
-    let typed = || judge::typed(value) && (!around.remark || around.name.is_some_and(names::is_shouted));
+    let typed = || judge::typed(value) && (!around.remark || around.assigned);
     let accepted = match kind {
         Kind::Password => machine || judge::chosen(value) || judge::scrambled(value) || typed(),
         Kind::ApiKey | Kind::Token | Kind::ClientSecret => {
-            let secret = || words().last().is_some_and(|word| matches!(word.as_str(), "secret" | "secrets"));
+            let secret = || words().iter().any(|word| matches!(word.as_str(), "secret" | "secrets"));
             machine
                 || judge::scrambled(value)
                 || judge::chosen(value) && (strong_choice(value) || secret() && judge::made_up(value))
-                || secret() && value.len() >= 8 && typed()
+                || value.len() >= if secret() { 8 } else { 14 } && typed()
         }
         Kind::PrivateKey => machine && value.len() >= 32,
         Kind::Webhook => {
@@ -357,7 +359,7 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
 }
 
 /// Words of headers that carry anybody's credential.
-const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "bearer", "access", "apikey"];
+const HEADER: &[&str] = &["x", "api", "key", "authorization", "auth", "token", "bearer", "access", "apikey", "oauth2"];
 
 fn strong_choice(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
@@ -408,7 +410,9 @@ pub fn of_encoded(span: Range<usize>, value: &str, around: &Around, formats: &Fo
     let plain = fold::decoded(value)?;
     let inner = scan::scan(&plain, formats);
     let found = inner.hits.iter().filter_map(|hit| of_hit(&plain, hit, around, formats));
-    let mut found = found.filter(|found| found.rank >= 400).max_by_key(|found| found.rank)?;
+    let told = found.filter(|found| found.rank >= 400).max_by_key(|found| found.rank);
+    // What it hides may be a credential by its name alone.
+    let mut found = told.or_else(|| of_name(span.clone(), plain.trim(), around, formats))?;
     found.reasons.push("encoded");
     found.span = span;
     found.value = Value::new(value);

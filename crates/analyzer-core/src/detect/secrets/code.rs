@@ -238,6 +238,7 @@ impl<'f> Reader<'f> {
             position: site.position,
             fallback: site.fallback,
             remark: self.is_remark(span.start),
+            assigned: false,
             hosts: &hosts,
             exposed: exposure::of(&site, &used),
         };
@@ -275,7 +276,8 @@ impl<'f> Reader<'f> {
         // `API_KEYS = {"serper": "…"}`: the table says what its values are, its keys whose.
         let of_table = || {
             let issuer = site.name.as_deref().and_then(|name| self.formats.issuer_of_words(&names::words(name)));
-            let kinds = issuer.map_or(&[][..], |_| &site.outer).iter().filter_map(|name| self.formats.kind_of(name));
+            let tables = issuer.map_or(&[][..], |_| &site.outer).iter();
+            let kinds = tables.filter_map(|name| names::of_table(name).or_else(|| self.formats.kind_of(name)));
             kinds.into_iter().find(|kind| *kind != names::Kind::Weak)
         };
         let own = own.or_else(of_table);
@@ -286,6 +288,8 @@ impl<'f> Reader<'f> {
             {
                 Some(names::Kind::ApiKey)
             }
+            // `KEY = "…"`, and then `f"…&api_key={KEY}"`.
+            Some(names::Kind::Weak) => site.bound.and_then(|sym| self.used_as(sym)).or(own),
             own => own,
         };
         let negative = site.name.as_deref().is_some_and(|name| {
@@ -300,13 +304,15 @@ impl<'f> Reader<'f> {
         own.or_else(|| {
             // What a whole table is handed on as says nothing of one value in it.
             let sym = site.bound.filter(|_| !negative && (site.outer.is_empty() || site.fallback))?;
-            self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym)).find_map(|use_| {
-                use_.name
-                    .as_deref()
-                    .and_then(|name| self.formats.kind_of(name))
-                    .filter(|kind| *kind != names::Kind::Weak)
-            })
+            self.used_as(sym)
         })
+    }
+
+    /// What the names say that a variable is handed on under.
+    fn used_as(&self, sym: crate::facts::Sym) -> Option<names::Kind> {
+        let uses = self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym));
+        let mut kinds = uses.filter_map(|use_| self.formats.kind_of(use_.name.as_deref()?));
+        kinds.find(|kind| *kind != names::Kind::Weak)
     }
 
     /// Each literal by its name.
@@ -355,6 +361,7 @@ impl<'f> Reader<'f> {
                 position: site.position,
                 fallback: site.fallback,
                 remark: self.is_remark(literal.span.start),
+                assigned: false,
                 hosts: &hosts,
                 exposed: exposure::of(&site, &used),
             };
@@ -413,7 +420,7 @@ impl<'f> Reader<'f> {
             }
             let (name, value) = (&self.text[pair.name.clone()], &self.text[pair.value.clone()]);
             let kind = self.formats.kind_of(name);
-            let typed = judge::scrambled(value) || judge::typed(value) && names::is_shouted(name);
+            let typed = judge::scrambled(value) || judge::typed(value) && pair.assigned;
             if kind.is_none() || !judge::plausible(value) && !judge::chosen(value) && !typed {
                 continue;
             }
@@ -421,7 +428,8 @@ impl<'f> Reader<'f> {
                 .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
             let within = self.literal_at(&pair.name).map(|literal| self.cx().site(literal.id)).unwrap_or_default();
             let exposed = exposure::of(&within, &[]);
-            let around = Around { name: Some(name), kind, meaning, remark, exposed, ..Around::default() };
+            let assigned = pair.assigned;
+            let around = Around { name: Some(name), kind, meaning, remark, assigned, exposed, ..Around::default() };
             out.extend(candidate::of_name(pair.value.clone(), value, &around, self.formats));
         }
     }

@@ -155,6 +155,8 @@ const TAKE_SECRETS: &[(&str, usize, &str)] = &[
     ("URLSafeTimedSerializer", 0, "signing_key"),
     ("cookieParser", 0, "signing_key"),
     ("login", 1, "password"),
+    ("pyotp.TOTP", 0, "otp_secret"),
+    ("authenticator.generate", 0, "otp_secret"),
 ];
 
 /// Keys beside a credential that say whose it is.
@@ -239,6 +241,15 @@ impl<'f> Context<'f> {
                 set(*returned, function.name.map_or(Parent::None, Parent::Returned));
             }
         }
+        // What a function without a name gives back is what the function stands for: `default_factory=lambda: "…"`.
+        for (index, expr) in facts.exprs.iter().enumerate() {
+            if let ExprKind::Function(function) = expr.kind
+                && let [returned] = &facts.functions[function.0 as usize].returns[..]
+                && facts.functions[function.0 as usize].name.is_none()
+            {
+                set(*returned, Parent::Part(ExprId(index as u32)));
+            }
+        }
         Context { facts, parents, uses: OnceCell::new() }
     }
 
@@ -282,6 +293,10 @@ impl<'f> Context<'f> {
                             site.bound = Some(sym);
                             add_name(&mut site, self.facts.name(sym).to_owned());
                             site.outer.extend(self.path(base));
+                            // `client = Client()`, then `client.api_key = "…"`
+                            if let Some(made) = self.facts.call(self.origin(base)) {
+                                site.callee.get_or_insert(self.path(made.callee).join("."));
+                            }
                         }
                         ExprKind::Index(base, key) => {
                             if let Some(key) = self.facts.text(key) {
@@ -325,6 +340,12 @@ impl<'f> Context<'f> {
                     site.fallback = true;
                     site.name.get_or_insert(name);
                 }
+            }
+            // `f"…?api_key={key}"`: what stands before it in the text names it.
+            ExprKind::Concat(parts) if site.name.is_none() => {
+                let before = parts.iter().take_while(|part| **part != at).last();
+                let said = before.and_then(|before| self.facts.text(*before)).and_then(|text| announced(text, 1));
+                site.name = said.filter(|name| names_secret(name));
             }
             ExprKind::List(parts) => {
                 let index = parts.iter().position(|part| *part == at).unwrap_or(0);
@@ -399,26 +420,36 @@ impl<'f> Context<'f> {
             *position == index as usize
                 && (path == *taker || path.ends_with(taker) && path[..path.len() - taker.len()].ends_with('.'))
         });
-        // `builder.with_api_key("…")`, `config.setToken("…")`
+        // `builder.with_api_key("…")`, `config.setToken("…")`, `.apiKey("…")`, `expect(config.token).toBe("…")`
         if index == 0 && call.args.len() == 1 && name.is_none() && site.name.is_none() {
             let words = names::words(&callee);
-            let told = words.split_first().filter(|(verb, _)| matches!(verb.as_str(), "set" | "with"));
-            let rest =
-                told.map(|(_, rest)| rest).filter(|rest| names::classify(rest).is_some_and(|kind| kind != Kind::Weak));
-            site.name = rest.map(|rest| rest.join("_"));
+            let told = match words.split_first() {
+                Some((verb, rest)) if matches!(verb.as_str(), "set" | "with") => rest,
+                _ if path.len() > callee.len() || matches!(self.facts.kind(call.callee), ExprKind::Attr(..)) => &words,
+                _ => &[],
+            };
+            let secret = names::classify(told).is_some_and(|kind| kind != Kind::Weak);
+            site.name = secret.then(|| told.join("_")).or_else(|| self.compared(call.callee));
         }
         if let Some((_, _, called)) = taken.filter(|_| name.is_none() && site.name.is_none()) {
             site.name = Some((*called).to_owned());
         }
         match name {
-            Some("default" | "default_value" | "value" | "fallback") => {
+            Some("default" | "default_value" | "default_factory" | "factory" | "value" | "fallback") => {
                 site.fallback |= name != Some("value");
                 // `add_argument("--api-key", default=…)`: of several spellings, the long one.
                 let option =
                     call.args.iter().filter_map(|arg| self.facts.text(arg.value)).find(|text| text.starts_with("--"));
+                let said = |wanted: &[&str]| {
+                    let named =
+                        |arg: &&crate::facts::Arg| arg.name.is_some_and(|name| wanted.contains(&self.facts.name(name)));
+                    call.args.iter().find(named).and_then(|arg| self.facts.text(arg.value))
+                };
+                let option = option.or(said(&["dest"]));
+                site.outer.extend(said(&["envvar", "env_var", "env"]).map(str::to_owned));
                 match option.or(first.filter(|first| !wrapper && plain::kind(first).is_some())) {
                     Some(option) if site.name.is_none() => site.name = Some(option.trim_start_matches('-').to_owned()),
-                    _ if wrapper => return Some(call.expr),
+                    _ if wrapper || name != Some("value") && site.name.is_none() => return Some(call.expr),
                     _ => {}
                 }
             }
@@ -427,6 +458,7 @@ impl<'f> Context<'f> {
                 let by = call.args.get(index.saturating_sub(1) as usize).and_then(|arg| self.facts.text(arg.value));
                 let named_by_first = NAMED_BY_FIRST.contains(&callee.as_str());
                 let second = index == 1 && (named_by_first || by.is_some_and(is_variable))
+                    || index > 0 && by.is_some_and(is_secrets_name)
                     || index == 2
                         && (matches!(callee.as_str(), "set_key" | "setattr" | "getattr")
                             || named_by_first && by.is_some_and(names_secret));
@@ -440,6 +472,11 @@ impl<'f> Context<'f> {
                         if site.fallback {
                             return Some(call.expr); // What is looked up goes on to a variable.
                         }
+                    }
+                    // `next((…), "…")`: what is taken when there is nothing.
+                    _ if callee == "next" && index == 1 => {
+                        site.fallback = true;
+                        return Some(call.expr);
                     }
                     _ if wrapper && index == 0 => {
                         site.fallback |= matches!(callee.as_str(), "default" | "Field" | "field" | "Query" | "Header");
@@ -473,6 +510,16 @@ impl<'f> Context<'f> {
         }
         site.callee.get_or_insert(path);
         None
+    }
+
+    /// `expect(config.token).toBe`: what is compared with the argument.
+    fn compared(&self, callee: ExprId) -> Option<String> {
+        let ExprKind::Attr(base, _) = *self.facts.kind(callee) else { return None };
+        let inner = self.facts.call(base)?;
+        let [told] = &inner.args[..] else { return None };
+        let by = self.path(inner.callee).pop()?;
+        let name = self.path(told.value).pop().filter(|name| names_secret(name));
+        name.filter(|_| matches!(by.as_str(), "expect" | "assertThat" | "assert_that"))
     }
 
     /// What a variable is bound to, when it is bound once.
@@ -552,6 +599,13 @@ impl<'f> Context<'f> {
 /// A name that says of itself that its value is secret: `X-Api-Key`, not `auth`, which is also a module's.
 fn names_secret(name: &str) -> bool {
     plain::kind(name).is_some_and(|kind| kind != Kind::Weak) || name.eq_ignore_ascii_case("authorization")
+}
+
+/// One name, maybe with a path before it, that says so: `agent.api_key`. The words of a sentence are none.
+fn is_secrets_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let several = name.contains(['_', '-', '.']) || name.chars().any(char::is_uppercase);
+    name.len() <= 60 && several && name.chars().all(plain) && names_secret(name)
 }
 
 /// A variable of the environment whose name says that it holds a secret.

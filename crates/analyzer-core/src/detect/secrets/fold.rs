@@ -77,6 +77,20 @@ impl Folder<'_> {
         None
     }
 
+    /// The elements of a list, also of one that a name is bound to once; such stand elsewhere.
+    fn list(&mut self, id: ExprId) -> Option<thin_vec::ThinVec<ExprId>> {
+        if let ExprKind::List(parts) = self.facts.kind(id) {
+            return Some(parts.clone());
+        }
+        let ExprKind::Name(sym) = *self.facts.kind(id) else { return None };
+        let bindings = [self.facts.scope_of(id), MODULE].map(|scope| self.facts.bindings_in(scope, sym));
+        let [binding] = bindings.into_iter().find(|bindings| !bindings.is_empty())? else { return None };
+        let Bound::Expr(value) = binding.value else { return None };
+        let ExprKind::List(parts) = self.facts.kind(value) else { return None };
+        self.elsewhere.extend(parts.iter().take(STEPS));
+        Some(parts.clone())
+    }
+
     fn joined(&mut self, parts: &[ExprId], between: &str, depth: usize) -> Option<String> {
         let mut out = String::new();
         let mut known = false;
@@ -112,13 +126,11 @@ impl Folder<'_> {
                     let separator = separator.and_then(|s| self.text(s, depth)).unwrap_or_else(|| ",".into());
                     self.joined(&parts.clone(), &separator, depth)
                 }
-                (_, Some(list)) => match self.facts.kind(list) {
-                    ExprKind::List(parts) => {
-                        let separator = self.text(base, depth)?;
-                        self.joined(&parts.clone(), &separator, depth)
-                    }
-                    _ => None,
-                },
+                (_, Some(list)) => {
+                    let parts = self.list(list)?;
+                    let separator = self.text(base, depth)?;
+                    self.joined(&parts, &separator, depth)
+                }
                 _ => None,
             },
             ("b64decode" | "urlsafe_b64decode" | "standard_b64decode" | "atob" | "decodebytes" | "a2b_base64", _) => {

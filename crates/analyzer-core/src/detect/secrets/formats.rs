@@ -43,6 +43,9 @@ pub struct Issuer {
     /// the module must be imported too, `#1` behind for a credential at that position.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// What the public says of addresses with its schemes, by the names in [`CHECKED_WITH`].
+    #[serde(default)]
+    pub checked: Vec<String>,
     /// Formats.
     #[serde(default)]
     pub key: Vec<Key>,
@@ -203,10 +206,7 @@ const FOLDER: &str = "knowledge/secrets/";
 impl Formats {
     /// The embedded formats, compiled once.
     pub fn builtin() -> &'static Formats {
-        static BUILTIN: LazyLock<Formats> = LazyLock::new(|| match Formats::read(embedded()) {
-            Ok(formats) => formats,
-            Err(error) => panic!("embedded formats are checked by tests: {error}"),
-        });
+        static BUILTIN: LazyLock<Formats> = LazyLock::new(|| Formats::new(issuers()));
         &BUILTIN
     }
 
@@ -274,6 +274,7 @@ impl Formats {
         cue("--user ", Cue::Login);
         cue(" -p ", Cue::Password);
         cue(" -a ", Cue::Password);
+        cue("-SecureString ", Cue::Password);
         for word in ["Bearer ", "bearer ", "Basic ", "basic ", "Token "] {
             cue(word, Cue::Presented);
         }
@@ -284,7 +285,7 @@ impl Formats {
         }
         cue("Pass", Cue::Name); // `smtpPass`
         for word in names::CUES {
-            let (head, tail) = word.split_at(1);
+            let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             let mut spellings = vec![word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail];
             spellings.dedup();
             spellings.iter().for_each(|spelling| cue(spelling, Cue::Name));
@@ -417,6 +418,12 @@ pub fn embedded() -> impl Iterator<Item = (&'static str, &'static str)> {
     crate::knowledge::FILES.iter().copied().filter(|(path, _)| path.starts_with(FOLDER))
 }
 
+/// The embedded issuers, without their examples.
+fn issuers() -> Vec<Issuer> {
+    let issuers = serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/knowledge_issuers.json")));
+    issuers.unwrap_or_else(|error| panic!("embedded formats are checked by tests: {error}"))
+}
+
 /// Reads one file.
 pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
     let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
@@ -430,11 +437,10 @@ pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
     if issuer.id != stem {
         return Err(refuse(1, format!("id {:?} must be the file's name {stem:?}", issuer.id)));
     }
-    for key in &issuer.key {
-        if let Some(name) = key.checked.iter().find(|name| !CHECKED_WITH.contains(&name.as_str())) {
-            let line = text.find(&format!("'{name}'")).map_or(1, line_of);
-            return Err(refuse(line, format!("nothing is checked with {name:?}")));
-        }
+    let checked = issuer.key.iter().flat_map(|key| &key.checked).chain(&issuer.checked);
+    if let Some(name) = checked.into_iter().find(|name| !CHECKED_WITH.contains(&name.as_str())) {
+        let line = text.find(&format!("'{name}'")).map_or(1, line_of);
+        return Err(refuse(line, format!("nothing is checked with {name:?}")));
     }
     for shape in issuer.key.iter().map(|key| &key.shape).chain(&issuer.public) {
         let line = text.find(shape.as_str()).map_or(1, line_of);
@@ -448,4 +454,19 @@ pub fn parse(path: &str, text: &str) -> Result<Issuer, FormatError> {
         }
     }
     Ok(issuer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_embedded_is_what_the_files_say() {
+        let without_examples = |(path, text)| {
+            let issuer = parse(path, text).unwrap_or_else(|error| panic!("{error}"));
+            Issuer { finds: BTreeMap::new(), passes: BTreeMap::new(), ..issuer }
+        };
+        let read: Vec<Issuer> = embedded().map(without_examples).collect();
+        assert_eq!(format!("{:?}", issuers()), format!("{read:?}"));
+    }
 }

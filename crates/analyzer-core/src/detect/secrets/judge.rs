@@ -96,7 +96,7 @@ pub fn telling(value: &str) -> bool {
 
 /// A password that somebody chose.
 pub fn chosen(value: &str) -> bool {
-    if !(6..=128).contains(&value.len()) || placeholder(value) || invented(value) || !value.is_ascii() {
+    if !(6..=128).contains(&value.len()) || placeholder(value) || invented(value) || !latin(value) {
         return false;
     }
     if value.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || b"<>{}()[]\"'`\\".contains(&b)) {
@@ -129,6 +129,11 @@ pub fn chosen(value: &str) -> bool {
     }
 }
 
+/// Its letters are those of ASCII; a sign such as `§` may stand in it, and what a form masks with may not.
+fn latin(value: &str) -> bool {
+    value.chars().all(|c| c.is_ascii() || !c.is_alphanumeric() && !"•●…·".contains(c))
+}
+
 /// Letters alone that a machine drew: of both cases or all large, and hardly a pair that words have.
 pub fn scrambled(value: &str) -> bool {
     let has = |test: fn(&u8) -> bool| value.as_bytes().iter().any(test);
@@ -149,20 +154,31 @@ pub fn typed(value: &str) -> bool {
         "pass", "pwd", "secret", "user", "admin", "root", "test", "key", "token", "auth", "login", "name", "field",
         "text", "type", "null", "none", "true", "false", "sql", "conf", "param", "kwarg", "asdf", "qwer", "zxcv",
         "foo", "bar", "baz", "xyz", "abc", "crypt", "sha", "md5", "http", "html", "utf", "dev", "prod", "local",
-        "host", "demo", "cli", "unknown",
+        "host", "demo", "cli", "unknown", "smtp", "imap", "ldap", "ftp", "ssh", "tls", "rpc", "xml", "json", "yaml",
+        "mqtt", "jdbc", "odbc", "hmac", "gcm", "cbc",
     ];
-    if !(5..=32).contains(&value.len()) || placeholder(value) || invented(value) {
+    if !(4..=40).contains(&value.len()) || placeholder(value) || invented(value) {
         return false;
     }
     if value.bytes().all(|b| b.is_ascii_digit()) {
         return (6..=12).contains(&value.len()) && !value.ends_with("00");
     }
     let parts = parts(value);
-    let letters = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_lowercase()) && !language(part));
+    let letters = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_alphabetic()) && !language(part));
     let word = parts.concat();
+    let humps = word.bytes().skip(1).filter(u8::is_ascii_uppercase).count();
+    let word = word.to_ascii_lowercase();
     let (pairs, common) = familiar(&word);
     let said = COMMON.contains(&word.as_str()) || SAID.iter().any(|said| word.contains(said));
-    letters && parts.len() <= 4 && !said && common * 100 < pairs * 60
+    // Four letters may be an abbreviation, and a name of several words has few pairs at their borders.
+    let most = if value.len() == 4 {
+        1
+    } else if humps > 0 {
+        40
+    } else {
+        60
+    };
+    letters && parts.len() <= 4 && !said && common * 100 < pairs * most
 }
 
 fn parts(value: &str) -> Vec<&str> {
@@ -298,6 +314,12 @@ pub fn placeholder(value: &str) -> bool {
         "changeme",
         "change-me",
         "change_me",
+        "cambiame",
+        "cámbiame",
+        "changez",
+        "tu-clave",
+        "tu_clave",
+        "votre",
         "replace",
         "insert",
         "dummy",
@@ -502,6 +524,16 @@ mod tests {
     fn entropy_is_that_of_shannon() {
         assert!((entropy("aabb") - 1.0).abs() < 1e-6);
         assert_eq!(entropy("aaaa"), 0.0);
+    }
+
+    #[test]
+    fn a_password_of_letters_is_told_from_a_word() {
+        for value in ["jzkd", "wkqzvtpx", "xkqVzptrw", "szkvqt_wqpk"] {
+            assert!(typed(value), "{value}");
+        }
+        for value in ["grpc", "smtp", "none", "default", "userName", "sequence", "myBatisPlus", "asdfgh", "plain"] {
+            assert!(!typed(value), "{value}");
+        }
     }
 
     #[test]

@@ -56,7 +56,54 @@ pub const CUES: &[&str] = &[
     "pass\"",
     "pass'",
     "pass =",
+    "pw=",
+    "pw:",
+    "pw =",
+    "identified",
+    "contrase",
+    "clave",
+    "mot_de_passe",
+    "motdepasse",
+    "kennwort",
+    "passwort",
+    "senha",
+    "wachtwoord",
+    "haslo",
+    "hasło",
+    "heslo",
+    "пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
+    "senord",
+    "adgangskode",
+    "salasana",
+    "jelszo",
+    "jelszó",
+    "sifre",
+    "şifre",
+    "cle_api",
+    "cleapi",
+    "apicle",
+    "chave",
+    "chiave",
+    "schluessel",
+    "schlüssel",
+    "密钥",
+    "密鑰",
+    "秘钥",
 ];
+
+/// What the values of a table of secrets are: `keys`, `tokens`, each under the name of whose it is.
+pub fn of_table(name: &str) -> Option<Kind> {
+    match words(name).last()?.as_str() {
+        "keys" | "secrets" | "credentials" | "creds" => Some(Kind::ApiKey),
+        "tokens" => Some(Kind::Token),
+        "passwords" => Some(Kind::Password),
+        _ => None,
+    }
+}
 
 /// Lower-case words of a name: `X-Api-Key`, `openaiApiKey`, `APIKey`.
 pub fn words(name: &str) -> Vec<String> {
@@ -123,6 +170,16 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
             "api" => Kind::ApiKey,
             _ => Kind::Token,
         },
+        "identified" if words.len() == 1 => Kind::Password, // `IDENTIFIED BY '…'`
+        "passe" if before == "de" => Kind::Password,
+        word if PASSWORDS.contains(&word) => match (before, words.get(at + 1).map(String::as_str)) {
+            ("api", _) | (_, Some("api")) => Kind::ApiKey, // Spanish has one word for both.
+            _ => Kind::Password,
+        },
+        word if KEYS.contains(&word) && (before == "api" || words.get(at + 1).is_some_and(|word| word == "api")) => {
+            Kind::ApiKey
+        }
+        word if KEYS.contains(&word) && !word.is_ascii() && words.len() == 1 => Kind::ApiKey,
         "dsn" => Kind::Connection,
         "string" | "str" if matches!(before, "connection" | "conn") => Kind::Connection,
         "uri" | "url" if matches!(before, "webhook") => Kind::Webhook,
@@ -140,6 +197,53 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         _ => return None,
     })
 }
+
+/// Passwords in other languages.
+const PASSWORDS: &[&str] = &[
+    "contraseña",
+    "contrasena",
+    "clave",
+    "motdepasse",
+    "kennwort",
+    "senha",
+    "wachtwoord",
+    "haslo",
+    "hasło",
+    "heslo",
+    "пароль",
+    "密码",
+    "密碼",
+    "パスワード",
+    "비밀번호",
+    "lösenord",
+    "losenord",
+    "adgangskode",
+    "salasana",
+    "jelszó",
+    "jelszo",
+    "şifre",
+    "sifre",
+    "parola",
+];
+
+/// Keys in other languages.
+const KEYS: &[&str] = &[
+    "clave",
+    "llave",
+    "clé",
+    "cle",
+    "chave",
+    "chiave",
+    "schlüssel",
+    "schluessel",
+    "sleutel",
+    "klucz",
+    "ключ",
+    "密钥",
+    "密鑰",
+    "秘钥",
+    "キー",
+];
 
 /// What a word ends with that holds a secret.
 const JOINED: &[(&str, Kind)] = &[
@@ -191,6 +295,7 @@ const SECRET_KEYS: &[&str] = &[
     "access",
     "secret",
     "auth",
+    "oauth",
     "signing",
     "encryption",
     "encrypt",
@@ -521,6 +626,24 @@ mod tests {
     }
 
     #[test]
+    fn other_languages_have_words_for_it() {
+        for (name, expected) in [
+            ("contraseña", Kind::Password),
+            ("db_senha", Kind::Password),
+            ("mot_de_passe", Kind::Password),
+            ("密码", Kind::Password),
+            ("clave_api", Kind::ApiKey),
+            ("apiSchluessel", Kind::ApiKey),
+            ("密钥", Kind::ApiKey),
+        ] {
+            assert_eq!(kind(name), Some(expected), "{name}");
+        }
+        for name in ["chave", "llave_maestra", "schluesselbund", "passe"] {
+            assert_eq!(kind(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn every_keyword_holds_a_cue() {
         for name in [
             "passphrase",
@@ -532,6 +655,13 @@ mod tests {
             "dsn",
             "connection_string",
             "creds",
+            "contraseña",
+            "kennwort",
+            "mot_de_passe",
+            "пароль",
+            "密码",
+            "chave_api",
+            "api_schlüssel",
         ] {
             assert!(CUES.iter().any(|cue| name.contains(cue)), "{name}");
         }

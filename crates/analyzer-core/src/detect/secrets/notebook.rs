@@ -2,8 +2,12 @@
 
 use super::candidate::Candidate;
 use super::formats::Formats;
-use super::{code, text};
+use super::{code, scan, text};
 use crate::facts::FileFacts;
+
+/// Places of one value that are looked at, and how far from where its line would be.
+const MOST: usize = 64;
+const REACH: usize = 4096;
 
 /// Candidates of a notebook.
 pub fn read(json: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> {
@@ -25,6 +29,16 @@ pub fn read(json: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
     for mut candidate in code::read(cells, facts, formats) {
         let (Some(start), Some(end)) = (place(candidate.span.start), place(candidate.span.end)) else { continue };
         candidate.span = start..end.max(start + 1);
+        // A cell that is one text has all its lines on one: there its value says where it stands.
+        let value = candidate.value.expose();
+        let from = scan::floor(json, start.saturating_sub(REACH));
+        let window = &json[from..scan::floor(json, start + REACH)];
+        let here = |at: usize| !json[at.min(start)..at.max(start)].contains('\n');
+        let nearest =
+            window.match_indices(value).take(MOST).map(|(at, _)| from + at).min_by_key(|at| at.abs_diff(start));
+        if let Some(at) = nearest.filter(|at| !here(*at)) {
+            candidate.span = at..at + value.len();
+        }
         found.push(candidate);
     }
     found

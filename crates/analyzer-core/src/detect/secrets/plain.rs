@@ -9,6 +9,8 @@ use super::names;
 pub struct Pair {
     pub name: Range<usize>,
     pub value: Range<usize>,
+    /// It is written as an assignment is, and not as words of a sentence are.
+    pub assigned: bool,
 }
 
 /// The longest name, and the most space between a name and its value.
@@ -27,16 +29,41 @@ pub fn pairs(text: &str, cues: &[usize]) -> Vec<Pair> {
         let Some(name) = name_around(text, cue) else { continue };
         done = name.end;
         if let Some(value) = value_after(text, &name) {
-            pairs.push(Pair { name, value });
+            let assigned = is_assigned(text, &name, &value);
+            pairs.push(Pair { name, value, assigned });
         }
     }
     pairs
 }
 
+/// Names of several words, `=`, quotes, flags, and lines that hold nothing else: what no sentence has.
+fn is_assigned(text: &str, name: &Range<usize>, value: &Range<usize>) -> bool {
+    let called = &text[name.clone()];
+    let compound = called.contains(['_', '.']) || names::words(called).len() > 1 && !called.contains(' ');
+    let between = text.get(name.end..value.start).unwrap_or("");
+    let flag = text[..name.start].ends_with('-');
+    // A line is looked at as far as a name and a value reach.
+    let window = super::scan::floor(text, name.start.saturating_sub(NAME));
+    let start = text[window..name.start].rfind('\n').map_or(window, |at| window + at + 1);
+    let before = text[start..name.start].trim_start_matches([' ', '\t', '-', '#', '/', '*', '{', '"', '\'']);
+    let behind = &text[value.end..super::scan::floor(text, value.end + NAME)];
+    let behind = behind.split('\n').next().unwrap_or("");
+    let alone = before.is_empty() && behind.trim_matches(['"', '\'', ',', ' ', '\r', '}']).is_empty();
+    compound || flag || alone || between.contains(['=', '"', '\'', '`'])
+}
+
+impl Pair {
+    /// Two texts of a list stand beside each other, of which the first looks like a name.
+    pub fn is_listed(&self, text: &str) -> bool {
+        text.get(self.name.end..self.value.start).is_some_and(|between| between.contains(',') && between.len() <= 8)
+    }
+}
+
 /// The name that a cue is part of, with the word before it in prose: `API key`.
 fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
-    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b);
+    // Letters of other alphabets are of several bytes; punctuation of theirs is looked at behind.
+    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b) || !b.is_ascii();
     let before = bytes[cue.saturating_sub(NAME)..cue].iter().rev().take_while(|b| part(b)).count();
     let after = bytes[cue..(cue + NAME).min(bytes.len())].iter().take_while(|b| part(b)).count();
     let (mut start, end) = (cue - before, cue + after);
@@ -54,7 +81,18 @@ fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
     while end > start && bytes[start] == b'-' {
         start += 1;
     }
-    (start < end).then_some(start..end)
+    let name = text.get(start..end)?;
+    let letters = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    match name.char_indices().find(|(_, c)| !letters(*c)) {
+        None => (start < end).then_some(start..end),
+        // `密码：…`: the name ends before what is no letter, or begins behind it.
+        Some((at, _)) if start + at > cue => Some(start..start + at),
+        Some(_) => {
+            let own = text.get(start..cue)?.char_indices().rfind(|(_, c)| !letters(*c))?;
+            let (start, rest) = (start + own.0 + own.1.len_utf8(), text.get(cue..end)?);
+            Some(start..cue + rest.find(|c| !letters(c)).unwrap_or(rest.len()))
+        }
+    }
 }
 
 /// What the name is given: behind `=`, `:`, `=>`, a flag's space, the next element of a list, or the `value:` of the
@@ -69,13 +107,18 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         }
         i
     };
-    let flag = name.start >= 2 && &bytes[name.start - 2..name.start] == b"--";
+    // `--password`, and PowerShell's `-Password`.
+    let flag = bytes[..name.start].ends_with(b"--")
+        || bytes[..name.start].ends_with(b" -") && bytes[name.start].is_ascii_uppercase();
     let mut i = name.end;
     let quoted = matches!(at(i), b'"' | b'\'' | b'`') || at(i) == b'\\' && matches!(at(i + 1), b'"' | b'\'');
     while matches!(at(i), b'"' | b'\'' | b'`' | b']' | b')' | b'\\' | b'*') && i < name.end + 4 {
         i += 1;
     }
     let separator = blank(i);
+    if let Some(start) = otherwise(text, name.end, i) {
+        return value_at(text, start);
+    }
     if let Some(value) = markup(text, name, i).or_else(|| declared(text, separator)).or_else(|| piped(text, name.start))
     {
         return Some(value);
@@ -89,12 +132,38 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     };
     let after = match (at(separator), at(separator + 1)) {
         (b'=', b'=') => return None, // A comparison.
+        // `printf 'NAME=%s' 'value'`
+        (b'=', b'%') => {
+            let rest = &text[separator + 1..super::scan::floor(text, separator + 16)];
+            let end = rest.find(['"', '\''])? + 1;
+            let value = blank(separator + 1 + end);
+            return (rest.starts_with("%s") && value > separator + 1 + end).then(|| value_at(text, value)).flatten();
+        }
+        // `IDENTIFIED BY '…'`
+        (b'W' | b'w', b'I' | b'i') if text[name.clone()].eq_ignore_ascii_case("identified") => {
+            let rest = &text[separator..super::scan::floor(text, separator + GAP)];
+            separator + rest.to_ascii_uppercase().find(" BY '")? + 4
+        }
+        (b'B' | b'b', b'Y' | b'y')
+            if at(separator + 2) == b' ' && text[name.clone()].eq_ignore_ascii_case("identified") =>
+        {
+            separator + 3
+        }
         (b'=', b'>') | (b':' | b'?', b'=') => separator + 2,
         (b'=', _) | (b':', _) if at(separator + 1) != b':' => separator + 1,
         (b',', _) if quoted => separator + 1,
         (b'\'', _) if separator > i && sql() => separator,
         // `setPassword("…")`, `.withToken("…")`
         (b'(', b'"' | b'\'') if separator == name.end && is_setter(&text[name.clone()]) => separator + 1,
+        (0xef, 0xbc) if at(separator + 2) == 0x9a => separator + 3, // The colon of Chinese and Japanese.
+        (b',', _) if text[..name.start].ends_with("env:") => separator + 1, // `${env:NAME, 'value'}`
+        // `{ name: NAME, value: "…" }`
+        (b',', _)
+            if named_value(text[separator + 1..super::scan::floor(text, separator + GAP)].trim_start()).is_some() =>
+        {
+            separator + 1
+        }
+        (b'"', _) if separator > i && name.start > 0 && bytes[name.start - 1] == b':' => separator, // `:api-key "…"`
         (b'|', _) if bytes[..name.start].ends_with(b"| ") || bytes[..name.start].ends_with(b"| `") => {
             // A table of a document: its next cell, unless that describes the value.
             let cell = text[separator + 1..].split(['|', '\n']).next().unwrap_or("").trim();
@@ -108,14 +177,27 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         (b'-', _) if separator > i => option(text, separator)?,
         _ if flag && separator > name.end && !quoted => separator,
         _ if separator > i && spaced(text, name.start) => separator,
-        (b'\n' | b'\r', _) => return next_line(text, separator),
+        (b'`', _) if separator > i && names::is_shouted(&text[name.clone()]) => separator, // "the TOKEN `…`"
+        (b'\n' | b'\r', _) => return next_line(text, separator).or_else(|| below_heading(text, name.start, separator)),
+        _ if separator > i => typed(text, separator).or_else(|| said_later(text, separator))?,
         _ => return None,
     };
     let mut start = blank(after);
-    // `"key": "NAME", "value": "…"`
-    if at(separator) == b',' && matches!(at(start), b'"' | b'\'') {
-        let rest = &text[start + 1..super::scan::floor(text, start + GAP)];
-        start = named_value(rest).map_or(start, |value| start + 1 + rest.len() - value.len());
+    // `"key": "NAME", "value": "…"`, `{ name: NAME, value: "…" }`
+    if at(separator) == b',' {
+        let quote = usize::from(matches!(at(start), b'"' | b'\''));
+        let rest = &text[start + quote..super::scan::floor(text, start + GAP)];
+        start = named_value(rest).map_or(start, |value| start + quote + rest.len() - value.len());
+    }
+    // `"api_key": {"type": "str", "value": "…"}`
+    if at(start) == b'{' {
+        let block = text[start + 1..super::scan::floor(text, start + 240)].split(['}', '{']).next().unwrap_or("");
+        let entries = block.match_indices([',', '\n']).map(|(at, _)| at + 1);
+        let value = std::iter::once(0).chain(entries).find_map(|at| {
+            let key = block[at..].trim_start_matches([' ', '\n', '\r', '\t', '"', '\'']);
+            Some(start + 1 + block.len() - named_value(key)?.len())
+        });
+        return value.and_then(|value| value_at(text, value));
     }
     // A value on the line below: YAML's folded scalars, JSON printed wide.
     if matches!(at(start), b'>' | b'|') && matches!(at(start + 1), b'\n' | b'-') {
@@ -136,10 +218,56 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     value_at(text, start)
 }
 
-/// A method that is told a secret: `dataSource.setPassword`.
+/// A method that is told a secret: `dataSource.setPassword`, `.apiKey`.
 fn is_setter(name: &str) -> bool {
-    let words = names::words(name.rsplit('.').next().unwrap_or(name));
+    let (path, method) = name.rsplit_once('.').map_or((None, name), |(path, method)| (Some(path), method));
+    let words = names::words(method);
     words.len() >= 2 && matches!(words[0].as_str(), "set" | "with") && names::classify(&words[1..]).is_some()
+        || path.is_some() && names::classify(&words).is_some_and(|kind| kind != names::Kind::Weak)
+}
+
+/// What a look-up takes when there is nothing: `env("NAME") ?? "…"`, `getenv("NAME") ?: "…"`, `ENV['NAME'] || '…'`,
+/// `var("NAME").unwrap_or("…")`. Where the text begins.
+fn otherwise(text: &str, name: usize, behind: usize) -> Option<usize> {
+    let rest = &text[behind..super::scan::floor(text, behind + GAP)];
+    let quoted = |rest: &str| rest.trim_start_matches(['@', '$']).starts_with(['"', '\'']);
+    let operator = rest.trim_start();
+    if let Some(value) = ["??", "?:", "||"].iter().find_map(|sign| operator.strip_prefix(sign)) {
+        let value = value.trim_start();
+        return quoted(value).then(|| behind + (rest.len() - value.len()));
+    }
+    let method = rest.strip_prefix('.').filter(|_| behind > name)?;
+    let (method, value) = method.split_once('(')?;
+    let fallback = ["or", "else", "default"].iter().any(|word| names::words(method).iter().any(|w| w == word));
+    let value = value.trim_start_matches("||").trim_start();
+    (fallback && quoted(value)).then(|| behind + (rest.len() - value.len()))
+}
+
+/// `param name string = '…'`, `var name string = "…"`: a type between a name and what it is.
+fn typed(text: &str, at: usize) -> Option<usize> {
+    let rest = &text[at..super::scan::floor(text, at + GAP)];
+    let (kind, value) = rest.split_once(" = ")?;
+    let word = !kind.is_empty()
+        && kind.len() <= 24
+        && kind.chars().all(|c| c.is_ascii_alphanumeric() || "*<>[]?.".contains(c));
+    (word && value.starts_with(['"', '\''])).then(|| at + rest.len() - value.len())
+}
+
+/// "The key for https://… is `…`": in a sentence, later on its line.
+fn said_later(text: &str, at: usize) -> Option<usize> {
+    let rest = text[at..super::scan::floor(text, at + NAME + GAP)].split('\n').next()?;
+    let said = rest.find(" is `")?;
+    (!rest[..said].contains(['`', '"', ';', '|'])).then_some(at + said + 4)
+}
+
+/// `## NAME` and, below the heading, its value as code.
+fn below_heading(text: &str, name: usize, at: usize) -> Option<Range<usize>> {
+    let window = super::scan::floor(text, name.saturating_sub(NAME));
+    let start = text[window..name].rfind('\n').map_or(window, |i| window + i + 1);
+    let rest = &text[at..super::scan::floor(text, at + GAP)];
+    let value = rest.trim_start_matches(['\n', '\r', ' ']);
+    let from = at + rest.len() - value.len();
+    (text[start..].starts_with('#') && from - at <= 4 && value.starts_with('`')).then(|| value_at(text, from)).flatten()
 }
 
 /// Statements that put a space between the name and its value: Dockerfiles, shells, `.netrc`.
@@ -204,7 +332,8 @@ fn markup(text: &str, name: &Range<usize>, behind: usize) -> Option<Range<usize>
         let start = behind + 1 + value.len() - value.trim_start().len();
         return (value.trim().len() >= 4).then(|| start..start + value.trim().len());
     }
-    let value = window.trim_start().strip_prefix("value=").filter(|_| attribute)?;
+    let rest = window.trim_start();
+    let value = rest.strip_prefix("value=").or_else(|| rest.strip_prefix("content=")).filter(|_| attribute)?;
     value_at(text, behind + window.len() - value.len())
 }
 
@@ -238,7 +367,9 @@ fn next_line(text: &str, at: usize) -> Option<Range<usize>> {
 
 /// What stands behind `value:`, `"default":`, `value =`.
 fn named_value(key: &str) -> Option<&str> {
-    let value = key.strip_prefix("value").or_else(|| key.strip_prefix("default"))?;
+    let value = ["defaultValue", "default_value", "value", "default", "fallback"]
+        .iter()
+        .find_map(|word| key.strip_prefix(*word))?;
     let value = value.trim_start_matches(['"', '\'']).trim_start();
     Some(value.strip_prefix([':', '='])?.trim_start())
 }
@@ -256,8 +387,9 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     if bytes.get(start) == Some(&b'\\') && matches!(bytes.get(start + 1), Some(b'"' | b'\'')) {
         start += 1;
     }
-    // `r"…"`, `b"…"`, `f"…"`.
-    if matches!(bytes.get(start), Some(b'r' | b'b' | b'f' | b'u')) && matches!(bytes.get(start + 1), Some(b'"' | b'\''))
+    // `r"…"`, `b"…"`, `f"…"`, `@"…"`.
+    if matches!(bytes.get(start), Some(b'r' | b'b' | b'f' | b'u' | b'@'))
+        && matches!(bytes.get(start + 1), Some(b'"' | b'\''))
     {
         start += 1;
     }
@@ -270,6 +402,9 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
         }
     }
     let window = &bytes[start.min(bytes.len())..(start + VALUE).min(bytes.len())];
+    if let Some(inner) = nested(text, start, quote) {
+        return Some(inner);
+    }
     let end = match quote {
         Some(mark) => window.iter().position(|b| *b == mark || *b == b'\n' || *b == b'\\')?,
         None => {
@@ -289,6 +424,33 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     let declares = || text[start + end..].trim_start_matches(' ').starts_with("= ");
     let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]) || declares());
     (!code && end >= 4).then_some(start..start + end)
+}
+
+/// A header whose value is JSON in JSON, `"{\"x\": \"…\"}"`: the one value in it that a machine made. A constructor,
+/// `new Secret("…")`: its text.
+fn nested(text: &str, start: usize, quote: Option<u8>) -> Option<Range<usize>> {
+    let window = &text[start..super::scan::floor(text, start + VALUE / 4)];
+    match quote {
+        Some(_) if window.starts_with("{\\\"") => {
+            let json = window.split("}\"").next()?;
+            let texts = json.match_indices("\\\"").map(|(at, _)| at + 2);
+            texts.zip(json.match_indices("\\\"").map(|(at, _)| at).skip(1)).find_map(|(from, to)| {
+                super::judge::machine_made(json.get(from..to)?).then_some(start + from..start + to)
+            })
+        }
+        None => {
+            let made = window.strip_prefix("new ").unwrap_or(window);
+            let (class, rest) = made.split_once('(')?;
+            let last = class.rsplit(['.', ':']).next()?;
+            let named =
+                last.starts_with(|c: char| c.is_ascii_uppercase()) && last.bytes().all(|b| b.is_ascii_alphanumeric());
+            let text = rest.strip_prefix('"').filter(|_| named && class.len() <= 60 && !class.contains([' ', '\n']))?;
+            let end = text.find(['"', '\n', '\\'])?;
+            let from = start + window.len() - text.len();
+            (end >= 4 && text[end..].starts_with("\")")).then_some(from..from + end)
+        }
+        _ => None,
+    }
 }
 
 /// `aws_s3_object.layer.key`: names joined by dots, one of them of several words.
@@ -333,12 +495,12 @@ pub fn whose(text: &str, at: usize) -> Option<String> {
     let open = text[start..at].rfind('{').map_or(start, |open| start + open);
     let close = text[at..start + line.len()].find('}').map_or(start + line.len(), |close| at + close);
     let entry = |part: &str| {
-        let (key, value) = part.trim().trim_start_matches(['-', ' ', '{']).split_once(':')?;
+        let (key, value) = part.trim().trim_start_matches(['-', ' ', '{']).split_once([':', '='])?;
         let plain = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
         let (key, value) = (plain(key), plain(value.trim_end_matches([',', '}'])));
         let provider = match key.as_str() {
             "model" | "model_id" | "model_name" => value.split_once('/')?.0.to_owned(),
-            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" => value,
+            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" | "name" => value,
             _ => return None,
         };
         (2..=40).contains(&provider.len()).then_some(provider)
@@ -439,6 +601,21 @@ pub fn host_of(rest: &str) -> String {
     authority.split(':').next().unwrap_or("").to_ascii_lowercase()
 }
 
+/// What the use of a variable says: `KEY=…` and, later, `"x-api-key: $KEY"`.
+pub fn used_as(text: &str, pair: &Pair) -> Option<names::Kind> {
+    let name = text.get(pair.name.clone())?;
+    let later = &text[pair.value.end..super::scan::floor(text, pair.value.end + VALUE)];
+    let before = [format!("${name}"), format!("${{{name}}}")].iter().find_map(|use_| later.find(use_))?;
+    let before = later[..before].trim_end_matches([' ', '"', '\'']);
+    let before = before.strip_suffix("Bearer").map_or(before, str::trim_end).strip_suffix([':', '='])?.trim_end();
+    let start = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c)).len();
+    let used = &before[start..];
+    match used.eq_ignore_ascii_case("authorization") {
+        true => Some(names::Kind::Token),
+        false => kind(used).filter(|kind| *kind != names::Kind::Weak),
+    }
+}
+
 /// What a name's words say, for a name in text.
 pub fn kind(name: &str) -> Option<names::Kind> {
     names::classify(&names::words(name))
@@ -486,6 +663,21 @@ mod tests {
             "run --API_KEY abcd1234",
             "API_KEY := `abcd1234`",
             "os.environ[\"API_KEY\"] = \"abcd1234\"",
+            "getEnv(\"API_KEY\") ?? \"abcd1234\"",
+            "System.getenv(\"API_KEY\") ?: \"abcd1234\"",
+            "ENV['API_KEY'] || 'abcd1234'",
+            "var(\"API_KEY\").unwrap_or(\"abcd1234\".to_string())",
+            "String.fromEnvironment('API_KEY', defaultValue: 'abcd1234')",
+            "${env:API_KEY, 'abcd1234'}",
+            "param API_KEY string = 'abcd1234'",
+            "NSString *const API_KEY = @\"abcd1234\";",
+            "{ name: API_KEY, value: \"abcd1234\" }",
+            "{\"API_KEY\": {\"type\": \"str\", \"value\": \"abcd1234\"}}",
+            "printf 'API_KEY=%s\\n' 'abcd1234'",
+            "Use the API_KEY `abcd1234` here.",
+            "## API_KEY\n\n`abcd1234`\n",
+            "<meta name=\"API_KEY\" content=\"abcd1234\">",
+            "API_KEY = new Secret(\"abcd1234\")",
         ] {
             assert_eq!(only(text), Some(("API_KEY", "abcd1234")), "{text}");
         }
@@ -494,9 +686,45 @@ mod tests {
 
     #[test]
     fn code_is_no_value() {
-        for text in ["key = os.environ['X']", "key == \"abcd1234\"", "key::abcd1234", "if key:\n    pass"] {
+        for text in [
+            "key = os.environ['X']",
+            "key == \"abcd1234\"",
+            "key::abcd1234",
+            "if key:\n    pass",
+            "getEnv(\"API_KEY\") ?? fallback",
+            "var(\"API_KEY\").expect(\"abcd1234\")",
+            "API_KEY\n\n`abcd1234`\n",
+            "{\"API_KEY\": {\"type\": \"str\"}, \"value\": \"abcd1234\"}",
+            "key = prompt(\"abcd1234\")",
+        ] {
             assert_eq!(only(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_assignment_is_told_from_a_sentence() {
+        let assigned = |text: &str| {
+            let cues: Vec<usize> = text.match_indices("pass").map(|found| found.0).collect();
+            pairs(text, &cues).first().map(|pair| pair.assigned)
+        };
+        for text in [
+            "db_password: abcd",
+            "{password: 'abcd'}",
+            "- password: abcd\n",
+            "run --password abcd",
+            "password = abcd x",
+        ] {
+            assert_eq!(assigned(text), Some(true), "{text}");
+        }
+        assert_eq!(assigned("Then the password: abcd is asked for"), Some(false));
+    }
+
+    #[test]
+    fn a_variable_is_what_it_is_used_as() {
+        let used = |text: &str| used_as(text, &pairs(text, &[0])[0]);
+        assert_eq!(used("key='abcd1234'\ncurl -H \"x-api-key: $key\""), Some(names::Kind::ApiKey));
+        assert_eq!(used("key='abcd1234'\ncurl -H \"Authorization: Bearer ${key}\""), Some(names::Kind::Token));
+        assert_eq!(used("key='abcd1234'\necho \"cache: $key\""), None);
     }
 
     #[test]

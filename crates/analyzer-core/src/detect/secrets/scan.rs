@@ -289,6 +289,7 @@ pub fn login(text: &str) -> Option<Hit> {
 /// Commands, and the flag behind which they take a password.
 const TAKE_PASSWORDS: &[(&str, &str)] = &[
     ("sshpass", "p"),
+    ("ConvertTo", "SecureString"),
     ("docker login", "p"),
     ("podman login", "p"),
     ("helm registry login", "p"),
@@ -313,7 +314,8 @@ fn option(text: &str, cue: usize, at: usize, hits: &mut Vec<Hit>) {
     let start = at + usize::from(quote.is_some());
     let end = word_end(text, start.min(text.len()), b"\"'`<>\\");
     let password = &text[start..end];
-    if (judge::chosen(password) || judge::machine_made(password)) && !judge::placeholder(password) {
+    let typed = quote.is_some() && (judge::typed(password) || judge::scrambled(password));
+    if (judge::chosen(password) || judge::machine_made(password) || typed) && !judge::placeholder(password) {
         hits.push(Hit { span: start..end, what: What::Password });
     }
 }

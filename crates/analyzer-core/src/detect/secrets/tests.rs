@@ -65,7 +65,14 @@ fn every_format_that_is_found_by_its_shape_was_compared_with_something_public() 
         .map(|format| formats.issuers[formats.formats[format].issuer].id.clone())
         .collect();
     assert!(unchecked.is_empty(), "{unchecked:?}");
-    assert!(formats.issuers.len() >= 300, "{} issuers", formats.issuers.len());
+}
+
+#[test]
+fn at_least_three_hundred_issuers_were_compared_with_something_public() {
+    let compared =
+        |issuer: &&formats::Issuer| !issuer.checked.is_empty() || issuer.key.iter().any(|key| !key.checked.is_empty());
+    let count = Formats::builtin().issuers.iter().filter(compared).count();
+    assert!(count >= 300, "{count} issuers");
 }
 
 /// What is one character too short, one too long, or spelt otherwise is no token of the format.
@@ -333,4 +340,54 @@ proptest! {
             prop_assert!(secrets.windows(2).all(|pair| (pair[0].line, pair[0].column) <= (pair[1].line, pair[1].column)));
         }
     }
+}
+
+/// A token of 40 letters and digits that is nobody's.
+fn nobodys(seed: u64) -> String {
+    let mut rng = Rng(seed);
+    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    (0..40).map(|_| letters[rng.below(letters.len())] as char).collect()
+}
+
+#[test]
+fn what_is_called_compared_listed_or_made_by_a_function_has_a_name() {
+    let token = nobodys(5);
+    for (file, text) in [
+        ("a.ts", "new AgentBuilder().name('clerk').apiKey('{K}').build();"),
+        ("a.ts", "expect(config.apiKey).toBe('{K}');"),
+        ("a.py", "settings.put_value(\"crm.api_key\", \"{K}\")"),
+        ("a.py", "api_key: str = field(default_factory=lambda: \"{K}\")"),
+        ("a.py", "parser.add_argument(\"-k\", dest=\"api_key\", default=\"{K}\")"),
+        ("a.py", "api_key = next((v for v in found), \"{K}\")"),
+        ("a.py", "keys = {\"mistral\": \"{K}\"} if live else {}"),
+        ("a.py", "KEY = \"{K}\"\nget(f\"https://crm.acme.io/v1?q={q}&api_key={KEY}\")"),
+    ] {
+        assert_eq!(found(&[(file, &text.replace("{K}", &token))]).len(), 1, "{text}");
+    }
+    for (file, text) in [
+        ("a.ts", "expect(config.digest).toBe('{K}');"),
+        ("a.ts", "new AgentBuilder().name('{K}').build();"),
+        ("a.py", "settings.put_value(\"crm.row\", \"{K}\")"),
+        ("a.py", "parser.add_argument(\"-k\", dest=\"revision\", default=\"{K}\")"),
+        ("a.py", "names = {\"mistral\": \"{K}\"} if live else {}"),
+        ("a.py", "KEY = \"{K}\"\nget(f\"https://crm.acme.io/v1?row={KEY}\")"),
+    ] {
+        assert_eq!(short(file, &text.replace("{K}", &token)), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn parts_of_a_list_that_a_name_holds_are_one_credential() {
+    let token = nobodys(6);
+    let text = format!("PARTS = [\"{}\", \"{}\"]\nMISTRAL_API_KEY = \"\".join(PARTS)\n", &token[..16], &token[16..32]);
+    assert_eq!(short("a.py", &text), ["api_key mistral 2"]);
+}
+
+#[test]
+fn a_cell_that_is_one_text_shows_its_credential_where_it_stands() {
+    let token = nobodys(7);
+    let text = format!(
+        "{{\"cells\": [\n{{\"cell_type\": \"code\",\n\"source\": \"import os\\nos.environ['CRM_API_KEY'] = '{token}'\"}}]}}"
+    );
+    assert_eq!(short("a.ipynb", &text), ["api_key - 3"]);
 }

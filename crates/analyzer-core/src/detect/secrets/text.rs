@@ -2,6 +2,7 @@
 
 use super::candidate::{self, Around, Candidate};
 use super::formats::Formats;
+use super::names::Kind;
 use super::plain::{self, Pair};
 use super::{fold, judge, meaning, scan};
 
@@ -26,19 +27,23 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         if !encoded
             && !judge::plausible(value)
             && !judge::chosen(value)
-            && !judge::typed(value)
+            && (!judge::typed(value) || pair.is_listed(text))
             && !judge::scrambled(value)
             && !value.starts_with("https://")
         {
             continue;
         }
-        let kind = formats.kind_of(name);
+        let kind = match formats.kind_of(name) {
+            Some(Kind::Weak) => plain::used_as(text, pair).or(Some(Kind::Weak)),
+            kind => kind,
+        };
         if kind.is_none() && !encoded {
             continue;
         }
         let meaning = meaning_at(text, Some(pair), pair.value.start, formats);
         let hosts = beside(text, pair.value.start);
-        let around = Around { name: Some(name), kind, meaning, remark, hosts: &hosts, ..Around::default() };
+        let assigned = pair.assigned;
+        let around = Around { name: Some(name), kind, meaning, remark, assigned, hosts: &hosts, ..Around::default() };
         out.extend(candidate::of_name(pair.value.clone(), value, &around, formats));
         if encoded {
             out.extend(candidate::of_encoded(pair.value.clone(), value, &around, formats));

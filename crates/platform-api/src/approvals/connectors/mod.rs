@@ -60,7 +60,7 @@ pub struct ConnectorRecord {
 impl Resource for ConnectorRecord {
     const KIND: &'static str = "approval_connector";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         &self.id
     }
 }
@@ -116,7 +116,7 @@ pub struct Defaults {
 impl Resource for Defaults {
     const KIND: &'static str = "approval_defaults";
 
-    fn name(&self) -> &str {
+    fn key(&self) -> &str {
         "defaults"
     }
 }
@@ -190,6 +190,7 @@ pub struct Activity {
 
 /// How much of it.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// At most so many.
     #[param(value_type = Option<u64>)]
