@@ -52,7 +52,6 @@ fn main() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench has no other way to be told")]
 fn arguments() -> Vec<String> {
     std::env::args().skip(1).collect()
 }
