@@ -19,6 +19,7 @@ pub use actions::Action;
 pub use events::Event;
 pub use lifecycle::{ActionStatus, BadTransition, RunStatus, UnknownStatus};
 
+use crate::agents::AgentRecord;
 use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::approvals;
@@ -224,11 +225,20 @@ pub async fn begin(app: &App, tx: &mut Tx, who: &Identity, request: CreateRun) -
     };
     let stated = |text: Option<String>| text.filter(|text| !text.is_empty());
     let now = app.world().now();
+    let agent_id = required(request.agent_id, "agent_id")?;
+    // Where the agent lives, if the caller does not say; it need not be one of ours.
+    let namespace = match stated(request.namespace) {
+        Some(namespace) => namespace,
+        None => match tx.get::<AgentRecord>(&who.workspace, &agent_id).await? {
+            Some(agent) => agent.value.namespace,
+            None => NAMESPACE.into(),
+        },
+    };
     let run = RunRow {
-        agent_id: required(request.agent_id, "agent_id")?,
+        agent_id,
         user_id: required(request.user_id, "user_id")?,
         id: app.world().uuid(),
-        namespace: stated(request.namespace).unwrap_or_else(|| NAMESPACE.into()),
+        namespace,
         conversation_id: stated(request.conversation_id),
         invoke_url: stated(request.invoke_url),
         initial_message: stated(request.initial_message),

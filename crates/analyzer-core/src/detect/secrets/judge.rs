@@ -176,7 +176,7 @@ pub fn typed(value: &str) -> bool {
     } else if humps > 0 {
         40
     } else {
-        60
+        55
     };
     letters && parts.len() <= 4 && !said && common * 100 < pairs * most
 }
