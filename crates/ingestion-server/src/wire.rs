@@ -159,7 +159,7 @@ pub struct SubmissionSchema {
 #[expect(dead_code, reason = "it describes what `Batch` reads")]
 pub struct BatchSchema {
     /// Each a submission with an `id` of the caller's own; what is wrong with one is said in its line.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Value>)]
     projects: Vec<()>,
 }
 

@@ -50,15 +50,13 @@ pub struct ActionRequest {
     /// `tool.upsert`, `model_provider.upsert`, `policy.upsert`, `deploy_draft.create_or_patch`, `deploy.execute` or
     /// `starter_kit.seed`.
     #[serde(default, rename = "type")]
-    #[schema(required)]
     kind: Option<String>,
     /// Whatever has this key is done once, however often it is sent.
     #[serde(default)]
-    #[schema(required)]
     idempotency_key: Option<String>,
     /// What the path of that resource takes.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     params: Option<Value>,
 }
 
@@ -107,6 +105,19 @@ pub struct Application {
     /// The first thing that is wrong with a plan of which nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// How a plan is refused: in the shape of its answer, or as any other request.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes what `apply` answers with 400")]
+pub enum ApplicationRefusal {
+    /// A change of it is invalid.
+    #[schema(title = "invalid plan")]
+    Plan(Application),
+    /// It is no plan.
+    #[schema(title = "no plan")]
+    Request(crate::answer::Refusal),
 }
 
 /// What became of a change.
@@ -204,7 +215,7 @@ async fn validate(
 /// Carries a plan out, in order, up to the first change that fails. A plan with anything invalid in it changes nothing
 /// and is answered in the same shape.
 #[utoipa::path(post, path = "/actions/apply", tag = "plans", request_body = PlanRequest,
-    responses((status = 200, body = Application), (status = 400, body = Application)))]
+    responses((status = 200, body = Application), (status = 400, body = ApplicationRefusal)))]
 async fn apply(
     State(app): State<App>,
     caller: Caller<Write>,
