@@ -1,5 +1,5 @@
-//! The description of the API against the running binary, judged by others: a linter of descriptions, and a tool that
-//! sends whatever the description allows and forbids.
+//! The running binary, judged by others: a linter of descriptions, a tool that sends whatever the description allows and
+//! forbids, and the published client.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,16 @@ fn what_the_description_says_is_what_the_binary_does() {
         "--exclude-path-regex",
         "^/api/v1/(billing/(setup|payment|subscribe|portal|publishable)|actions/validate)",
     ]);
+    passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
+}
+
+/// Each method of the published client, as its users call it.
+#[test]
+#[ignore = "needs the published SDK; `cargo xtask test` installs it"]
+fn every_method_of_the_published_client_is_answered() {
+    let platform = Platform::start("sdk");
+    let mut command = Command::new(judge("sdk/bin/python"));
+    command.arg("-c").arg(include_str!("sdk.py")).arg(&platform.address).arg(KEY);
     passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
 }
 
