@@ -110,7 +110,6 @@ pub struct Application {
 /// How a plan is refused: in the shape of its answer, or as any other request.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it describes what `apply` answers with 400")]
 pub enum ApplicationRefusal {
     /// A change of it is invalid.
     #[schema(title = "invalid plan")]
