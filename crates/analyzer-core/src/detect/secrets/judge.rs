@@ -77,7 +77,9 @@ pub fn machine_made(value: &str) -> bool {
     let odd = value.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"+/=_-.".contains(b)).count();
     let code =
         odd * 4 > length || value.contains([' ', '(', '{', '<', '[', '\\', '\'', '"', ',']) || value.contains("://");
-    value.is_ascii() && many && !code && entropy(value) >= enough && !language(value) && !pathlike(value)
+    // Drawn letters are a language's now and then; digits all through them never are.
+    let drawn = mixed && length >= 24 && digits * 8 >= length && value.bytes().all(|b| b.is_ascii_alphanumeric());
+    value.is_ascii() && many && !code && entropy(value) >= enough && (drawn || !language(value)) && !pathlike(value)
 }
 
 /// A word that everybody takes, with or without a number: `dev123`.
@@ -518,6 +520,10 @@ mod tests {
             .map(|i| super::super::checksum::in_base(i.wrapping_mul(2_654_435_761) ^ 0xdead_beef, 62, 6))
             .collect();
         assert!(machine_made(&format!("q{digest}Zt7")), "{digest}");
+        // Digits of no meaning, put where a language has none.
+        let syllables = ["tele", "Sel", "Ran", "dor", "Tel", "Mas", "Ten", "Ter"];
+        let drawn: String = syllables.iter().zip(2..).map(|(syllable, digit)| format!("{syllable}{digit}")).collect();
+        assert!(machine_made(&drawn), "{drawn}");
     }
 
     #[test]
