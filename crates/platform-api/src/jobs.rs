@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::approvals::{self, connectors};
+use crate::auth;
 
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
@@ -37,5 +38,6 @@ pub async fn run(app: App) {
 /// Does what is due.
 pub async fn tick(app: &App) -> Result<(), ApiError> {
     approvals::expire_due(app).await?;
+    auth::forget_old(app).await?;
     connectors::deliver::due(app).await
 }

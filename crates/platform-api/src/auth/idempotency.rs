@@ -22,6 +22,20 @@ const LONGEST: usize = 255;
 /// A claim that was not answered for so long never will be: whoever held it is gone.
 const ABANDONED: i64 = 10 * 60_000;
 
+/// How long an answer is kept for its repetition: a day. It may hold a key that was shown once, so no longer.
+const KEPT: i64 = 24 * 60 * 60_000;
+
+/// Forgets the answers that nobody will ask for again.
+pub async fn forget_old(app: &App) -> Result<(), ApiError> {
+    let before = app.world().now() - KEPT;
+    if app.store().read().await?.has_replies_before(before).await? {
+        let mut tx = app.store().begin().await?;
+        tx.forget_replies(before).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// Middleware, behind the door.
 pub async fn once(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
     let identity = request.extensions().get::<Identity>().cloned();

@@ -79,6 +79,13 @@ impl Tx {
         Ok(())
     }
 
+    /// Is there anything that was claimed before `before`?
+    pub async fn has_replies_before(&mut self, before: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "select 1 from idempotency where created_at < $1 limit 1";
+        let found: Option<i32> = on!(self, db => sqlx::query_scalar(SQL).bind(before).fetch_optional(db).await)?;
+        Ok(found.is_some())
+    }
+
     /// Forgets what was claimed before `before`.
     pub async fn forget_replies(&mut self, before: i64) -> Result<(), StoreError> {
         const SEALED: &str = "delete from sealed where kind = 'reply' and exists (select 1 from idempotency \

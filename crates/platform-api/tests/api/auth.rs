@@ -11,6 +11,7 @@ on_both_engines!(
     a_workspace_in_the_path_has_resources_of_its_own,
     a_key_may_ask_so_often_and_no_more,
     a_repeated_request_has_its_effect_once,
+    an_answer_is_kept_for_a_day_and_no_longer,
     the_analyzer_is_mounted_behind_the_same_door,
 );
 
@@ -80,6 +81,25 @@ async fn a_repeated_request_has_its_effect_once(platform: Platform) {
     assert_eq!(version().await, 2);
     assert!(send("one", "b").await.refused(422).contains("another request"));
     send("", "b").await.refused(400);
+}
+
+async fn an_answer_is_kept_for_a_day_and_no_longer(platform: Platform) {
+    let send = async |name: &str| {
+        let body = json!({"name": name}).to_string();
+        let request = Request::post("/api/v1/auth/api-keys").header("authorization", format!("Bearer {KEY}"));
+        platform.send(request.header("idempotency-key", "one").body(Body::from(body)).unwrap()).await
+    };
+    let kept = async || {
+        platform_api::jobs::tick(&platform.app).await.unwrap();
+        let mut tx = platform.app.store().read().await.unwrap();
+        tx.unseal::<serde_json::Value>("default", "reply", "key-preset:one").await.unwrap().is_some()
+    };
+    let token = send("ci").await.expect(201)["token"].clone();
+    platform.world.advance(std::time::Duration::from_secs(23 * 3600));
+    assert_eq!((send("ci").await.expect(201)["token"].clone(), kept().await), (token, true));
+    platform.world.advance(std::time::Duration::from_secs(2 * 3600));
+    assert!(!kept().await);
+    send("another").await.expect(201);
 }
 
 async fn the_analyzer_is_mounted_behind_the_same_door(platform: Platform) {

@@ -159,20 +159,13 @@ create table idempotency (
     created_at bigint not null,
     primary key (workspace, key)
 );
+create index idempotency_oldest on idempotency (created_at);
 
 create table rate (
     key text not null,
     minute bigint not null,
     used bigint not null,
     primary key (key, minute)
-);
-
-create table analysis (
-    id text not null,
-    workspace text not null,
-    body text not null,
-    expires_at bigint not null,
-    primary key (workspace, id)
 );
 
 create table spend (
