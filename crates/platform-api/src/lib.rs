@@ -25,9 +25,12 @@ pub mod time;
 pub mod tools;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use ingestion_server::web::ApiError;
 use tower::util::MapRequestLayer;
+use tracing::warn;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -75,8 +78,21 @@ pub fn router(app: &App) -> Router {
         .merge(app.ingestion().routes());
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
-    let surrounded = app.ingestion().surround(routes, |router| router.layer(from_fn_with_state(door, auth::open)));
+    let surrounded = app.ingestion().surround(routes, |router| {
+        router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open))
+    });
     // A layer of the router itself would come after the route was chosen.
     let before = MapRequestLayer::new(|request: Request| auth::take_workspace(request));
     Router::new().fallback_service(tower::Layer::layer(&before, surrounded))
+}
+
+/// Middleware: a platform whose store does not answer is not ready.
+async fn ready(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
+    if request.uri().path() == "/readyz"
+        && let Err(error) = app.store().ping().await
+    {
+        warn!(%error, "not ready");
+        return Err(ApiError::Busy("the store does not answer; try again in a moment"));
+    }
+    Ok(next.run(request).await)
 }

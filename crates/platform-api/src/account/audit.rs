@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::Params;
 use crate::app::App;
 use crate::auth::{Admin, Caller};
+use crate::params::Pairs;
 use crate::store::Change;
 
 /// One change.
@@ -50,7 +50,7 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn audit_log(
     State(app): State<App>,
     caller: Caller<Admin>,
-    params: Params,
+    params: Pairs,
 ) -> Result<Json<Vec<AuditEntry>>, ApiError> {
     let limit = params.number("limit", 100, 1..=1_000)?;
     let mut tx = app.store().read().await?;

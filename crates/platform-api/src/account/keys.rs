@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::{Deleted, MaybeBody, Named};
+use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::keys::{WORKSPACE, hash, last4};
 use crate::auth::{Admin, Caller, Key, Scope};
+use crate::params::MaybeBody;
 use crate::store::KeyRow;
 
 /// The header that the answer names for a key.

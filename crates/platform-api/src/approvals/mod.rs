@@ -9,7 +9,7 @@ mod routing;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ingestion_server::web::{ApiError, Body, Received};
+use ingestion_server::web::{ApiError, Body};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +21,7 @@ pub use lifecycle::{ApprovalStatus, Scope};
 use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::auth::{self, Caller, Read, Write};
-use crate::params::{Params, optional, said};
+use crate::params::{MaybeBody, Params, said};
 use crate::store::ApprovalRow;
 use crate::time;
 
@@ -238,9 +238,8 @@ async fn approve_one(
     State(app): State<App>,
     caller: Caller<auth::Approve>,
     Named(id): Named,
-    body: Received,
+    MaybeBody(decision): MaybeBody<Decision>,
 ) -> Result<Json<AccessRequest>, ApiError> {
-    let decision = optional(&body.bytes)?;
     expire_due(&app).await?;
     let mut tx = app.store().begin().await?;
     let request = find(&mut tx, &caller.workspace, &id).await?;
@@ -258,9 +257,8 @@ async fn reject_one(
     State(app): State<App>,
     caller: Caller<auth::Approve>,
     Named(id): Named,
-    body: Received,
+    MaybeBody(rejection): MaybeBody<Rejection>,
 ) -> Result<Json<AccessRequest>, ApiError> {
-    let rejection = optional(&body.bytes)?;
     expire_due(&app).await?;
     let mut tx = app.store().begin().await?;
     let request = find(&mut tx, &caller.workspace, &id).await?;

@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::{Named, Params};
+use crate::answer::Named;
 use crate::app::App;
 use crate::auth::{Caller, Read};
 use crate::names::is_name;
+use crate::params::Pairs;
 use crate::time::rfc3339;
 use entries::{ENTRIES, Entry, Version};
 
@@ -113,7 +114,7 @@ pub fn routes() -> OpenApiRouter<App> {
         ("integration" = Option<String>, Query), ("governance" = Option<String>, Query),
         ("page" = Option<i64>, Query, minimum = 1), ("page_size" = Option<i64>, Query, minimum = 1, maximum = 100)),
     responses((status = 200, body = CatalogPage), (status = 400, body = crate::answer::Refusal)))]
-async fn catalog(State(app): State<App>, _caller: Caller<Read>, params: Params) -> Result<Json<CatalogPage>, ApiError> {
+async fn catalog(State(app): State<App>, _caller: Caller<Read>, params: Pairs) -> Result<Json<CatalogPage>, ApiError> {
     let page = params.number("page", 1, 1..=1_000_000)?;
     let page_size = params.number("page_size", 24, 1..=100)?;
     let found: Vec<&Entry> = ENTRIES.iter().filter(|entry| is_wanted(entry, &params)).collect();
@@ -132,7 +133,7 @@ async fn catalog(State(app): State<App>, _caller: Caller<Read>, params: Params) 
     params(("id" = String, Path), ("version" = Option<String>, Query, description = "The latest when absent.")),
     responses((status = 200, body = CatalogManifest), (status = 400, body = crate::answer::Refusal),
     (status = 404, body = crate::answer::Refusal)))]
-async fn manifest(_caller: Caller<Read>, Named(id): Named, params: Params) -> Result<Json<CatalogManifest>, ApiError> {
+async fn manifest(_caller: Caller<Read>, Named(id): Named, params: Pairs) -> Result<Json<CatalogManifest>, ApiError> {
     let entry = find(&id)?;
     // Sources of older versions are not kept.
     match params.get("version") {
@@ -168,7 +169,7 @@ fn unknown() -> ApiError {
     ApiError::NotFound("catalog entry".into())
 }
 
-fn is_wanted(entry: &Entry, params: &Params) -> bool {
+fn is_wanted(entry: &Entry, params: &Pairs) -> bool {
     let manifest = &entry.manifest;
     let one_of = |name: &str, own: &[String]| {
         let mut wanted = params.all(name).peekable();

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ingestion_server::web::{ApiError, Body, Received};
+use ingestion_server::web::{ApiError, Body};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::approvals::{self, Decision};
 use crate::auth::{Approve, Caller, Identity, Read, Write};
-use crate::params::{Pair, optional};
+use crate::params::{MaybeBody, Pair};
 use crate::store::{ActionRow, RunRow, Tx};
 
 /// An action as it is answered.
@@ -129,9 +129,8 @@ async fn approve(
     State(app): State<App>,
     caller: Caller<Approve>,
     Pair(id, action): Pair,
-    body: Received,
+    MaybeBody(approved): MaybeBody<ApproveAction>,
 ) -> Result<Json<Action>, ApiError> {
-    let approved: ApproveAction = optional(&body.bytes)?;
     approvals::expire_due(&app).await?;
     let mut tx = app.store().begin().await?;
     let run = tx.lock_run(&caller.workspace, &id).await?.ok_or_else(|| unknown(&id))?;
