@@ -285,8 +285,11 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
             tx.delete::<PolicyRecord>(workspace, &policy.value.name).await?;
         }
     }
-    if let Some(build) = &agent.value.build_id {
-        tx.delete::<BuildRecord>(workspace, build).await?;
+    for build in tx.list::<BuildRecord>(workspace).await? {
+        if build.value.name == name {
+            tx.forget_sealed(workspace, SOURCE, &build.value.id).await?;
+            tx.delete::<BuildRecord>(workspace, &build.value.id).await?;
+        }
     }
     tx.forget_sealed(workspace, SOURCE, name).await?;
     tx.forget_sealed(workspace, ENVIRONMENT, name).await?;

@@ -81,6 +81,17 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// An error unless the key may do this. Whoever may administrate may do the rest, and whoever may do anything may look.
+    pub fn must(&self, needed: Scope) -> Result<(), ApiError> {
+        let held = &self.scopes;
+        match held.contains(&needed) || held.contains(&Scope::Admin) || needed == Scope::Read && !held.is_empty() {
+            true => Ok(()),
+            false => Err(ApiError::Forbidden(format!("this API key lacks the scope `{needed}`"))),
+        }
+    }
+}
+
 /// A caller who may do what `S` says.
 pub struct Caller<S> {
     identity: Identity,
@@ -122,13 +133,7 @@ impl<S: Needs, A: Send + Sync> FromRequestParts<A> for Caller<S> {
 
     async fn from_request_parts(parts: &mut Parts, _: &A) -> Result<Caller<S>, ApiError> {
         let identity = parts.extensions.get::<Identity>().cloned().ok_or(ApiError::Unauthorized)?;
-        let (needed, held) = (S::SCOPE, &identity.scopes);
-        // Whoever may administrate may do the rest, and whoever may do anything may look.
-        let enough =
-            held.contains(&needed) || held.contains(&Scope::Admin) || needed == Scope::Read && !held.is_empty();
-        match enough {
-            true => Ok(Caller { identity, scope: PhantomData }),
-            false => Err(ApiError::Forbidden(format!("this API key lacks the scope `{needed}`"))),
-        }
+        identity.must(S::SCOPE)?;
+        Ok(Caller { identity, scope: PhantomData })
     }
 }

@@ -12,7 +12,7 @@ use super::policies::Generated;
 use super::wire::{Dialect, Outcome};
 use crate::agents::{AgentRecord, AgentStatus, ENVIRONMENT, Phase, SOURCE};
 use crate::app::{App, json};
-use crate::auth::Identity;
+use crate::auth::{Identity, Scope};
 use crate::builds::{BuildRecord, BuildStatus};
 use crate::deploy::drafts;
 use crate::identity::IdentityProviderRecord;
@@ -107,6 +107,10 @@ pub async fn apply(
     analysis: Option<Analysis>,
     draft: Option<String>,
 ) -> Result<Deployed, ApiError> {
+    // Whoever names a policy decides what an agent may do.
+    if !request.policies.is_empty() {
+        who.must(Scope::Write)?;
+    }
     let workspace = who.workspace.as_str();
     let now = app.world().now();
     let mut tx = app.store().begin().await?;
@@ -296,6 +300,7 @@ pub async fn reconfigure(
         gateways: &gateways(app),
     });
     let Some(policies) = policies else { return Ok(()) };
+    who.must(Scope::Write)?;
     for (n, name) in policies.iter().enumerate() {
         if !registered.policies.contains(name) {
             let shown: String = name.chars().take(80).collect();

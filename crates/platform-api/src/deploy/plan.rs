@@ -238,10 +238,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
     }
 
     let all = policies::generate(&request.agent, analysis, &matches, &required_tools, &tools);
-    let is_created =
-        |tool: &str| request.tools_to_create.iter().any(|own| own.name == tool) && !registered.tools.contains_key(tool);
-    let (mut own, suggested): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|policy| policies::is_automatic(policy, &tools, is_created(&policy.tool)));
+    let (mut own, suggested): (Vec<_>, Vec<_>) = all.into_iter().partition(|policy| is_open(&policy.tool, &tools));
     // An operator who names a suggested policy has decided; and has decided before, as long as it says the same.
     let decided = |policy: &Generated| registered.generated.get(&policy.name) == Some(&policy.spec.policies);
     let (named, suggested): (Vec<_>, Vec<_>) =
@@ -352,10 +349,9 @@ fn requirements(request: &Request, analysis: &Analysis, warnings: &mut Vec<Strin
 
 /// What each called service is among the registered tools: as mapped, by name, by variable, by host.
 fn matches(request: &Request, analysis: &Analysis, tools: &BTreeMap<String, ToolRecord>) -> Vec<Match> {
-    let host = |url: &str| Target::parse(url).ok().and_then(|target| target.host().map(str::to_string));
     let by_host = |tool: &Tool| {
-        let wanted = tool.base_url.as_deref().and_then(host)?;
-        tools.values().find(|own| host(&own.spec.connection.base_url).as_ref() == Some(&wanted))
+        let wanted = tool.base_url.as_deref().and_then(host_of)?;
+        tools.values().find(|own| host_of(&own.spec.connection.base_url).as_ref() == Some(&wanted))
     };
     let by_variable = |tool: &Tool| {
         let variable = tool.detected_url_pattern.as_deref()?;
@@ -388,6 +384,18 @@ fn matches(request: &Request, analysis: &Analysis, tools: &BTreeMap<String, Tool
         }
     };
     analysis.tools.iter().filter(|tool| tool.kind != ToolKind::Function).map(found).collect()
+}
+
+fn host_of(url: &str) -> Option<String> {
+    Target::parse(url).ok().and_then(|target| target.host().map(str::to_string))
+}
+
+/// May whoever is deployed with it use what their code uses, without anybody being asked? A tool that comes with the deploy is
+/// open; a new name for the host of a tool that is not opens nothing.
+fn is_open(name: &str, tools: &BTreeMap<String, ToolRecord>) -> bool {
+    let Some(tool) = tools.get(name) else { return false };
+    let host = host_of(&tool.spec.connection.base_url);
+    !tools.values().any(|own| own.is_guarded() && host_of(&own.spec.connection.base_url) == host)
 }
 
 fn about_tools(

@@ -74,12 +74,6 @@ pub fn generate(
         .collect()
 }
 
-/// Is it made without anybody being asked? Only where the tool is open, or comes with this very deploy.
-pub fn is_automatic(policy: &Generated, tools: &BTreeMap<String, ToolRecord>, created: bool) -> bool {
-    let access = tools.get(&policy.tool).map(|tool| &tool.spec.governance.access_control);
-    created || access.is_some_and(|access| access.mode == AccessMode::Open && !access.require_approval)
-}
-
 /// Everything below the tool's address, because the code does not say what it calls there.
 fn whole(agent: &str, tool: &ToolRecord, has_code: bool) -> SuggestedPolicy {
     let base = tool.spec.connection.base_url.trim_end_matches('/');

@@ -47,6 +47,14 @@ impl Resource for ToolRecord {
     }
 }
 
+impl ToolRecord {
+    /// Must somebody decide before an agent may use it?
+    pub fn is_guarded(&self) -> bool {
+        let access = &self.spec.governance.access_control;
+        access.mode != AccessMode::Open || access.require_approval
+    }
+}
+
 /// What a tool's owner says of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]

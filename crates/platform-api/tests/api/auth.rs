@@ -11,6 +11,7 @@ on_both_engines!(
     a_workspace_in_the_path_has_resources_of_its_own,
     a_key_may_ask_so_often_and_no_more,
     a_repeated_request_has_its_effect_once,
+    a_platform_without_its_store_is_alive_and_not_ready,
     an_answer_is_kept_for_a_day_and_no_longer,
     the_analyzer_is_mounted_behind_the_same_door,
 );
@@ -81,6 +82,14 @@ async fn a_repeated_request_has_its_effect_once(platform: Platform) {
     assert_eq!(version().await, 2);
     assert!(send("one", "b").await.refused(422).contains("another request"));
     send("", "b").await.refused(400);
+}
+
+async fn a_platform_without_its_store_is_alive_and_not_ready(platform: Platform) {
+    platform.get("/readyz").await.expect(200);
+    platform.app.store().close().await;
+    assert_eq!(platform.get("/readyz").await.refused(503), "the store does not answer; try again in a moment");
+    platform.get("/healthz").await.expect(200);
+    assert_eq!(platform.get("/api/tools").await.refused(500), "internal error");
 }
 
 async fn an_answer_is_kept_for_a_day_and_no_longer(platform: Platform) {

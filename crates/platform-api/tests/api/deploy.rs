@@ -14,6 +14,8 @@ on_both_engines!(
     the_preview_says_what_the_deploy_does,
     the_request_wins_over_the_code_and_the_difference_is_said,
     only_open_tools_come_with_policies_of_their_own,
+    who_may_deploy_may_not_decide_what_is_allowed,
+    a_new_name_for_a_guarded_host_opens_nothing,
     a_decision_holds_as_long_as_the_code_asks_for_the_same,
     deploying_anew_changes_only_what_the_deploy_made,
     an_agent_that_is_deleted_takes_its_policies_along,
@@ -187,6 +189,34 @@ async fn only_open_tools_come_with_policies_of_their_own(platform: Platform) {
     assert!(rules.as_array().unwrap().iter().all(|rule| rule["permission"] == "approval_required"), "{rules}");
 }
 
+async fn who_may_deploy_may_not_decide_what_is_allowed(platform: Platform) {
+    platform.post("/api/tools", tool("stripe-api", "Restricted")).await.expect(201);
+    let key = json!({"name": "ci", "scopes": ["deploy"]});
+    let key = platform.post("/api/v1/auth/api-keys", key).await.expect(201)["token"].as_str().unwrap().to_string();
+    let deployer = platform.as_caller(&key);
+    let mut request = payment_agent();
+    request["tools_to_create"] = json!([]);
+    deployer.post("/api/deploy", request.clone()).await.expect(201);
+    let names = json!(["payment-agent-stripe-api-auto"]);
+    request["policies"] = names.clone();
+    assert_eq!(deployer.post("/api/deploy", request).await.refused(403), "this API key lacks the scope `write`");
+    let config = Some(json!({"policies": names}));
+    deployer.call("PUT", "/api/v1/agents/payment-agent/config", config).await.refused(403);
+    assert_eq!(deployer.get("/api/v1/agents/payment-agent/config").await.expect(200)["policies"], json!([]));
+}
+
+async fn a_new_name_for_a_guarded_host_opens_nothing(platform: Platform) {
+    platform.post("/api/tools", tool("stripe-api", "Critical")).await.expect(201);
+    let mut request = payment_agent();
+    request["tools_to_create"] = json!([{"name": "payments", "base_url": "https://API.stripe.com"}]);
+    request["required_tools"] = json!(["payments"]);
+    for created in [json!(["payments"]), json!([])] {
+        let answer = platform.post("/api/deploy", request.clone()).await.expect(201);
+        assert_eq!((&answer["tools_created"], &answer["policies_created"]), (&created, &json!([])));
+        assert_eq!(answer["policies_suggested"][0]["name"], "payment-agent-payments-auto");
+    }
+}
+
 async fn a_decision_holds_as_long_as_the_code_asks_for_the_same(platform: Platform) {
     platform.post("/api/tools", tool("stripe-api", "Restricted")).await.expect(201);
     let mut request = payment_agent();
@@ -218,6 +248,8 @@ async fn deploying_anew_changes_only_what_the_deploy_made(platform: Platform) {
 }
 
 async fn an_agent_that_is_deleted_takes_its_policies_along(platform: Platform) {
+    let build =
+        platform.post("/api/deploy", payment_agent()).await.expect(201)["build_id"].as_str().unwrap().to_string();
     platform.post("/api/deploy", payment_agent()).await.expect(201);
     assert_eq!(
         platform.delete("/api/agents/agent-system/payment-agent").await.expect(200),
@@ -226,8 +258,10 @@ async fn an_agent_that_is_deleted_takes_its_policies_along(platform: Platform) {
     platform.get("/api/v1/agents/payment-agent").await.refused(404);
     let mut tx = platform.app.store().read().await.unwrap();
     assert_eq!(tx.list::<platform_api::policies::PolicyRecord>("default").await.unwrap().len(), 0);
-    let source: Option<BTreeMap<String, String>> = tx.unseal("default", "source", "payment-agent").await.unwrap();
-    assert_eq!(source, None);
+    for name in ["payment-agent", &build] {
+        let source: Option<BTreeMap<String, String>> = tx.unseal("default", "source", name).await.unwrap();
+        assert_eq!(source, None);
+    }
     platform.get("/api/tools/stripe-api").await.expect(200);
 }
 
