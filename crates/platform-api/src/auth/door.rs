@@ -20,8 +20,8 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
 
 /// Paths below which anyone may ask: pages about the API, what agents call without a key, where nothing is anybody's
-/// own, and decisions that come from connectors, each checked by its own signature.
-const OPEN_BELOW: [&str; 3] = ["/docs/", "/builtin/", "/callbacks/"];
+/// own, and decisions that come from connectors, each checked by its own signature. Agents show a secret in the path.
+const OPEN_BELOW: [&str; 4] = ["/docs/", "/builtin/", "/callbacks/", "/agents-gateway/"];
 
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";
