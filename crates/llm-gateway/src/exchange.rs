@@ -109,11 +109,6 @@ impl Exchange {
             }
         }
     }
-
-    /// What the caller speaks.
-    pub fn caller(&self) -> CallerFormat {
-        self.caller
-    }
 }
 
 fn no_json() -> Failure {

@@ -23,8 +23,6 @@ pub struct Tally {
     pub usage: Usage,
     /// Bytes of text that came.
     pub written: u64,
-    /// The provider's stream came to its end.
-    pub is_whole: bool,
 }
 
 type AtEnd = Box<dyn FnOnce(Tally) + Send + Sync>;
@@ -47,10 +45,10 @@ impl Relay {
         Relay { incoming: Some(incoming), stream, silence, timer, came: false, at_end: Some(at_end) }
     }
 
-    fn end(&mut self, is_whole: bool) {
+    fn end(&mut self) {
         self.incoming = None;
         if let Some(at_end) = self.at_end.take() {
-            at_end(Tally { usage: self.stream.usage(), written: self.stream.written(), is_whole });
+            at_end(Tally { usage: self.stream.usage(), written: self.stream.written() });
         }
     }
 
@@ -81,7 +79,7 @@ impl Body for Relay {
                         this.stream.push(&data, &mut out);
                     }
                     if this.stream.is_ended() {
-                        this.end(false);
+                        this.end();
                     }
                     if out.len() >= LARGEST {
                         break;
@@ -89,18 +87,18 @@ impl Body for Relay {
                 }
                 Poll::Ready(Some(Err(_))) => {
                     this.stream.fail(Failure::bad_gateway("the provider's stream broke off"), &mut out);
-                    this.end(false);
+                    this.end();
                 }
                 Poll::Ready(None) => {
                     this.stream.finish(&mut out);
-                    this.end(true);
+                    this.end();
                 }
                 Poll::Pending if !out.is_empty() => break,
                 Poll::Pending if this.is_silent(cx) => {
                     let seconds = this.silence.as_secs();
                     let failure = Failure::bad_gateway(format!("nothing came from the provider for {seconds} seconds"));
                     this.stream.fail(failure, &mut out);
-                    this.end(false);
+                    this.end();
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -114,7 +112,7 @@ impl Body for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.end(false);
+        self.end();
     }
 }
 

@@ -94,14 +94,15 @@ impl Door {
     }
 }
 
-/// Either header may carry the key, which may be any bytes that a header can hold. Only hashes are compared, and those
-/// by the store: how long that takes says nothing about a key.
+/// Any of three headers may carry the key, the last one because Anthropic's clients know no other; it may be any bytes
+/// that a header can hold. Only hashes are compared, and those by the store: how long that takes says nothing about a key.
 fn keys_in(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
     });
-    let plain = headers.get_all("x-runagents-api-key").iter().map(|value| value.as_bytes());
+    let plain = ["x-runagents-api-key", "x-api-key"].into_iter().flat_map(|name| headers.get_all(name));
+    let plain = plain.map(|value| value.as_bytes());
     plain.chain(bearer).map(|key| key.trim_ascii())
 }
 

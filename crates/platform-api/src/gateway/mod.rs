@@ -227,6 +227,8 @@ async fn answer(app: &App, who: &Who, wanted: Wanted, request: Request) -> Resul
     let received = app.intake().receive(request).await?;
     let answered = app.gateway().answer(who, wanted, &headers, received.bytes.clone()).await;
     match (answered, wanted) {
+        // The log must learn the cause.
+        (Err(error @ ApiError::Internal(_)), _) => Err(error),
         (Err(error), Wanted::Reply(CallerFormat::Messages) | Wanted::Count) => Ok(in_words_of_messages(&error)),
         (answered, _) => answered,
     }
