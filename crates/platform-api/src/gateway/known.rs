@@ -58,9 +58,11 @@ impl Known {
 pub struct Registry {
     store: Store,
     world: World,
-    workspaces: Arc<Mutex<HashMap<String, Kept<Arc<Known>>>>>,
-    tokens: Arc<Mutex<HashMap<(String, String), Kept<String>>>>,
+    workspaces: Arc<Cache<String, Arc<Known>>>,
+    tokens: Arc<Cache<(String, String), String>>,
 }
+
+type Cache<K, T> = Mutex<HashMap<K, Kept<T>>>;
 
 #[derive(Debug, Clone)]
 struct Kept<T> {
@@ -114,7 +116,7 @@ impl Registry {
         Ok(workspace)
     }
 
-    fn kept<K, Q, T: Clone>(&self, cache: &Mutex<HashMap<K, Kept<T>>>, key: &Q) -> Option<T>
+    fn kept<K, Q, T: Clone>(&self, cache: &Cache<K, T>, key: &Q) -> Option<T>
     where
         K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
         Q: std::hash::Hash + Eq + ?Sized,
@@ -126,7 +128,7 @@ impl Registry {
     }
 }
 
-fn keep<K: std::hash::Hash + Eq, T>(cache: &Mutex<HashMap<K, Kept<T>>>, key: K, kept: Kept<T>) {
+fn keep<K: std::hash::Hash + Eq, T>(cache: &Cache<K, T>, key: K, kept: Kept<T>) {
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
     if cache.len() >= MOST {
         cache.clear();

@@ -21,15 +21,18 @@ use crate::support::{KEY, Platform, on_both_engines};
 /// A provider's stand-in: what it was sent, and where it is.
 struct Stub {
     address: String,
-    seen: Arc<Mutex<Vec<(String, axum::http::HeaderMap, Value)>>>,
+    seen: Seen,
 }
+
+/// Paths, headers and bodies.
+type Seen = Arc<Mutex<Vec<(String, axum::http::HeaderMap, Value)>>>;
 
 type Answering = Arc<dyn Fn(usize) -> Response<Body> + Send + Sync>;
 
 impl Stub {
     async fn start(answer: impl Fn(usize) -> Response<Body> + Send + Sync + 'static) -> Stub {
-        let seen: Arc<Mutex<Vec<_>>> = Arc::default();
-        let state: (Arc<Mutex<Vec<_>>>, Answering) = (Arc::clone(&seen), Arc::new(answer));
+        let seen = Seen::default();
+        let state: (Seen, Answering) = (Arc::clone(&seen), Arc::new(answer));
         let router = Router::new().fallback(stand_in).with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -46,10 +49,7 @@ impl Stub {
     }
 }
 
-async fn stand_in(
-    State((seen, answer)): State<(Arc<Mutex<Vec<(String, axum::http::HeaderMap, Value)>>>, Answering)>,
-    request: Request<Body>,
-) -> Response<Body> {
+async fn stand_in(State((seen, answer)): State<(Seen, Answering)>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
     let count = {
@@ -211,7 +211,7 @@ async fn every_caller_reaches_every_provider(platform: Platform) {
         assert_eq!(response["output"][0]["content"][0]["text"], "Hello.", "{model}");
     }
     assert_eq!(anthropic.paths(), ["/v1/messages"; 3]);
-    let (_, headers, _) = &anthropic.seen.lock().unwrap()[0];
+    let headers = anthropic.seen.lock().unwrap()[0].1.clone();
     assert_eq!(
         (headers["x-api-key"].as_bytes(), headers["anthropic-version"].as_bytes()),
         (&b"the-providers-key"[..], &b"2023-06-01"[..])
