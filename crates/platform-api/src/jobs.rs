@@ -39,5 +39,6 @@ pub async fn run(app: App) {
 pub async fn tick(app: &App) -> Result<(), ApiError> {
     approvals::expire_due(app).await?;
     auth::forget_old(app).await?;
+    app.gateway().ledger().write(false).await?;
     connectors::deliver::due(app).await
 }

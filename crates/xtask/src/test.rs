@@ -8,6 +8,9 @@ use crate::run::{Done, cargo, root, target, watch, works};
 /// The published client that one test runs against our server.
 const SDK: &str = "runagents==1.4.2";
 
+/// Clients of models, which one test runs against our server.
+const MODEL_CLIENTS: [&str; 2] = ["anthropic==2.14.0", "openai==3.57.0"];
+
 /// Independent judges and clients of the linter, what makes and takes its packages, and the npm that installs one of them.
 const JUDGES: [&str; 8] = [
     "check-jsonschema==0.38.1",
@@ -42,8 +45,9 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    client("sdk", SDK)?;
-    client("contract", SCHEMATHESIS)?;
+    clients("sdk", &[SDK])?;
+    clients("contract", &[SCHEMATHESIS])?;
+    clients("models", &MODEL_CLIENTS)?;
     judges()?;
     wheels()?;
     nextest()?;
@@ -58,19 +62,22 @@ pub fn run(flags: &Flags) -> Done {
     Ok(())
 }
 
-/// One package in a virtual environment of its own beside the build.
-fn client(name: &str, package: &str) -> Done {
+/// Packages in a virtual environment of their own beside the build.
+fn clients(name: &str, packages: &[&str]) -> Done {
     let folder = target().join(name);
     let python = folder.join("bin/python");
-    let (distribution, _) = package.split_once("==").expect("every package is pinned");
-    let check = format!(
-        "import importlib.metadata as m; assert '{distribution}==' + m.version('{distribution}') == '{package}'"
-    );
+    let check = packages.iter().map(|package| {
+        let (distribution, _) = package.split_once("==").expect("every package is pinned");
+        format!("assert '{distribution}==' + m.version('{distribution}') == '{package}'")
+    });
+    let check =
+        std::iter::once("import importlib.metadata as m".to_string()).chain(check).collect::<Vec<_>>().join("; ");
     if works(Command::new(&python).args(["-c", &check])) {
         return Ok(());
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    watch(Command::new(&python).args(quiet).args(packages))
 }
 
 /// In another, since their needs differ; installed anew when a version here changes.

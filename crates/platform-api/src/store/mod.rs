@@ -6,6 +6,7 @@
 mod approvals;
 mod audit;
 pub mod backup;
+mod budget;
 pub mod documents;
 mod idempotency;
 mod keys;
@@ -17,6 +18,8 @@ mod usage;
 use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -26,6 +29,7 @@ use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
+pub use budget::BudgetKey;
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
@@ -47,6 +51,7 @@ pub type Workspace<'a> = &'a str;
 pub struct Store {
     pool: Pool,
     sealer: Sealer,
+    changes: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +69,7 @@ enum Pool {
 pub struct Tx {
     engine: Engine,
     sealer: Sealer,
+    changes: Arc<AtomicU64>,
 }
 
 /// One of the two engines, inside a transaction.
@@ -130,7 +136,7 @@ impl Store {
         let write = pool(1).connect_with(options.clone()).await?;
         migrator().run(&write).await?;
         let read = pool(4).connect_with(options).await?;
-        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys) }.checked().await
+        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
     }
 
     /// The store in a PostgreSQL database, which many replicas may share.
@@ -139,7 +145,7 @@ impl Store {
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await?;
         migrator().run(&pool).await?;
-        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys) }.checked().await
+        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
     }
 
     /// To change something.
@@ -149,7 +155,7 @@ impl Store {
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx { engine, sealer: self.sealer.clone() })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes) })
     }
 
     /// To read one state of everything. What is written here would be lost.
@@ -160,7 +166,13 @@ impl Store {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx { engine, sealer: self.sealer.clone() })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes) })
+    }
+
+    /// A number that is another one whenever this process has changed something. What was read before it changed may be
+    /// old; what other replicas change, it does not tell.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Can it answer at all?
@@ -201,6 +213,7 @@ impl Tx {
             Engine::Sqlite(transaction) => transaction.commit().await?,
             Engine::Postgres(transaction) => transaction.commit().await?,
         }
+        self.changes.fetch_add(1, Ordering::Release);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod catalog;
 mod connectors;
 mod deploy;
 mod documents;
+mod gateway;
 mod identity;
 mod models;
 mod openapi;
