@@ -1,6 +1,7 @@
 //! The control plane as its callers see it: in process, through the router, over both engines of the store.
 
 mod account;
+mod analyses;
 mod approvals;
 mod auth;
 mod catalog;

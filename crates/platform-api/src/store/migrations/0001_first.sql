@@ -166,6 +166,19 @@ create table rate (
     minute bigint not null,
     used bigint not null,
     primary key (key, minute)
+-- What was found in submitted files, by id, until nobody asked for it for an hour. The body stands last, so that counting
+-- does not read it.
+create table analysis (
+    workspace text not null,
+    id text not null,
+    bytes bigint not null,
+    given_at bigint not null,
+    body text not null,
+    primary key (workspace, id)
+);
+create index analysis_newest on analysis (workspace, given_at, id, bytes);
+create index analysis_oldest on analysis (given_at);
+
 );
 
 create table spend (
