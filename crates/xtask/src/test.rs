@@ -5,8 +5,8 @@ use std::process::Command;
 use crate::postgres::Postgres;
 use crate::run::{Done, cargo, root, target, watch, works};
 
-/// The published client that one test runs against our server.
-const SDK: &str = "runagents==1.4.2";
+/// The published client that tests run against our server, and the protocol's library that its MCP server is written for.
+const SDK: [&str; 2] = ["runagents==1.4.2", "mcp==1.30.0"];
 
 /// Independent judges and clients of the linter, what makes and takes its packages, and the npm that installs one of them.
 const JUDGES: [&str; 8] = [
@@ -42,8 +42,8 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    client("sdk", SDK)?;
-    client("contract", SCHEMATHESIS)?;
+    client("sdk", &SDK)?;
+    client("contract", &[SCHEMATHESIS])?;
     judges()?;
     wheels()?;
     nextest()?;
@@ -58,19 +58,18 @@ pub fn run(flags: &Flags) -> Done {
     Ok(())
 }
 
-/// One package in a virtual environment of its own beside the build.
-fn client(name: &str, package: &str) -> Done {
+/// Packages in a virtual environment of their own beside the build.
+fn client(name: &str, packages: &[&str]) -> Done {
     let folder = target().join(name);
     let python = folder.join("bin/python");
-    let (distribution, _) = package.split_once("==").expect("every package is pinned");
-    let check = format!(
-        "import importlib.metadata as m; assert '{distribution}==' + m.version('{distribution}') == '{package}'"
-    );
-    if works(Command::new(&python).args(["-c", &check])) {
+    let check = "import sys, importlib.metadata as m; assert all(p == n + '==' + m.version(n) for p in sys.argv[1:] \
+                 for n in [p.split('==')[0]])";
+    if works(Command::new(&python).args(["-c", check]).args(packages)) {
         return Ok(());
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    watch(Command::new(&python).args(quiet).args(packages))
 }
 
 /// In another, since their needs differ; installed anew when a version here changes.
@@ -107,6 +106,16 @@ fn wheels() -> Done {
 }
 
 fn nextest() -> Done {
+/// Commands of the documents, from the packages of their names where the system lacks them.
+fn system(commands: &[&str]) -> Done {
+    let missing: Vec<_> = commands.iter().filter(|name| !works(Command::new(name).arg("--version"))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    watch(Command::new("apt-get").args(["update", "-q"]))?;
+    watch(Command::new("apt-get").args(["install", "-qy", "--no-install-recommends"]).args(missing))
+}
+
     match works(cargo().args(["nextest", "--version"])) {
         true => Ok(()),
         false => watch(cargo().args(["install", "--locked", NEXTEST])),
