@@ -46,6 +46,7 @@ pub fn run(flags: &Flags) -> Done {
     client("contract", &[SCHEMATHESIS])?;
     judges()?;
     wheels()?;
+    system(&["curl", "jq"])?;
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
@@ -105,7 +106,6 @@ fn wheels() -> Done {
     Ok(())
 }
 
-fn nextest() -> Done {
 /// Commands of the documents, from the packages of their names where the system lacks them.
 fn system(commands: &[&str]) -> Done {
     let missing: Vec<_> = commands.iter().filter(|name| !works(Command::new(name).arg("--version"))).collect();
@@ -116,6 +116,7 @@ fn system(commands: &[&str]) -> Done {
     watch(Command::new("apt-get").args(["install", "-qy", "--no-install-recommends"]).args(missing))
 }
 
+fn nextest() -> Done {
     match works(cargo().args(["nextest", "--version"])) {
         true => Ok(()),
         false => watch(cargo().args(["install", "--locked", NEXTEST])),

@@ -8,6 +8,7 @@ mod catalog;
 mod connectors;
 mod deploy;
 mod documents;
+mod documented;
 mod identity;
 mod models;
 mod openapi;
