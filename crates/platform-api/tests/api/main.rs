@@ -3,12 +3,13 @@
 mod account;
 mod analyses;
 mod approvals;
+mod approvers;
 mod auth;
 mod catalog;
 mod connectors;
 mod deploy;
-mod documents;
 mod documented;
+mod documents;
 mod identity;
 mod models;
 mod openapi;
