@@ -69,6 +69,7 @@ async fn deploy(
                 agent_name: deployed.agent.name,
                 namespace: deployed.agent.namespace,
                 status: if deployed.is_new { "created" } else { "updated" },
+                message: deployed.agent.status.message,
                 tools_created: deployed.tools_created,
                 policies_created: deployed.policies_created,
                 image_uri: deployed.agent.build_id.is_some().then_some(deployed.agent.image),
