@@ -38,6 +38,8 @@ pub struct Config {
     pub analysis: AnalysisConfig,
     /// How many answers are kept, and how long.
     pub cache: CacheConfig,
+    /// How many of them are found again by their ids.
+    pub analyses: AnalysesConfig,
     /// What a language model may add.
     pub enrichment: EnrichmentConfig,
     /// How the log is written.
@@ -75,6 +77,16 @@ pub struct StoreConfig {
 pub struct LimitsConfig {
     /// Requests of one key a minute; 0 is no limit.
     pub requests_per_minute: u32,
+}
+
+/// How many analyses of one workspace are found again by their ids, on every replica.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysesConfig {
+    /// So many.
+    pub rows: u32,
+    /// So many bytes of them.
+    pub bytes: u64,
 }
 
 /// What builds make.

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod agents;
+pub mod analyses;
 pub mod answer;
 pub mod app;
 pub mod approvals;
@@ -82,7 +83,7 @@ pub fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), auth::once))
         .with_state(app.clone())
         .merge(openapi::routes(openapi::complete(description)))
-        .merge(app.ingestion().routes());
+        .merge(app.ingestion().routes().layer(from_fn_with_state(app.clone(), analyses::shelve)));
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
     let surrounded = app.ingestion().surround(routes, |router| {

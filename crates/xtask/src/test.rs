@@ -5,8 +5,8 @@ use std::process::Command;
 use crate::postgres::Postgres;
 use crate::run::{Done, cargo, root, target, watch, works};
 
-/// The published client that one test runs against our server.
-const SDK: &str = "runagents==1.4.2";
+/// The published client that tests run against our server, and the protocol's library that its MCP server is written for.
+const SDK: [&str; 2] = ["runagents==1.4.2", "mcp==1.30.0"];
 
 /// Clients of models, which one test runs against our server.
 const MODEL_CLIENTS: [&str; 2] = ["anthropic==2.14.0", "openai==3.57.0"];
@@ -45,11 +45,12 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    clients("sdk", &[SDK])?;
+    clients("sdk", &SDK)?;
     clients("contract", &[SCHEMATHESIS])?;
     clients("models", &MODEL_CLIENTS)?;
     judges()?;
     wheels()?;
+    system(&["curl", "jq"])?;
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
@@ -66,13 +67,9 @@ pub fn run(flags: &Flags) -> Done {
 fn clients(name: &str, packages: &[&str]) -> Done {
     let folder = target().join(name);
     let python = folder.join("bin/python");
-    let check = packages.iter().map(|package| {
-        let (distribution, _) = package.split_once("==").expect("every package is pinned");
-        format!("assert '{distribution}==' + m.version('{distribution}') == '{package}'")
-    });
-    let check =
-        std::iter::once("import importlib.metadata as m".to_string()).chain(check).collect::<Vec<_>>().join("; ");
-    if works(Command::new(&python).args(["-c", &check])) {
+    let check = "import sys, importlib.metadata as m; assert all(p == n + '==' + m.version(n) for p in sys.argv[1:] \
+                 for n in [p.split('==')[0]])";
+    if works(Command::new(&python).args(["-c", check]).args(packages)) {
         return Ok(());
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
@@ -111,6 +108,16 @@ fn wheels() -> Done {
         watch(maturin.args(fixed).arg(&folder).current_dir(root().join(package)))?;
     }
     Ok(())
+}
+
+/// Commands of the documents, from the packages of their names where the system lacks them.
+fn system(commands: &[&str]) -> Done {
+    let missing: Vec<_> = commands.iter().filter(|name| !works(Command::new(name).arg("--version"))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    watch(Command::new("apt-get").args(["update", "-q"]))?;
+    watch(Command::new("apt-get").args(["install", "-qy", "--no-install-recommends"]).args(missing))
 }
 
 fn nextest() -> Done {

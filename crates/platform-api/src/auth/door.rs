@@ -66,8 +66,16 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
             return Err(ApiError::Forbidden(format!("this API key does not open the workspace {named:?}")));
         }
     };
-    let (is_operator, scopes) = (key.workspace.is_none(), Scope::split(&key.scopes));
-    request.extensions_mut().insert(Identity { key: key.id, workspace, is_operator, scopes });
+    let identity = Identity {
+        workspace,
+        is_operator: key.workspace.is_none(),
+        scopes: Scope::split(&key.scopes),
+        groups: serde_json::from_str(&key.person_groups).unwrap_or_default(),
+        name: key.person.clone().unwrap_or_else(|| key.id.clone()),
+        user: key.person,
+        key: key.id,
+    };
+    request.extensions_mut().insert(identity);
     Ok(with_limits(next.run(request).await, &allowance))
 }
 

@@ -311,7 +311,7 @@ pub async fn reconfigure(
         }
     }
     for binding in tx.list::<Binding>(workspace).await? {
-        if binding.value.agent == agent.name && !policies.contains(&binding.value.policy) {
+        if binding.value.is_of(&agent.name) && !policies.contains(&binding.value.policy) {
             tx.delete::<Binding>(workspace, &binding.value.id).await?;
         }
     }

@@ -3,6 +3,7 @@
 //! It decides nothing and invents nothing: ids and times are given. Whatever belongs together is written in one
 //! transaction.
 
+mod analyses;
 mod approvals;
 mod audit;
 pub mod backup;
@@ -27,6 +28,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 
+pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use budget::BudgetKey;
