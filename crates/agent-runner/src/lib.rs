@@ -11,13 +11,17 @@
 
 mod artifact;
 mod build;
+mod folders;
 mod isolation;
+pub mod launcher;
+mod process;
 mod runner;
 mod settings;
 
 pub use artifact::{Artifact, Digest, Language, Source, SourceError};
 pub use build::{BuildError, Builder, Log};
 pub use isolation::{Host, Isolation};
+pub use process::ProcessRunner;
 pub use runner::{
     AgentId, AgentIdError, Arrival, ConnectError, Connection, Environment, Limits, LogLine, LogStream, Phase, Runner,
     StartError, Status, Stream, Workload,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -178,9 +177,9 @@ pub enum StartError {
     /// The artifact is not on this host (any more); build it again.
     #[error("artifact {0} is not here; build it again")]
     NoArtifact(String),
-    /// The runner is ending.
-    #[error("the runner is stopping")]
-    Stopping,
+    /// The host did not give what an agent needs even before it starts.
+    #[error("an agent cannot be started: {0}")]
+    Host(#[from] io::Error),
 }
 
 /// Why there is no connection.
@@ -227,8 +226,24 @@ pub enum LogStream {
 pub struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) version: String,
-    /// Counts as one request under way.
-    pub(crate) _under_way: Arc<()>,
+    pub(crate) _under_way: UnderWay,
+}
+
+/// One of those that a version which is drained waits for.
+#[derive(Debug)]
+pub(crate) struct UnderWay(watch::Sender<usize>);
+
+impl UnderWay {
+    pub(crate) fn one_of(count: &watch::Sender<usize>) -> UnderWay {
+        count.send_modify(|count| *count += 1);
+        UnderWay(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Connection {
