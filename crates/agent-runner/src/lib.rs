@@ -14,12 +14,13 @@ mod build;
 mod folders;
 mod isolation;
 pub mod launcher;
+mod lines;
 mod process;
 mod runner;
 mod settings;
 
 pub use artifact::{Artifact, Digest, Language, Source, SourceError};
-pub use build::{BuildError, Builder, Log};
+pub use build::{BuildError, Builder, Log, ProcessBuilder};
 pub use isolation::{Host, Isolation};
 pub use process::ProcessRunner;
 pub use runner::{

@@ -17,11 +17,12 @@ use super::arrivals::Door;
 use super::authority::Authority;
 use super::cgroups::Cgroups;
 use super::layout::{self, GATEWAY, Given, OnHost};
-use super::logs::{Lines, Log};
+use super::logs::Log;
 use super::names::Names;
 use super::sandbox::{Dialer, End, Sandbox};
 use super::{dns, reason};
 use crate::folders::Folders;
+use crate::lines::Lines;
 use crate::{AgentId, Arrival, Isolation, LogStream, RunnerSettings, Workload};
 
 /// What all instances of a runner share.

@@ -160,12 +160,14 @@ fn variables(
     for (name, value) in [("LANG", "C.UTF-8"), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1")] {
         all.insert(name.to_string(), value.to_string());
     }
-    let artifact = &given.workload.artifact;
-    all.extend(artifact.entry_point.iter().map(|entry_point| ("USER_ENTRY_POINT".to_string(), entry_point.clone())));
     let own = given.workload.environment.0.iter().filter(|(name, _)| !name.is_empty() && !name.contains(['=', '\0']));
     all.extend(own.filter(|(_, value)| !value.contains('\0')).map(|(name, value)| (name.clone(), value.clone())));
     let mut set = |name: &str, value: String| all.insert(name.to_string(), value);
     let (home, trusted) = (home.display().to_string(), trusted.display().to_string());
+    if let Some(entry_point) = &given.workload.artifact.entry_point {
+        // As it was built, which is not always as it was submitted.
+        set("USER_ENTRY_POINT", entry_point.clone());
+    }
     set("PORT", port.to_string());
     set("RUNAGENTS_USER_CODE_DIR", app.display().to_string());
     set("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", environment.join("bin").display()));

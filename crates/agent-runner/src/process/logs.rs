@@ -7,13 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{broadcast, mpsc};
 
+use crate::lines::LONGEST_LINE;
 use crate::{LogLine, LogStream};
-
-/// Longer lines are cut into lines of this length.
-const LONGEST_LINE: usize = 16 << 10;
 
 /// Lines that may wait to be written; then the agent waits.
 const WAITING: usize = 256;
@@ -91,50 +88,6 @@ impl Log {
         };
         stream::once(all).flatten().boxed()
     }
-}
-
-/// Lines of a stream: each without its end, and long ones in pieces.
-#[derive(Debug)]
-pub struct Lines<R> {
-    from: R,
-    buffer: Vec<u8>,
-    line: Vec<u8>,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Of this stream.
-    pub fn of(from: R) -> Lines<R> {
-        Lines { from, buffer: vec![0; 8 << 10], line: Vec::new() }
-    }
-
-    /// Those that came next, which may be none; nothing once the stream has ended.
-    pub async fn next(&mut self) -> Option<Vec<String>> {
-        let length = self.from.read(&mut self.buffer).await.unwrap_or_default();
-        let mut lines = Vec::new();
-        let mut rest = &self.buffer[..length];
-        if rest.is_empty() {
-            let last = (!self.line.is_empty()).then(|| vec![text(&self.line)]);
-            self.line.clear();
-            return last;
-        }
-        while !rest.is_empty() {
-            let room = LONGEST_LINE - self.line.len();
-            let end = rest.iter().position(|byte| *byte == b'\n');
-            let taken = end.unwrap_or(rest.len()).min(room);
-            self.line.extend_from_slice(&rest[..taken]);
-            let ended = end == Some(taken);
-            rest = &rest[taken + usize::from(ended)..];
-            if ended || self.line.len() == LONGEST_LINE {
-                lines.push(text(&self.line));
-                self.line.clear();
-            }
-        }
-        Some(lines)
-    }
-}
-
-fn text(line: &[u8]) -> String {
-    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()
 }
 
 /// The file that is written, and the one before.
@@ -235,16 +188,5 @@ mod tests {
         let last: Vec<String> = again.read(1, false).map(|line| line.text).collect().await;
         assert_eq!(last, ["line 4999"]);
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    #[tokio::test]
-    async fn lines_without_end_are_cut() {
-        let endless = vec![b'x'; 3 * LONGEST_LINE + 1];
-        let text = [&b"first\r\n\n"[..], &endless, b"\nlast"].concat();
-        let (mut lines, mut lengths) = (Lines::of(&text[..]), vec![]);
-        while let Some(some) = lines.next().await {
-            lengths.extend(some.iter().map(String::len));
-        }
-        assert_eq!(lengths, [5, 0, LONGEST_LINE, LONGEST_LINE, LONGEST_LINE, 1, 4]);
     }
 }

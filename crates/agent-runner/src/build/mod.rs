@@ -1,7 +1,13 @@
 //! Builders: from source to an artifact.
 
+mod node;
+mod process;
+mod python;
+mod tools;
+
 use futures_util::future::BoxFuture;
 
+pub use self::process::ProcessBuilder;
 use crate::{Artifact, Source};
 
 /// Where a build says what it does, a line at a time, as it happens.

@@ -1,0 +1,4 @@
+//! Agents built, isolated and supervised on this host, with the tools that `cargo xtask test` installs.
+
+mod isolation;
+mod support;
