@@ -60,6 +60,8 @@ pub async fn install(builder: &ProcessBuilder, source: &Source, folder: &Path, l
         let mut command = Command::new(&uv);
         command.args(arguments).env_clear().envs(&builder.settings.tools.0);
         command.env("UV_CACHE_DIR", builder.folders.all("cache").join("uv")).env("UV_NO_CONFIG", "1");
+        // What the host trusts, which may be an index of its own.
+        command.env("UV_NATIVE_TLS", "1");
         command.env("UV_LINK_MODE", "hardlink").env("UV_PYTHON_DOWNLOADS", "never").env("NO_COLOR", "1");
         command.env_remove("VIRTUAL_ENV");
         command

@@ -100,10 +100,12 @@ impl Host {
     /// Waits for a status.
     pub async fn until(&self, agent: &AgentId, wanted: impl FnMut(&Status) -> bool) -> Status {
         let mut status = self.runner.status(agent).unwrap();
-        match tokio::time::timeout(LONG, status.wait_for(wanted)).await {
-            Ok(status) => status.unwrap().clone(),
-            Err(_) => panic!("{:?}\n{:#?}", status.borrow().clone(), self.log(agent).await),
+        let reached = tokio::time::timeout(LONG, status.wait_for(wanted)).await.map(|status| status.unwrap().clone());
+        if let Ok(reached) = reached {
+            return reached;
         }
+        let at = status.borrow().clone();
+        panic!("{at:?}\n{:#?}", self.log(agent).await)
     }
 
     pub async fn log(&self, agent: &AgentId) -> Vec<String> {
