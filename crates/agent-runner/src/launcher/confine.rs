@@ -20,15 +20,21 @@ use seccompiler::{
 use super::plan::Plan;
 use crate::Isolation;
 
-/// All rights of root, and every way to get one back.
-pub fn drop_rights() -> io::Result<()> {
-    clear_ambient_capability_set()?;
+/// What rights of root could ever be had again. To be given up while there is still the right to do so: before
+/// becoming somebody else.
+pub fn drop_bounds() {
     for number in 0..64 {
         // Beyond those that the kernel knows there is nothing to give up, and without the right to there is no need.
         if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)).is_err() {
             break;
         }
     }
+}
+
+/// All rights of root, and every way to get one back.
+pub fn drop_rights() -> io::Result<()> {
+    drop_bounds();
+    clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(set_no_new_privs(true)?)

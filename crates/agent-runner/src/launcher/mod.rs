@@ -90,6 +90,7 @@ fn apart(control: &OwnedFd, plan: &Plan) -> io::Result<ExitCode> {
         }
         Side::Child => {
             let notes = step("the file system", mounts::enter(plan))?;
+            confine::drop_bounds();
             if let Some(user) = plan.user {
                 let (user, group) = (Uid::from_raw(user), Gid::from_raw(user));
                 set_thread_groups(&[])?;

@@ -23,8 +23,8 @@ pub struct Host {
     pub runner: ProcessRunner,
     pub builder: ProcessBuilder,
     pub data: PathBuf,
-    /// What arrived: agent, name, port, whether at the gateway, whether by TLS.
-    pub arrived: Arc<Mutex<Vec<(String, Option<String>, u16, bool, bool)>>>,
+    /// Who called whom: agents, and names that they dialed.
+    pub arrived: Arc<Mutex<Vec<(String, Option<String>)>>>,
 }
 
 /// The workspace's target folder, where `cargo xtask test` installs what tests need.
@@ -62,7 +62,7 @@ impl Host {
             while let Some(arrival) = arrivals.recv().await {
                 let tls = matches!(arrival.stream, Stream::Tls(_));
                 let Arrival { agent, port, server_name, gateway, stream } = arrival;
-                list.lock().unwrap().push((agent.to_string(), server_name.clone(), port, gateway, tls));
+                list.lock().unwrap().push((agent.to_string(), server_name.clone()));
                 tokio::spawn(answer(
                     stream,
                     json!({"name": server_name, "port": port, "gateway": gateway, "tls": tls}),
