@@ -29,6 +29,9 @@ const REDOCLY: &str = "@redocly/cli@2.77.0";
 /// What sends to an API whatever its description allows and forbids.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// What makes agents' environments.
+const UV: &str = "uv==0.9.5";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -44,6 +47,7 @@ pub struct Flags {
 pub fn run(flags: &Flags) -> Done {
     client("sdk", SDK)?;
     client("contract", SCHEMATHESIS)?;
+    client("uv", UV)?;
     judges()?;
     wheels()?;
     nextest()?;

@@ -35,8 +35,17 @@ pub fn target() -> PathBuf {
 pub fn tools() -> BTreeMap<String, String> {
     #[expect(clippy::disallowed_methods, reason = "the tools of a test are those of who runs it")]
     let of = |name: &str| std::env::var(name).ok().map(|value| (name.to_string(), value));
-    let names =
-        ["HOME", "PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY", "npm_config_registry"];
+    let names = [
+        "HOME",
+        "SSL_CERT_FILE",
+        "NODE_EXTRA_CA_CERTS",
+        "PIP_CERT",
+        "PIP_INDEX_URL",
+        "UV_INDEX_URL",
+        "UV_DEFAULT_INDEX",
+        "NPM_CONFIG_REGISTRY",
+        "npm_config_registry",
+    ];
     let mut tools: BTreeMap<String, String> = names.into_iter().filter_map(of).collect();
     let path = of("PATH").map(|(_, path)| path).unwrap_or_default();
     tools.insert("PATH".into(), format!("{}:{path}", target().join("uv/bin").display()));
