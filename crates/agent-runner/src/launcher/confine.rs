@@ -177,7 +177,7 @@ pub fn filter(isolation: Isolation) -> Result<BpfProgram, seccompiler::Error> {
     let namespaces = namespaces.into_iter().fold(0, |all, flag| all | flag as u64);
     allowed.insert(libc::SYS_clone, vec![SeccompRule::new(vec![when(0, Qword, MaskedEq(namespaces), 0)?])?]);
     // Nothing is typed into a terminal.
-    let typed = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| when(1, Dword, Ne, request as u64));
+    let typed = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| when(1, Dword, Ne, request));
     let typed = typed.into_iter().collect::<Result<_, _>>()?;
     allowed.insert(libc::SYS_ioctl, vec![SeccompRule::new(typed)?]);
 

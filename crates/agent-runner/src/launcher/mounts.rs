@@ -117,8 +117,14 @@ fn about(doing: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{doing} {}: {error}", path.display()))
 }
 
+/// Paths of the host, each with the one at which it is seen.
+pub type Shown = Vec<(PathBuf, PathBuf)>;
+
+/// Symbolic links, each with what it leads to.
+pub type Links = Vec<(PathBuf, String)>;
+
 /// What every agent sees of the host beside its own: programs and libraries, no data.
-pub fn system() -> (Vec<(PathBuf, PathBuf)>, Vec<(PathBuf, String)>) {
+pub fn system() -> (Shown, Links) {
     let mut shown = vec![];
     let mut links = vec![];
     for name in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"] {

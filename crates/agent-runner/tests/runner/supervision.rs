@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent_runner::{ConnectError, Isolation, Limits, Phase, Runner};
+use futures_util::StreamExt;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::{Host, LONG, OBEDIENT, target};
@@ -70,11 +70,13 @@ async fn a_new_version_takes_over_without_a_failed_request_and_a_broken_one_neve
     assert!(requests.await.unwrap() > 0);
     // A request under way is finished before the agent stops.
     let (asking, asked) = (host.clone(), agent.clone());
-    let last = tokio::spawn(async move { asking.run(&asked, "import time; time.sleep(1); result = 'whole'").await });
-    let mut log = host.runner.logs(&agent, 0, true);
-    tokio::task::yield_now().await;
-    while Arc::strong_count(&host) < 2 {}
-    tokio::time::timeout(Duration::from_millis(300), futures_util::StreamExt::next(&mut log)).await.ok();
+    let last = tokio::spawn(async move {
+        asking.run(&asked, "import time; print('begun'); time.sleep(1); result = 'whole'").await
+    });
+    // The handler says when it has begun.
+    let mut log = host.runner.logs(&agent, 10, true);
+    while tokio::time::timeout(LONG, log.next()).await.unwrap().unwrap().text != "begun" {}
+    drop(log);
     host.runner.stop(&agent, LONG).await;
     assert_eq!(last.await.unwrap(), "whole");
     assert!(matches!(host.runner.connect(&agent).await, Err(ConnectError::Unknown(_))));
@@ -137,6 +139,6 @@ async fn a_platform_to_be_killed() {
          result = 1"
     );
     host.run(&agent, &code).await;
-    println!("platform is up");
+    std::io::Write::write_all(&mut std::io::stdout(), b"platform is up\n").unwrap();
     std::future::pending::<()>().await;
 }

@@ -19,12 +19,15 @@ pub const LONG: Duration = Duration::from_secs(120);
 pub const OBEDIENT: &str = "import json\n\ndef handler(request):\n    scope = {}\n    exec(request['message'], scope)\n    \
                             return {'response': json.dumps(scope.get('result'))}\n";
 
+/// Who, and the name that was dialed.
+pub type Call = (String, Option<String>);
+
 pub struct Host {
     pub runner: ProcessRunner,
     pub builder: ProcessBuilder,
     pub data: PathBuf,
     /// Who called whom: agents, and names that they dialed.
-    pub arrived: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    pub arrived: Arc<Mutex<Vec<Call>>>,
 }
 
 /// The workspace's target folder, where `cargo xtask test` installs what tests need.
