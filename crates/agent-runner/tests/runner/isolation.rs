@@ -247,3 +247,37 @@ result = dict(fork=attempt(fork), files=attempt(files), disk=attempt(disk), hog=
         panic!("{status} {body} {:?}", host.log(&agent).await);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs uv and the package index: cargo xtask test"]
+async fn without_a_network_of_its_own_an_agent_has_one_port_and_its_own_files() {
+    let host = Host::new("landlock", Isolation::Landlock).await;
+    let agent = host.obedient("default.one", &["requests==2.32.5"], Limits::default()).await;
+    std::fs::write(host.data.join("platform.db"), "secret").unwrap();
+    let (_listener, port) = outside();
+    let data = host.data.canonicalize().unwrap();
+    let (data, here) = (data.display(), std::process::id());
+    let code = format!(
+        "{TRY}
+import requests
+result = dict(
+    called=requests.get('https://api.stripe.com/v1').json()['name'],
+    database=attempt(lambda: open('{data}/platform.db').read()),
+    passwords=attempt(lambda: open('/etc/shadow').read()),
+    code=attempt(lambda: open(os.path.join(os.environ['RUNAGENTS_USER_CODE_DIR'], 'agent.py'), 'w')),
+    platform=attempt(lambda: open('/proc/{here}/environ').read()),
+    signal=attempt(lambda: os.kill({here}, 0)),
+    loopback=attempt(lambda: dial(socket.AF_INET, ('127.0.0.1', {port}))),
+    datagram=attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
+    multipath=attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)),
+    fast=attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).sendto(b'x', 0x20000000, ('127.0.0.1', {port}))),
+    tmp=attempt(lambda: open(os.environ['TMPDIR'] + '/x', 'w').write('x')),
+)"
+    );
+    let tried = host.run(&agent, &code).await;
+    let refused = ["database", "passwords", "code", "platform", "signal", "loopback", "datagram", "multipath", "fast"];
+    for way in refused {
+        assert_ne!(tried[way], "open", "{way}: {tried}");
+    }
+    assert_eq!((&tried["called"], &tried["tmp"]), (&json!("api.stripe.com"), &json!("open")), "{tried}");
+}
