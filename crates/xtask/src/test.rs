@@ -32,6 +32,9 @@ const REDOCLY: &str = "@redocly/cli@2.77.0";
 /// What sends to an API whatever its description allows and forbids.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// What makes agents' environments.
+const UV: &str = "uv==0.9.5";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -48,6 +51,7 @@ pub fn run(flags: &Flags) -> Done {
     clients("sdk", &SDK)?;
     clients("contract", &[SCHEMATHESIS])?;
     clients("models", &MODEL_CLIENTS)?;
+    clients("uv", &[UV])?;
     judges()?;
     wheels()?;
     system(&["curl", "jq"])?;

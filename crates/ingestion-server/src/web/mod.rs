@@ -21,7 +21,7 @@ pub use error::{ApiError, FieldError, Refusal};
 pub use keys::Keys;
 pub use metrics::Metrics;
 pub use outbound::Outbound;
-pub use serve::Peer;
 pub use reach::Reach;
+pub use serve::Peer;
 pub use settings::Settings;
 pub use world::World;
