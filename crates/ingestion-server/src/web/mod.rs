@@ -14,6 +14,7 @@ pub mod settings;
 pub mod shell;
 mod stall;
 pub mod tls;
+pub mod traces;
 pub mod world;
 
 pub use body::{Body, Intake, Received};
@@ -21,7 +22,8 @@ pub use error::{ApiError, FieldError, Refusal};
 pub use keys::Keys;
 pub use metrics::Metrics;
 pub use outbound::Outbound;
-pub use serve::Peer;
 pub use reach::Reach;
+pub use serve::Peer;
 pub use settings::Settings;
+pub use traces::Traces;
 pub use world::World;
