@@ -31,6 +31,8 @@ pub struct Config {
     pub public_url: String,
     /// What builds make.
     pub builds: BuildsConfig,
+    /// How long model providers are waited for.
+    pub gateway: GatewayConfig,
     /// Limits of connections and bodies.
     pub http: HttpConfig,
     /// Limits of analyses.
@@ -96,6 +98,18 @@ pub struct AnalysesConfig {
 pub struct BuildsConfig {
     /// The registry in the names of images.
     pub registry: String,
+}
+
+/// How long model providers are waited for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Until an answer begins.
+    pub answer_seconds: u64,
+    /// Between two pieces of a stream.
+    pub silence_seconds: u64,
+    /// How often one provider is asked.
+    pub tries: u32,
 }
 
 impl Config {

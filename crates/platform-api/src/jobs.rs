@@ -40,6 +40,7 @@ pub async fn run(app: App) {
 pub async fn tick(app: &App) -> Result<(), ApiError> {
     approvals::expire_due(app).await?;
     auth::forget_old(app).await?;
+    app.gateway().ledger().write(false).await?;
     analyses::forget_old(app).await?;
     connectors::deliver::due(app).await
 }

@@ -192,6 +192,9 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
     // Whatever it is at is in the store and will be taken up again.
     jobs.abort();
+    if let Err(error) = app.gateway().ledger().write(true).await {
+        warn!(%error, "what models cost last is not written");
+    }
     store.close().await;
     if let Some(traces) = traces {
         traces.end().await;

@@ -49,6 +49,16 @@ fn every_method_of_the_published_client_is_answered() {
     passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
 }
 
+/// Chat, streams, tools, JSON, embeddings, responses and messages, from every format of callers to every one of providers.
+#[test]
+#[ignore = "needs OpenAI's and Anthropic's clients; `cargo xtask test` installs them"]
+fn the_clients_of_openai_and_anthropic_reach_every_provider() {
+    let platform = Platform::start("models", |_| {});
+    let mut command = Command::new(judge("models/bin/python"));
+    command.arg("-c").arg(include_str!("models.py")).arg(&platform.address).arg(KEY);
+    passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
+}
+
 /// Each tool that the client's MCP server offers, called by a client of that protocol.
 #[test]
 #[ignore = "needs the published SDK and its protocol; `cargo xtask test` installs them"]

@@ -8,6 +8,9 @@ use crate::run::{Done, cargo, root, target, watch, works};
 /// The published client that tests run against our server, and the protocol's library that its MCP server is written for.
 const SDK: [&str; 2] = ["runagents==1.4.2", "mcp==1.30.0"];
 
+/// Clients of models, which one test runs against our server.
+const MODEL_CLIENTS: [&str; 2] = ["anthropic==2.14.0", "openai==3.57.0"];
+
 /// Independent judges and clients of the linter, what makes and takes its packages, and the npm that installs one of them.
 const JUDGES: [&str; 8] = [
     "check-jsonschema==0.38.1",
@@ -29,6 +32,9 @@ const REDOCLY: &str = "@redocly/cli@2.77.0";
 /// What sends to an API whatever its description allows and forbids.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// What makes agents' environments.
+const UV: &str = "uv==0.9.5";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -42,8 +48,10 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    client("sdk", &SDK)?;
-    client("contract", &[SCHEMATHESIS])?;
+    clients("sdk", &SDK)?;
+    clients("contract", &[SCHEMATHESIS])?;
+    clients("models", &MODEL_CLIENTS)?;
+    clients("uv", &[UV])?;
     judges()?;
     wheels()?;
     system(&["curl", "jq"])?;
@@ -60,7 +68,7 @@ pub fn run(flags: &Flags) -> Done {
 }
 
 /// Packages in a virtual environment of their own beside the build.
-fn client(name: &str, packages: &[&str]) -> Done {
+fn clients(name: &str, packages: &[&str]) -> Done {
     let folder = target().join(name);
     let python = folder.join("bin/python");
     let check = "import sys, importlib.metadata as m; assert all(p == n + '==' + m.version(n) for p in sys.argv[1:] \

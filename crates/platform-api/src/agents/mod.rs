@@ -20,6 +20,7 @@ use crate::builds::BuildRecord;
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::Dialect;
+use crate::gateway;
 use crate::models::spend;
 use crate::policies::{Binding, PolicyOrigin, PolicyRecord};
 use crate::store::{Resource, Stored, Tx};
@@ -293,6 +294,7 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     }
     tx.forget_sealed(workspace, SOURCE, name).await?;
     tx.forget_sealed(workspace, ENVIRONMENT, name).await?;
+    gateway::tokens::forget(&mut tx, workspace, name).await?;
     tx.delete::<AgentRecord>(workspace, name).await?;
     app.note(&mut tx, who, "agent.delete", format!("agents/{name}"), Some(json(&agent.value)), None).await?;
     tx.commit().await?;

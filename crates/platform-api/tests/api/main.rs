@@ -10,6 +10,7 @@ mod connectors;
 mod deploy;
 mod documented;
 mod documents;
+mod gateway;
 mod identity;
 mod models;
 mod openapi;

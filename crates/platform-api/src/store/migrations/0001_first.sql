@@ -201,3 +201,13 @@ create table spend (
     micro_usd bigint not null,
     primary key (workspace, month, agent, role, model_provider, model)
 );
+
+-- What of the budget of one model of one agent is taken: spent, or held by a process that may spend it.
+create table budget (
+    workspace text not null,
+    month bigint not null,
+    agent text not null,
+    model text not null,
+    taken bigint not null,
+    primary key (workspace, month, agent, model)
+);
