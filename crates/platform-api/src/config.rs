@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig, EnrichmentConfig};
 use ingestion_server::web::log::LogConfig;
 use ingestion_server::web::serve::HttpConfig;
+use ingestion_server::web::traces::TracesConfig;
 use ingestion_server::web::{Settings, settings::SettingsError};
 use serde::Deserialize;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
+    /// Where spans are sent.
+    pub traces: TracesConfig,
 }
 
 /// How long people have to decide, and where they are told.

@@ -14,6 +14,7 @@ pub mod settings;
 pub mod shell;
 mod stall;
 pub mod tls;
+pub mod traces;
 pub mod world;
 
 pub use body::{Body, Intake, Received};
@@ -24,4 +25,5 @@ pub use outbound::Outbound;
 pub use reach::Reach;
 pub use serve::Peer;
 pub use settings::Settings;
+pub use traces::Traces;
 pub use world::World;

@@ -23,10 +23,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ingestion_server::web::traces::TARGET;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
+use tracing::{Span, info_span};
 
 pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
@@ -72,6 +74,8 @@ pub struct Tx {
     engine: Engine,
     sealer: Sealer,
     changes: Arc<AtomicU64>,
+    /// From the wait for a connection until it is over.
+    _span: Span,
 }
 
 /// One of the two engines, inside a transaction.
@@ -152,23 +156,25 @@ impl Store {
 
     /// To change something.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let span = info_span!(target: TARGET, "store.write", otel.kind = "client");
         let engine = match &self.pool {
             // Without `immediate` two writers could both read first and then fail at the lock.
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes) })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
     }
 
     /// To read one state of everything. What is written here would be lost.
     pub async fn read(&self) -> Result<Tx, StoreError> {
+        let span = info_span!(target: TARGET, "store.read", otel.kind = "client");
         let engine = match &self.pool {
             Pool::Sqlite { read, .. } => Engine::Sqlite(read.begin().await?),
             Pool::Postgres(pool) => {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes) })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
     }
 
     /// A number that is another one whenever this process has changed something. What was read before it changed may be

@@ -9,7 +9,8 @@ pub const KEY: &str = "ra_live_abc123your-api-key-here";
 
 /// A process that ends with this value.
 pub struct Platform {
-    child: Child,
+    /// The process.
+    pub child: Child,
     /// `http://127.0.0.1:1234`.
     pub address: String,
 }
