@@ -48,6 +48,19 @@ struct Account {
     empty_until: Duration,
 }
 
+/// Money in the hands of a call that asks for more of it; back with the others when dropped.
+struct Held<'a> {
+    ledger: &'a Ledger,
+    key: &'a BudgetKey,
+    amount: i64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.ledger.with(self.key, |account| account.free += self.amount);
+    }
+}
+
 /// Money put aside for one call. Dropped without being settled, all of it counts as spent.
 #[derive(Debug)]
 #[must_use]
@@ -78,11 +91,13 @@ impl Ledger {
         if let Some(answer) = self.at_hand(&key, worst) {
             return Ok(answer);
         }
-        let free = self.with(&key, |account| account.free);
-        let (missing, block) = (worst - free, (budget / BLOCKS).max(worst - free));
+        // Others may not count on what this call counts on.
+        let mut held =
+            Held { ledger: self, key: &key, amount: self.with(&key, |account| std::mem::take(&mut account.free)) };
+        let missing = worst - held.amount;
         let mut tx = self.store.begin().await?;
         let mut taken = 0;
-        for amount in [block, missing] {
+        for amount in [missing.max(budget / BLOCKS), missing] {
             if tx.take_budget(&key, amount, budget).await? {
                 taken = amount;
                 break;
@@ -94,11 +109,12 @@ impl Ledger {
             self.with(&key, |account| account.empty_until = now + EMPTY);
             return Ok(Err(Exhausted));
         }
+        held.amount += taken - worst;
         self.with(&key, |account| {
-            account.free += taken - worst;
             account.aside += worst;
             account.used_at = now;
         });
+        drop(held);
         Ok(Ok(Reserved(Some((key, worst)))))
     }
 

@@ -10,7 +10,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response};
 use http_body_util::BodyExt;
+use platform_api::gateway::budget::Exhausted;
 use platform_api::gateway::tokens;
+use platform_api::store::BudgetKey;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
@@ -321,6 +323,31 @@ async fn a_budget_for_ten_admits_ten_of_a_thousand_calls_at_once(platform: Platf
     assert_eq!(platform.send(thousand_tokens(&path)).await.status, 200);
 }
 
+async fn what_one_call_counts_on_no_other_is_admitted_with(platform: Platform) {
+    let ledger = platform.app.gateway().ledger();
+    let (workspace, agent, model) = ("default".into(), "desk".into(), "gpt-4o-mini".into());
+    let key = BudgetKey { workspace, month: 0, agent, model };
+    let reserve = |worst| ledger.reserve(key.clone(), Some(100), worst);
+    ledger.release(reserve(95).await.unwrap().unwrap());
+    // The first has 95 at hand and asks the store for 5 more when the second comes.
+    let (first, second) = tokio::join!(reserve(100), reserve(95));
+    assert!(first.unwrap().is_ok());
+    assert_eq!(second.unwrap().unwrap_err(), Exhausted);
+}
+
+async fn who_leaves_while_the_store_is_asked_takes_no_money_along(platform: Platform) {
+    let ledger = platform.app.gateway().ledger();
+    let (workspace, agent, model) = ("default".into(), "desk".into(), "gpt-4o-mini".into());
+    let key = BudgetKey { workspace, month: 0, agent, model };
+    ledger.release(ledger.reserve(key.clone(), Some(100), 95).await.unwrap().unwrap());
+    tokio::select! {
+        biased;
+        _ = ledger.reserve(key.clone(), Some(100), 100) => panic!("the store answers at once"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(ledger.reserve(key, Some(100), 95).await.unwrap().is_ok());
+}
+
 async fn what_a_process_held_when_it_died_counts_as_spent(platform: Platform) {
     let stub = Stub::saying(completion()).await;
     platform.provider("main", "openai", &stub, json!({})).await;
@@ -381,6 +408,8 @@ on_both_engines!(
     who_fails_is_asked_again_and_then_another_is,
     a_providers_limit_is_kept_by_all_replicas_together,
     a_budget_for_ten_admits_ten_of_a_thousand_calls_at_once,
+    what_one_call_counts_on_no_other_is_admitted_with,
+    who_leaves_while_the_store_is_asked_takes_no_money_along,
     what_a_process_held_when_it_died_counts_as_spent,
     a_stream_passes_as_it_comes_and_ends_with_its_caller,
 );
