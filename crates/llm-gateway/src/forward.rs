@@ -103,11 +103,17 @@ pub struct Refused {
     pub failure: Failure,
     /// When to come again, as the provider says.
     pub retry_after: Option<u64>,
+    /// A provider had the request when it was given up: its work may cost something.
+    pub may_cost: bool,
 }
 
 impl Refused {
     fn gateway(message: impl Into<String>) -> Refused {
-        Refused { failure: Failure::bad_gateway(message), retry_after: None }
+        Refused { failure: Failure::bad_gateway(message), retry_after: None, may_cost: false }
+    }
+
+    fn given_up(message: impl Into<String>) -> Refused {
+        Refused { may_cost: true, ..Refused::gateway(message) }
     }
 }
 
@@ -162,7 +168,7 @@ impl Forwarder {
     /// Asks one after the other until somebody answers.
     pub async fn ask(&self, targets: &[Target]) -> Result<Answer, Refused> {
         let mut refused = Refused::gateway("no provider could be asked");
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut may_cost) = (Duration::ZERO, false);
         for (index, target) in targets.iter().enumerate() {
             if !self.breakers.may_ask(&target.provider, self.rim.elapsed()) {
                 refused = Refused::gateway("the provider failed several times and is left alone for a moment");
@@ -179,10 +185,11 @@ impl Forwarder {
                     }
                     Tried::Never(why) => {
                         self.breakers.succeeded(&target.provider);
-                        return Err(why);
+                        return Err(Refused { may_cost, ..why });
                     }
                     Tried::Elsewhere(why) => {
                         self.breakers.failed(&target.provider, self.rim.elapsed());
+                        may_cost |= why.may_cost;
                         refused = why;
                         break;
                     }
@@ -204,7 +211,7 @@ impl Forwarder {
                 waited += self.rim.elapsed().saturating_sub(began);
             }
         }
-        Err(refused)
+        Err(Refused { may_cost, ..refused })
     }
 
     /// Between half and all of it, so that many who failed together do not come back together.
@@ -233,10 +240,10 @@ impl Forwarder {
             Ok(Err(error)) if error.is_connect() => {
                 return Tried::Again(Refused::gateway("no connection to the provider"), None);
             }
-            Ok(Err(_)) => return Tried::Elsewhere(Refused::gateway("the connection to the provider broke")),
+            Ok(Err(_)) => return Tried::Elsewhere(Refused::given_up("the connection to the provider broke")),
             Err(_) => {
                 let seconds = self.patience.answer.as_secs();
-                return Tried::Elsewhere(Refused::gateway(format!(
+                return Tried::Elsewhere(Refused::given_up(format!(
                     "no answer from the provider within {seconds} seconds"
                 )));
             }
@@ -248,7 +255,7 @@ impl Forwarder {
         let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let message = target.credentials.hidden_in(self.error(response).await);
         let message = format!("the provider answered {}: {message}", status.as_u16());
-        let refused = |status| Refused { failure: Failure { status, message }, retry_after: told };
+        let refused = |status| Refused { failure: Failure { status, message }, retry_after: told, may_cost: false };
         let pause = told.map(Duration::from_secs);
         match status {
             StatusCode::TOO_MANY_REQUESTS => Tried::Again(refused(429), pause),

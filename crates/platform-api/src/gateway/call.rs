@@ -127,7 +127,7 @@ impl Gateway {
         let answer = match self.forwarder().ask(&targets).await {
             Ok(answer) => answer,
             Err(refused) => {
-                bill.was_sent = false;
+                bill.was_sent = refused.may_cost;
                 return Err(refusal(refused));
             }
         };

@@ -14,6 +14,7 @@ use platform_api::gateway::budget::Exhausted;
 use platform_api::gateway::tokens;
 use platform_api::store::BudgetKey;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
@@ -348,6 +349,21 @@ async fn who_leaves_while_the_store_is_asked_takes_no_money_along(platform: Plat
     assert!(ledger.reserve(key, Some(100), 95).await.unwrap().is_ok());
 }
 
+async fn a_provider_that_hangs_up_on_a_request_is_paid_for_reading_it(platform: Platform) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stub = Stub { address: format!("http://{}", listener.local_addr().unwrap()), seen: Arc::default() };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 1 << 12]).await.unwrap();
+    });
+    platform.provider("main", "openai", &stub, json!({})).await;
+    let path = format!("{}/v1", platform.agent("desk", Some(worst() as f64 / 1e6)).await);
+    let said = platform.send(thousand_tokens(&path)).await.refused(502);
+    assert_eq!(said, "provider request failed: the connection to the provider broke");
+    let spend = platform.get("/api/v1/model-spend").await.expect(200);
+    assert!(spend["top_models"][0]["estimated_spend_usd"].as_f64().unwrap() > 0.0, "{spend}");
+}
+
 async fn what_a_process_held_when_it_died_counts_as_spent(platform: Platform) {
     let stub = Stub::saying(completion()).await;
     platform.provider("main", "openai", &stub, json!({})).await;
@@ -410,6 +426,7 @@ on_both_engines!(
     a_budget_for_ten_admits_ten_of_a_thousand_calls_at_once,
     what_one_call_counts_on_no_other_is_admitted_with,
     who_leaves_while_the_store_is_asked_takes_no_money_along,
+    a_provider_that_hangs_up_on_a_request_is_paid_for_reading_it,
     what_a_process_held_when_it_died_counts_as_spent,
     a_stream_passes_as_it_comes_and_ends_with_its_caller,
 );
