@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use crate::auth::Identity;
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::gateway::Gateway;
+use crate::running::Running;
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The platform. Cloning gives another handle on the same one.
@@ -26,13 +28,23 @@ struct Inner {
     ingestion: Ingestion,
     outbound: Outbound,
     gateway: Gateway,
+    egress: Egress,
+    running: Option<Running>,
 }
 
 impl App {
-    /// Over a store and an analyzer.
-    pub fn new(config: Config, store: Store, world: World, ingestion: Ingestion, outbound: Outbound) -> App {
+    /// Over a store and an analyzer, with what runs agents, if anything does.
+    pub fn new(
+        config: Config,
+        store: Store,
+        world: World,
+        ingestion: Ingestion,
+        outbound: Outbound,
+        running: Option<Running>,
+    ) -> App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
-        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound, gateway }) }
+        let egress = Egress::new(&outbound);
+        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound, gateway, egress, running }) }
     }
 
     /// What was configured.
@@ -63,6 +75,23 @@ impl App {
     /// For agents that ask models.
     pub fn gateway(&self) -> &Gateway {
         &self.inner.gateway
+    }
+
+    /// For agents that call tools.
+    pub fn egress(&self) -> &Egress {
+        &self.inner.egress
+    }
+
+    /// What runs agents here, if anything does.
+    pub fn running(&self) -> Option<&Running> {
+        self.inner.running.as_ref()
+    }
+
+    /// Something was committed that a build or an agent may be waiting for.
+    pub fn wake(&self) {
+        if let Some(running) = self.running() {
+            running.wake();
+        }
     }
 
     /// Limits of request bodies.

@@ -1,0 +1,9 @@
+//! What is deployed runs: the started binary with its runner, real agents in its sandboxes, and a model of the tests' own
+//! behind its gateway.
+
+#[path = "../binary/mod.rs"]
+mod binary;
+mod forms;
+mod model;
+mod quickstart;
+mod support;
