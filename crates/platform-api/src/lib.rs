@@ -61,6 +61,7 @@ fn operations() -> OpenApiRouter<App> {
     let versioned = both()
         .merge(agents::versioned())
         .merge(deploy::starter_kit::versioned())
+        .merge(gateway::routes())
         .merge(runs::routes())
         .nest("/approvals", approvals::routes())
         .merge(approvals::connectors::routes());
@@ -78,8 +79,7 @@ pub fn router(app: &App) -> Router {
     let (routes, description) = operations().split_for_parts();
     let gateway = || gateway::routes().split_for_parts().0;
     let routes = routes
-        // The same as below `/v1`, where published examples look for it.
-        .nest("/api/v1", gateway())
+        // The same as below `/v1`, where clients look for it that put `/v1` behind whatever address they are given.
         .nest("/api/v1/v1", gateway())
         .merge(gateway::of_agents())
         .layer(from_fn_with_state(app.clone(), auth::once))

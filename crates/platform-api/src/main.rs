@@ -198,6 +198,7 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let (running, arrivals) = host::running(&config, &data_dir, &world).await?.unzip();
     let isolation = running.as_ref().map(|running| running.isolation());
     let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound, running);
+    platform_api::running::recover(&app).await?;
     let banner = banner(scheme, address, &data_dir, isolation, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;

@@ -3,6 +3,7 @@
 
 pub mod budget;
 mod call;
+mod described;
 pub mod known;
 pub mod tokens;
 
@@ -24,6 +25,7 @@ use utoipa_axum::routes;
 
 use budget::Ledger;
 use call::Wanted;
+use described::{ChatCompletion, ChatCompletionRequest};
 use known::Registry;
 
 use crate::agents::AgentRecord;
@@ -158,8 +160,8 @@ pub fn of_agents() -> axum::Router<App> {
 }
 
 /// Asks a model, in the words of OpenAI's chat completions.
-#[utoipa::path(post, path = "/chat/completions", tag = "models", request_body = Object,
-    responses((status = 200, body = Object), (status = 400, body = crate::answer::Refusal),
+#[utoipa::path(post, path = "/chat/completions", tag = "models", request_body = ChatCompletionRequest,
+    responses((status = 200, body = ChatCompletion), (status = 400, body = crate::answer::Refusal),
         (status = 404, body = crate::answer::Refusal), (status = 502, body = crate::answer::Refusal)))]
 async fn chat(state: State<App>, caller: Caller<Deploy>, request: Request) -> Result<Response, ApiError> {
     with_key(state, caller, Wanted::Reply(CallerFormat::Chat), request).await

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::config::{BuildsConfig, RunnerConfig};
 use invocation::Invocation;
 
-pub use reconcile::keep_up;
+pub use reconcile::{keep_up, recover};
 
 /// What runs agents here. Cloning gives another handle on the same one.
 #[derive(Clone)]

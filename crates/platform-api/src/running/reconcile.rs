@@ -29,10 +29,31 @@ const SILENCE: i64 = 15_000;
 /// What other replicas change is seen after so many rounds at the latest.
 const ROUNDS: u32 = 5;
 
+/// What the process before this one left is brought into a true state, before anybody asks: its builds are free, the runs
+/// in which it asked an agent have failed, and its agents do not run yet. With others on the same store, their silence tells
+/// later what of it is theirs no more.
+pub async fn recover(app: &App) -> Result<(), ApiError> {
+    if !app.store().is_one_process() {
+        return Ok(());
+    }
+    let now = app.world().now();
+    let mut tx = app.store().begin().await?;
+    tx.forget_silent(now + 1).await?;
+    for (workspace, Stored { mut value, version, .. }) in tx.list_everywhere::<AgentRecord>().await? {
+        if value.status.phase == Phase::Running {
+            let message = "the platform was started again, and the agent is about to be".into();
+            value.status = AgentStatus { phase: Phase::Pending, message, isolation: None };
+            tx.update(&workspace, &value, version, now).await?;
+        }
+    }
+    tx.commit().await?;
+    invocation::fail_lost(app).await
+}
+
 /// Does all that is to be done, for as long as the platform lives.
 pub async fn keep_up(app: App) {
     let Some(running) = app.running().cloned() else { return };
-    let mut round = Round { changes: None, left: 0, is_first: true };
+    let mut round = Round { changes: None, left: 0 };
     loop {
         if let Err(error) = round.go(&app, &running).await {
             let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -46,12 +67,11 @@ pub async fn keep_up(app: App) {
 struct Round {
     changes: Option<u64>,
     left: u32,
-    is_first: bool,
 }
 
 impl Round {
     async fn go(&mut self, app: &App, running: &Running) -> Result<(), ApiError> {
-        self.alive(app, running).await?;
+        alive(app, running).await?;
         builds::execute::take(app, running).await?;
         invocation::flush(app, running).await?;
         let changes = app.store().changes();
@@ -63,18 +83,16 @@ impl Round {
         (self.changes, self.left) = (Some(changes), ROUNDS);
         Ok(())
     }
+}
 
-    async fn alive(&mut self, app: &App, running: &Running) -> Result<(), ApiError> {
-        let now = app.world().now();
-        let mut tx = app.store().begin().await?;
-        tx.beat(running.replica(), now).await?;
-        // The process before this one is gone; with others there could be, their silence tells.
-        let before = if self.is_first && app.store().is_one_process() { now } else { now - SILENCE };
-        tx.forget_silent(before).await?;
-        tx.commit().await?;
-        self.is_first = false;
-        invocation::fail_lost(app).await
-    }
+/// Says that this process is, and sees who is not any more.
+async fn alive(app: &App, running: &Running) -> Result<(), ApiError> {
+    let now = app.world().now();
+    let mut tx = app.store().begin().await?;
+    tx.beat(running.replica(), now).await?;
+    tx.forget_silent(now - SILENCE).await?;
+    tx.commit().await?;
+    invocation::fail_lost(app).await
 }
 
 /// Brings agents together with what the store says of them.

@@ -58,7 +58,7 @@ async fn a_graph_of_langgraph_over_langchain_calls_its_tool() {
         def handler(request):\n    \
         state = graph.invoke({'messages': [('user', request['message'])]})\n    \
         return state['messages'][-1].content\n";
-    let requirements = "langchain-core==1.0.2\nlangchain-openai==1.0.1\nlanggraph==1.0.1";
+    let requirements = "langchain-core==1.0.2\nlangchain-openai==1.0.1\nlanggraph==1.0.1\nlanggraph-prebuilt==1.0.1";
     answers(&host, "with-langgraph", ("agent.py", code), requirements, "pong: PING").await;
 }
 
@@ -70,7 +70,7 @@ async fn an_agent_of_pydantic_ai_calls_its_tool() {
         @agent_of_ours.tool_plain\ndef shout(message: str) -> str:\n    '''Say it louder.'''\n    return message.upper()\n\n\
         async def handler(request):\n    \
         return (await agent_of_ours.run(request['message'])).output\n";
-    let requirements = "pydantic-ai-slim[openai]==1.9.1";
+    let requirements = "pydantic-ai-slim[openai]==1.9.1\nopentelemetry-api==1.37.0";
     answers(&host, "with-pydantic-ai", ("agent.py", code), requirements, "pong: PING").await;
 }
 

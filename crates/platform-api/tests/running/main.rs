@@ -4,6 +4,7 @@
 #[path = "../binary/mod.rs"]
 mod binary;
 mod forms;
+mod kills;
 mod model;
 mod quickstart;
 mod support;
