@@ -12,6 +12,7 @@ use crate::auth::Identity;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::gateway::Gateway;
+use crate::identity::tokens::Tokens;
 use crate::running::Running;
 use crate::store::{Change, Store, StoreError, Tx};
 
@@ -29,6 +30,7 @@ struct Inner {
     outbound: Outbound,
     gateway: Gateway,
     egress: Egress,
+    tokens: Tokens,
     running: Option<Running>,
 }
 
@@ -44,7 +46,9 @@ impl App {
     ) -> App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
         let egress = Egress::new(&outbound);
-        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound, gateway, egress, running }) }
+        let tokens = Tokens::new(&outbound, world.clone());
+        let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running };
+        App { inner: Arc::new(inner) }
     }
 
     /// What was configured.
@@ -80,6 +84,11 @@ impl App {
     /// For agents that call tools.
     pub fn egress(&self) -> &Egress {
         &self.inner.egress
+    }
+
+    /// For end users of agents.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     /// What runs agents here, if anything does.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use binary::{KEY, Platform, folder};
+use binary::{KEY, Platform, folder, with_runner};
 use documented::differs;
 use serde_json::Value;
 
@@ -30,6 +30,7 @@ impl Documented {
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let platform = Platform::start(name, |command| {
+            with_runner(command);
             command.arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(&key);
         });
         let address = platform.address.strip_prefix("https://").unwrap();
@@ -46,8 +47,7 @@ impl Documented {
     fn run(&self, text: &str) -> Output {
         let mut bash = Command::new("bash");
         bash.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("CURL_HOME", &self.home);
-        // What is waited for in the documents' script is the runner's business.
-        bash.env("RUNAGENTS_API_KEY", KEY).env("BASH_FUNC_sleep%%", "() { :; }");
+        bash.env("RUNAGENTS_API_KEY", KEY);
         bash.arg("-c").arg(text).output().unwrap()
     }
 }

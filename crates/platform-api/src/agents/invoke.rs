@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agent_runner::Connection;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::stream;
@@ -24,7 +25,8 @@ use utoipa_axum::routes;
 use super::{AgentRecord, AgentStatus, find};
 use crate::answer::{Named, Refusal};
 use crate::app::App;
-use crate::auth::{Caller, Deploy, Identity};
+use crate::auth::{ByToken, Caller, Deploy, Identity};
+use crate::identity::{IdentityProviderRecord, tokens};
 use crate::running::invocation::{Entered, Invocation};
 use crate::running::{Running, agent_id};
 use crate::runs::events::{NewEvent, append};
@@ -73,11 +75,11 @@ pub fn versioned() -> OpenApiRouter<App> {
         (status = 502, body = Refusal)))]
 async fn invoke(
     State(app): State<App>,
-    caller: Caller<Deploy>,
+    asker: Asker,
     Named(name): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
-    ask(&app, &caller, None, &name, Way::Whole, request).await
+    ask(&app, asker, None, &name, Way::Whole, request).await
 }
 
 /// Asks an agent; its answer comes back as it is.
@@ -87,11 +89,11 @@ async fn invoke(
         (status = 502, body = Refusal)))]
 async fn invoke_older(
     State(app): State<App>,
-    caller: Caller<Deploy>,
+    asker: Asker,
     Path((namespace, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    ask(&app, &caller, Some(&namespace), &name, Way::Whole, request).await
+    ask(&app, asker, Some(&namespace), &name, Way::Whole, request).await
 }
 
 /// Asks an agent, and hears its answer as it is made.
@@ -101,11 +103,11 @@ async fn invoke_older(
         (status = 404, body = Refusal), (status = 502, body = Refusal)))]
 async fn stream(
     State(app): State<App>,
-    caller: Caller<Deploy>,
+    asker: Asker,
     Named(name): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
-    ask(&app, &caller, None, &name, Way::Streamed, request).await
+    ask(&app, asker, None, &name, Way::Streamed, request).await
 }
 
 /// Asks an agent, and hears its answer as it is made.
@@ -115,11 +117,61 @@ async fn stream(
         (status = 404, body = Refusal), (status = 502, body = Refusal)))]
 async fn stream_older(
     State(app): State<App>,
-    caller: Caller<Deploy>,
+    asker: Asker,
     Path((namespace, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    ask(&app, &caller, Some(&namespace), &name, Way::Streamed, request).await
+    ask(&app, asker, Some(&namespace), &name, Way::Streamed, request).await
+}
+
+/// Whoever asks an agent: with a key that may, or with a token of the agent's identity provider, or with both.
+enum Asker {
+    /// With a key.
+    Key(Identity),
+    /// With a token alone.
+    Token(ByToken),
+}
+
+impl<A: Send + Sync> FromRequestParts<A> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &A) -> Result<Asker, ApiError> {
+        match parts.extensions.get::<ByToken>() {
+            Some(by) => Ok(Asker::Token(by.clone())),
+            None => Ok(Asker::Key(Caller::<Deploy>::from_request_parts(parts, state).await?.clone())),
+        }
+    }
+}
+
+impl Asker {
+    /// The agent that is asked, by whom, and the end user whom a token vouches for.
+    async fn settle(
+        self,
+        app: &App,
+        namespace: Option<&str>,
+        name: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Stored<AgentRecord>, Identity, Option<String>), ApiError> {
+        let (who, has_key) = match self {
+            Asker::Key(who) => (who, true),
+            Asker::Token(ByToken { workspace }) => (Identity::of_token(&workspace), false),
+        };
+        let mut tx = app.store().read().await?;
+        let agent = match find(&mut tx, &who, namespace, name).await {
+            // Who has no key is not told which agents there are.
+            Err(ApiError::NotFound(_)) if !has_key => return Err(ApiError::Unauthorized),
+            found => found?,
+        };
+        let (Some(provider), Some(token)) = (&agent.value.identity_provider, tokens::carried(headers)) else {
+            return if has_key { Ok((agent, who, None)) } else { Err(ApiError::Unauthorized) };
+        };
+        let found = tx.get::<IdentityProviderRecord>(&who.workspace, provider).await?;
+        drop(tx);
+        let provider = found.ok_or_else(|| ApiError::BadIdentity("its provider is not registered any more".into()))?;
+        let user = app.tokens().user(&provider.value.spec, token).await?;
+        let who = Identity { name: user.clone(), user: Some(user.clone()), ..who };
+        Ok((agent, who, Some(user)))
+    }
 }
 
 /// One request of an agent, under way.
@@ -143,20 +195,18 @@ enum End {
 
 async fn ask(
     app: &App,
-    who: &Identity,
+    asker: Asker,
     namespace: Option<&str>,
     name: &str,
     way: Way,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let mut tx = app.store().read().await?;
-    let agent = find(&mut tx, who, namespace, name).await?;
-    drop(tx);
     let headers = request.headers().clone();
+    let (agent, who, user) = asker.settle(app, namespace, name, &headers).await?;
     let body = app.intake().receive(request).await?.bytes;
     let Some(running) = app.running().cloned() else { return Err(not_running(&agent)) };
-    let (run, is_new) = begin(app, who, &running, &agent.value, &headers, &body).await?;
-    let invocation = Invocation::new(&who.workspace, &agent.value.name, &run, &app.world().uuid(), None);
+    let (run, is_new) = begin(app, &who, &running, &agent.value, &headers, &body).await?;
+    let invocation = Invocation::new(&who.workspace, &agent.value.name, &run, &app.world().uuid(), user);
     let entered = running.enter(invocation);
     let asked = Asked { app: app.clone(), running, entered, way, body, headers, is_over: false };
     debug!(agent = agent.value.name, run, is_new, "an agent is asked");

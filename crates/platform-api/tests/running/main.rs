@@ -4,6 +4,10 @@
 #[path = "../binary/mod.rs"]
 mod binary;
 mod forms;
+mod identity;
+#[path = "../binary/keys.rs"]
+#[expect(dead_code, reason = "keys that change are shown where time is staged")]
+mod keys;
 mod kills;
 mod model;
 mod quickstart;

@@ -63,6 +63,24 @@ async fn the_quickstarts_agent_runs_answers_and_is_on_the_record() {
     assert_eq!(host.get("/runs").await.expect(200)[0]["id"], run, "runs stay");
 }
 
+/// The Deploy API's example, invoked as the Agents API's example has it. Its code has no handler, so the runtime's own loop
+/// answers, with the model.
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn the_payment_agent_of_the_documents_is_deployed_and_invoked() {
+    let host = Host::start("running-payment").await;
+    let text = include_str!("../../../../fixtures/api/curl/agents.txt");
+    let (_, body) = text.split_once("/api/deploy").unwrap().1.split_once("-d '").unwrap();
+    let mut body: Value = serde_json::from_str(body.split_once("'\n").unwrap().0).unwrap();
+    body["identity_provider"] = Value::Null;
+    host.post("/api/deploy", body).await.expect(201);
+    host.until("payment-agent", "Running").await;
+    let asked = json!({"message": "What are the recent charges?"});
+    let reply = host.post("/api/agents/agent-system/payment-agent/invoke", asked).await;
+    assert_eq!(reply.expect(200)["response"], "pong: What are the recent charges?", "{}", reply.text);
+    assert!(host.logs("payment-agent").await.contains("has no handler"));
+}
+
 #[tokio::test]
 #[ignore = "needs uv; `cargo xtask test` installs it"]
 async fn what_cannot_be_built_or_loaded_says_why() {

@@ -1,8 +1,6 @@
 //! A started platform with its runner, and whoever asks it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Request};
@@ -11,7 +9,7 @@ use http_body_util::Full;
 use ingestion_server::web::Outbound;
 use serde_json::{Value, json};
 
-use crate::binary::{KEY, Platform};
+use crate::binary::{KEY, Platform, with_runner};
 use crate::model::{self, Model};
 
 /// Patience, not a measurement: what is waited for comes much sooner.
@@ -37,36 +35,6 @@ impl Reply {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
-}
-
-/// The workspace's target folder, where `cargo xtask test` installs what tests need.
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
-}
-
-/// Lets a platform run agents, with the tools of whoever runs the test.
-pub fn with_runner(command: &mut Command) {
-    #[expect(clippy::disallowed_methods, reason = "the tools of a test are those of who runs it")]
-    let of = |name: &str| std::env::var(name).ok();
-    let names = [
-        "HOME",
-        "SSL_CERT_FILE",
-        "NODE_EXTRA_CA_CERTS",
-        "PIP_CERT",
-        "PIP_INDEX_URL",
-        "UV_INDEX_URL",
-        "UV_DEFAULT_INDEX",
-        "NPM_CONFIG_REGISTRY",
-        "npm_config_registry",
-    ];
-    for name in names {
-        if let Some(value) = of(name) {
-            command.env(name, value);
-        }
-    }
-    let path = of("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}", target().join("uv/bin").display()));
-    command.env("PLATFORM_RUNNER_KIND", "process");
 }
 
 impl Host {
@@ -114,10 +82,17 @@ impl Host {
         self.call("POST", path, &[], Some(body)).await
     }
 
+    /// With the operator's key.
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
+        let key = format!("Bearer {KEY}");
+        let headers: Vec<(&str, &str)> = [("authorization", key.as_str())].iter().chain(headers).copied().collect();
+        self.ask(method, path, &headers, body).await
+    }
+
+    /// With these headers alone.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.platform.address));
-        request = request.header("authorization", format!("Bearer {KEY}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
