@@ -4,6 +4,7 @@
 #[path = "../binary/mod.rs"]
 mod binary;
 mod forms;
+mod governed;
 mod identity;
 #[path = "../binary/keys.rs"]
 #[expect(dead_code, reason = "keys that change are shown where time is staged")]
