@@ -129,3 +129,23 @@ fn what_is_not_answered_yet_is_listed_with_its_reason() {
         assert!(status >= 400, "this is answered by now and belongs among the documented exchanges:\n{command}");
     }
 }
+
+/// The first block of shell below the README's heading of the quickstart, to the letter.
+#[test]
+#[ignore = "needs curl and uv; `cargo xtask test` installs them"]
+fn the_readmes_quickstart_does_what_it_says() {
+    let readme = include_str!("../../../README.md");
+    let (_, below) = readme.split_once("## From code to an agent").unwrap();
+    let block = below.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
+    let platform = Platform::start("curl-readme", with_runner);
+    let block = block.replace("http://127.0.0.1:8092", &platform.address).replace("$PLATFORM_API_KEY", KEY);
+    let output =
+        Command::new("bash").env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").arg("-c").arg(block).output();
+    let output = output.unwrap();
+    let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let answers: Vec<Value> = answers.collect::<Result<_, _>>().unwrap();
+    let [_, deployed, _, invoked, runs] = &answers[..] else { panic!("{answers:#?}") };
+    assert_eq!(deployed["policies_created"], serde_json::json!(["hello-world-echo-tool-auto"]));
+    assert_eq!(invoked["response"], "hello", "{invoked}");
+    assert_eq!(runs[0]["state"], "COMPLETED");
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agent_runner::Connection;
+use agent_runner::{AgentId, ConnectError, Connection, Phase};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
@@ -26,15 +26,22 @@ use super::{AgentRecord, AgentStatus, find};
 use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::auth::{ByToken, Caller, Deploy, Identity};
+use crate::builds::{BuildRecord, BuildStatus};
 use crate::identity::{IdentityProviderRecord, tokens};
 use crate::running::invocation::{Entered, Invocation};
-use crate::running::{Running, agent_id};
+use crate::running::{self, Running, agent_id};
 use crate::runs::events::{NewEvent, append};
 use crate::runs::{self, CreateRun, RunStatus};
 use crate::store::Stored;
 
 const RUN: HeaderName = HeaderName::from_static("x-run-id");
 const REQUEST: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long an agent that is being made or started is waited for.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// What is said of one that is not; its own status then says more.
+const NOT_RUNNING: &str = "it is not running";
 
 /// Bytes of an answer that is not a stream.
 const MOST: usize = 64 << 20;
@@ -325,14 +332,46 @@ impl Asked {
         Duration::from_secs(self.running.config().answer_seconds)
     }
 
+    /// A connection to it. Who asks while it is being made or started waits for it, as long as that goes well.
+    async fn connection(&self, id: &AgentId) -> Result<Connection, String> {
+        let until = self.app.world().elapsed() + STARTING;
+        loop {
+            match self.running.runner().connect(id).await {
+                Ok(connection) => return Ok(connection),
+                Err(ConnectError::Refused(..)) => return Err("it does not accept connections".into()),
+                Err(ConnectError::Unknown(_) | ConnectError::NotRunning(_)) => {}
+            }
+            let comes = match self.running.runner().status(id) {
+                Some(status) => matches!(status.borrow().phase, Phase::Starting),
+                None => self.is_being_made().await,
+            };
+            if !comes || self.app.world().elapsed() >= until {
+                return Err(NOT_RUNNING.into());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Its build is under way or done, and nothing that it needs is missing.
+    async fn is_being_made(&self) -> bool {
+        let Invocation { workspace, agent, .. } = &*self.entered.invocation;
+        let read = async {
+            let mut tx = self.app.store().read().await?;
+            let Some(agent) = tx.get::<AgentRecord>(workspace, agent).await? else { return Ok(false) };
+            let Some(build) = &agent.value.build_id else { return Ok(false) };
+            let build = tx.get::<BuildRecord>(workspace, build).await?;
+            let is_sound = build.is_some_and(|build| build.value.status != BuildStatus::Failed);
+            Ok(is_sound && running::unregistered(&mut tx, workspace, &agent.value).await?.is_none())
+        };
+        let read: Result<bool, ApiError> = read.await;
+        read.unwrap_or_default()
+    }
+
     /// Its answer, as it begins.
     async fn open(&self) -> Result<Response<Incoming>, String> {
         let invocation = &self.entered.invocation;
         let id = agent_id(&invocation.workspace, &invocation.agent);
-        let connection: Connection = self.running.runner().connect(&id).await.map_err(|error| match error {
-            agent_runner::ConnectError::Refused(..) => "it does not accept connections".to_string(),
-            _ => "it is not running".to_string(),
-        })?;
+        let connection = self.connection(&id).await?;
         let broken = |error: hyper::Error| format!("the connection broke: {error}");
         let (mut sender, talk) = http1::handshake(TokioIo::new(connection)).await.map_err(broken)?;
         tokio::spawn(async move {
@@ -379,7 +418,7 @@ impl Asked {
             Err(_) => None,
         };
         let error = match said {
-            Some(agent) if why == "it is not running" => not_running(&agent),
+            Some(agent) if why == NOT_RUNNING => not_running(&agent),
             _ => ApiError::BadGateway(format!("failed to reach agent: {why}")),
         };
         self.end(End::Failed(error.to_string())).await;

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use agent_runner::LogLine;
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use agent_runner::LogLine;
 use futures_util::{StreamExt, stream};
 use ingestion_server::web::ApiError;
 use serde::{Deserialize, Serialize};

@@ -33,7 +33,13 @@ struct Kept {
 
 impl Judges {
     /// The judge of an agent that acts for a user, or for nobody in particular.
-    pub async fn of(&self, app: &App, workspace: &str, agent: &str, user: Option<&str>) -> Result<Arc<Judge>, ApiError> {
+    pub async fn of(
+        &self,
+        app: &App,
+        workspace: &str,
+        agent: &str,
+        user: Option<&str>,
+    ) -> Result<Arc<Judge>, ApiError> {
         let whose = (workspace.to_string(), agent.to_string(), user.map(str::to_string));
         // Before anything is read: what changes meanwhile makes it old.
         let (changes, now) = (app.store().changes(), app.world().elapsed());

@@ -4,13 +4,13 @@
 mod forward;
 mod judges;
 
+use analyzer_core::policy::Outcome;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Extension, Json, Router};
-use analyzer_core::policy::Outcome;
 use bytes::Bytes;
 use ingestion_server::web::{ApiError, Outbound, Reach};
 use serde_json::{Map, Value, json};
@@ -114,13 +114,7 @@ pub async fn by_tool(
 }
 
 /// One call, from an agent to whoever answers it.
-async fn call(
-    app: &App,
-    workspace: &str,
-    agent: &str,
-    url: &str,
-    request: Request,
-) -> Result<Response, ApiError> {
+async fn call(app: &App, workspace: &str, agent: &str, url: &str, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let body = app.intake().receive(Request::from_parts(parts.clone(), body)).await?.bytes;
     let invocation = app.running().and_then(|running| running.invocation(workspace, agent, &parts.headers));

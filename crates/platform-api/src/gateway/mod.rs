@@ -10,11 +10,11 @@ pub mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Json};
 use axum::extract::{Path, Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Extension, Json};
 use ingestion_server::web::{ApiError, World};
 use llm_gateway::formats::CallerFormat;
 use llm_gateway::forward::{Forwarder, Patience, Rim};

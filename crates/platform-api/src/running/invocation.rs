@@ -155,9 +155,16 @@ pub async fn fail_lost(app: &App) -> Result<(), ApiError> {
         let who = Identity::platform(&workspace);
         let mut tx = app.store().begin().await?;
         if let Some(row) = tx.lock_run(&workspace, &run).await? {
-            let data = Map::from_iter([("error".to_string(), Value::from("the platform stopped before the agent answered"))]);
-            append(app, &mut tx, &who, &run, NewEvent { kind: "INVOKE_FAILED", data: data.clone(), ..NewEvent::default() })
-                .await?;
+            let data =
+                Map::from_iter([("error".to_string(), Value::from("the platform stopped before the agent answered"))]);
+            append(
+                app,
+                &mut tx,
+                &who,
+                &run,
+                NewEvent { kind: "INVOKE_FAILED", data: data.clone(), ..NewEvent::default() },
+            )
+            .await?;
             if row.status == RunStatus::Running {
                 runs::change(app, &mut tx, &who, &row, RunStatus::Failed, None).await?;
                 append(app, &mut tx, &who, &run, NewEvent { kind: "FAILED", data, ..NewEvent::default() }).await?;

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::config::{BuildsConfig, RunnerConfig};
 use invocation::Invocation;
 
-pub use reconcile::{keep_up, recover};
+pub use reconcile::{keep_up, recover, unregistered};
 
 /// What runs agents here. Cloning gives another handle on the same one.
 #[derive(Clone)]

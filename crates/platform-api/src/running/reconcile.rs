@@ -136,7 +136,8 @@ async fn step(
         write_status(app, workspace, &agent.name, agent.build_id.as_deref(), status).await
     };
     let Some(build_id) = &agent.build_id else {
-        let message = "this platform runs source as processes of its host, and no images; deploy the agent's source_files";
+        let message =
+            "this platform runs source as processes of its host, and no images; deploy the agent's source_files";
         return say(Phase::Pending, message.into()).await;
     };
     let Some(build) = tx.get::<BuildRecord>(workspace, build_id).await? else { return Ok(()) };
@@ -194,7 +195,7 @@ async fn step(
 }
 
 /// The first required tool that nobody registered.
-async fn unregistered(tx: &mut Tx, workspace: &str, agent: &AgentRecord) -> Result<Option<String>, ApiError> {
+pub async fn unregistered(tx: &mut Tx, workspace: &str, agent: &AgentRecord) -> Result<Option<String>, ApiError> {
     for name in &agent.required_tools {
         if tx.get::<ToolRecord>(workspace, name).await?.is_none() {
             return Ok(Some(name.clone()));

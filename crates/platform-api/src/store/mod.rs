@@ -168,7 +168,13 @@ impl Store {
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), has_changed: false, _span: span })
+        Ok(Tx {
+            engine,
+            sealer: self.sealer.clone(),
+            changes: Arc::clone(&self.changes),
+            has_changed: false,
+            _span: span,
+        })
     }
 
     /// To read one state of everything. What is written here would be lost.
@@ -180,7 +186,13 @@ impl Store {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), has_changed: false, _span: span })
+        Ok(Tx {
+            engine,
+            sealer: self.sealer.clone(),
+            changes: Arc::clone(&self.changes),
+            has_changed: false,
+            _span: span,
+        })
     }
 
     /// A number that is another one whenever this process has changed a document or something sealed. What was read

@@ -81,7 +81,8 @@ async fn a_call_that_needs_a_person_waits_for_one_and_is_made_once() {
     let (host, asked) = banker("governed-approval").await;
     host.deploy("banker", &[("agent.py", BANKER)], json!({"required_tools": ["bank"]})).await.expect(200);
     let base = host.get("/api/tools/bank").await.expect(200)["base_url"].as_str().unwrap().to_string();
-    let rule = json!({"permission": "approval_required", "operations": ["POST"], "resource": format!("{base}/v1/refunds")});
+    let rule =
+        json!({"permission": "approval_required", "operations": ["POST"], "resource": format!("{base}/v1/refunds")});
     host.post("/api/v1/policies", json!({"name": "ask-first", "spec": {"policies": [rule]}})).await.expect(201);
     let binding = json!({"name": "ask", "policy": "ask-first",
         "subjects": [{"kind": "ServiceAccount", "name": "banker"}]});

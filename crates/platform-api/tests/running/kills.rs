@@ -16,7 +16,9 @@ fn processes_of(agent: &str) -> usize {
     let marker = format!("AGENT_NAME={agent}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
-    environments.filter(|environment| environment.split(|byte| *byte == 0).any(|line| line == marker.as_bytes())).count()
+    environments
+        .filter(|environment| environment.split(|byte| *byte == 0).any(|line| line == marker.as_bytes()))
+        .count()
 }
 
 #[tokio::test]

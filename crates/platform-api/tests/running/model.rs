@@ -56,7 +56,8 @@ fn last(body: &Value) -> String {
 async fn chat(State(asked): Asked, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     asked.lock().unwrap().push(("/v1/chat/completions".into(), body.clone()));
     if headers.get("authorization").is_none_or(|shown| shown != &format!("Bearer {KEY}")) {
-        return (axum::http::StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "wrong key"}}))).into_response();
+        return (axum::http::StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "wrong key"}})))
+            .into_response();
     }
     let answered = body["messages"].as_array().unwrap().iter().any(|message| message["role"] == "tool");
     let tool = body["tools"][0]["function"]["name"].as_str().filter(|_| !answered);
