@@ -4,13 +4,16 @@
 mod binary;
 #[path = "api/documented.rs"]
 mod documented;
+#[path = "binary/runner.rs"]
+mod runner;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use binary::{KEY, Platform, folder, with_runner};
+use binary::{KEY, Platform, folder};
 use documented::differs;
+use runner::with_runner;
 use serde_json::Value;
 
 /// The documents' hosts.

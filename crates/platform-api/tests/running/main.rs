@@ -12,4 +12,6 @@ mod keys;
 mod kills;
 mod model;
 mod quickstart;
+#[path = "../binary/runner.rs"]
+mod runner;
 mod support;

@@ -9,8 +9,9 @@ use http_body_util::Full;
 use ingestion_server::web::Outbound;
 use serde_json::{Value, json};
 
-use crate::binary::{KEY, Platform, with_runner};
+use crate::binary::{KEY, Platform};
 use crate::model::{self, Model};
+use crate::runner::with_runner;
 
 /// Patience, not a measurement: what is waited for comes much sooner.
 const LONG: Duration = Duration::from_secs(240);
