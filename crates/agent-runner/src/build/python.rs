@@ -69,7 +69,8 @@ pub async fn install(builder: &ProcessBuilder, source: &Source, folder: &Path, l
     let mut make = command(&["venv", "--quiet", "--relocatable", "--allow-existing", "--python"]);
     tools::run(make.arg(&python).arg(folder), time, log).await?;
     let install = |also: &[&str]| {
-        let mut install = command(&["pip", "install", "--python"]);
+        // An agent cannot write beside its packages, so what they are compiled to is made once, here.
+        let mut install = command(&["pip", "install", "--compile-bytecode", "--python"]);
         install.arg(folder.join("bin/python")).args(also);
         if !builder.settings.run_package_code {
             install.args(["--only-binary", ":all:"]);

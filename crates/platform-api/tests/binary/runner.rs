@@ -31,4 +31,6 @@ pub fn with_runner(command: &mut Command) {
     let path = of("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", target().join("uv/bin").display()));
     command.env("PLATFORM_RUNNER_KIND", "process");
+    // Other tests may have the machine.
+    command.env("PLATFORM_RUNNER_READY_SECONDS", "240");
 }
