@@ -132,7 +132,10 @@ fn called(cx: &Context, file: usize) -> Vec<Service> {
             let template = tool_name(rule, entry);
             let names = match template.contains("{}") {
                 false => vec![template],
-                true => named(cx, site.at, rule, &template),
+                true => {
+                    let names = named(cx, site.at, rule, &template);
+                    if names.is_empty() && rule.vendor { vec![format!("{}-api", entry.id)] } else { names }
+                }
             };
             let names = if rule.by_class.is_empty() { names } else { named_by_class(cx, site, rule) };
             let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
@@ -322,7 +325,11 @@ fn tool_name(rule: &ServiceRule, entry: &Entry) -> String {
 fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String> {
     let Some((value, frames)) = cx.project.argument(at, &None, &rule.tool_arg) else { return Vec::new() };
     let known = cx.project.values(value, &frames);
-    let texts = known.iter().filter_map(Known::literal_or_default).filter(|text| !rule.except.contains(text));
+    let texts = known.iter().filter_map(Known::literal_or_default).filter_map(|text| match rule.vendor {
+        true => text.split_once('/').map(|(vendor, _)| vendor.to_owned()),
+        false => Some(text),
+    });
+    let texts = texts.filter(|text| !rule.except.contains(text));
     texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
 }
 

@@ -146,7 +146,8 @@ macro_rules! rule {
 }
 
 /// Where in a call an argument stands: a number for its position (from 0), or a name: Python's keyword, a key of
-/// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, `a.0` into a list.
+/// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, or into what a function
+/// gives back, `a.0` into a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum ArgRef {
@@ -267,6 +268,8 @@ rule!(
         tool: Option<String>,
         /// Where the call names the service; `{}` in `tool` is replaced by it (`aws-{}`).
         tool_arg: Vec<ArgRef>,
+        /// What stands there is `vendor/model`: the vendor is the service; the file's own where nobody knows it.
+        vendor: bool,
         /// Values of `tool_arg`, or classes, that are no tools (model runtimes, token services).
         except: Vec<String>,
         /// Host; the file's first host when absent.
@@ -492,6 +495,8 @@ pub struct ToolNames {
     pub arguments: Vec<String>,
     /// Variables that hold a list of functions, or a map from names to functions.
     pub variables: Vec<String>,
+    /// Decorators of a project's own, or of a library that nobody describes, that make a function a tool.
+    pub decorators: Vec<String>,
 }
 
 /// A tool that a provider runs itself: `{"type": "web_search_preview"}`.
