@@ -216,7 +216,6 @@ pub struct Python<'t> {
     params: Vec<Params>,
     /// Where the open comprehensions began.
     comprehensions: Vec<ExprId>,
-    globals: Vec<(ScopeId, Sym)>,
 }
 
 /// A compound statement that is being read.
@@ -249,18 +248,7 @@ impl<'t> Python<'t> {
             type_checking: 0,
             params: Vec::new(),
             comprehensions: Vec::new(),
-            globals: Vec::new(),
         }
-    }
-
-    fn assign(&mut self, target: ExprId, value: ExprId) {
-        if let ExprKind::Name(sym) = *self.b.facts.kind(target)
-            && self.globals.contains(&(self.b.scope(), sym))
-        {
-            let line = self.b.facts.expr(target).line;
-            return self.b.bind_in(MODULE, sym, Bound::Expr(value), line);
-        }
-        self.b.assign(target, value);
     }
 
     fn param(&mut self, name: Option<Sym>, default: Option<ExprId>, annotation: Option<ExprId>, kind: ParamKind) {
@@ -619,7 +607,7 @@ impl Visitor for Python<'_> {
             }
             Op::Named => {
                 let (target, value) = (all.next()?, all.next()?);
-                self.assign(target, value);
+                self.b.assign(target, value);
                 return Some(Val::Expr(value));
             }
             Op::Assignment => {
@@ -627,7 +615,7 @@ impl Visitor for Python<'_> {
                 let annotation = by_field(items, fields.r#type);
                 match (items.last().filter(|i| i.field != fields.r#type).map(|i| i.value), annotation) {
                     (Some(Val::Expr(value)), _) if value != target => {
-                        self.assign(target, value);
+                        self.b.assign(target, value);
                         // `a = b = x` hands `x` on; a statement has no value.
                         return (parent == Op::Assignment).then_some(Val::Expr(value));
                     }
@@ -644,7 +632,7 @@ impl Visitor for Python<'_> {
                 let (target, value) = (all.next()?, all.next()?);
                 if self.between(target, value) == "+=" {
                     let joined = self.b.expr(ExprKind::Concat(thin_vec![target, value]), span);
-                    self.assign(target, joined);
+                    self.b.assign(target, joined);
                 }
                 return None;
             }
@@ -801,7 +789,7 @@ impl Visitor for Python<'_> {
             Op::Global => {
                 let scope = self.b.scope();
                 let names: Vec<Sym> = all.filter_map(|id| self.sym(id)).collect();
-                self.globals.extend(names.into_iter().map(|sym| (scope, sym)));
+                self.b.globals.extend(names.into_iter().map(|sym| (scope, sym)));
                 return None;
             }
             Op::Alias => {
