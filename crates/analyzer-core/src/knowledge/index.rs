@@ -305,6 +305,9 @@ impl Knowledge {
         if let Some(class) = symbol.made_by_factory() {
             return symbols.lookup(&class);
         }
+        if let Some(member) = symbol.of_made_by_factory() {
+            return symbols.lookup(&member);
+        }
         symbol.without_fluent_calls().map_or(hits, |plain| symbols.lookup(&plain))
     }
 

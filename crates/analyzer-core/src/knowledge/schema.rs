@@ -147,7 +147,8 @@ macro_rules! rule {
 
 /// Where in a call an argument stands: a number for its position (from 0), or a name: Python's keyword, a key of
 /// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, or into what a function
-/// gives back, `a.0` into a list.
+/// gives back, `a.0` into a list, `a.<>` into the data file whose path that is, `a.<prompt>` into the one of that name with
+/// this extension.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum ArgRef {

@@ -593,7 +593,10 @@ impl<'a> Project<'a> {
                     Err(_) => self.named_argument(at, frames, call, first, q)?,
                 };
                 for part in parts {
-                    found = self.element_in(&found, part, q).or_else(|| self.given_back(&found, part, q))?;
+                    found = match part.strip_prefix('<').and_then(|part| part.strip_suffix('>')) {
+                        Some(extension) => (self.file_named(&found, extension, q)?, None),
+                        None => self.element_in(&found, part, q).or_else(|| self.given_back(&found, part, q))?,
+                    };
                 }
                 Some(found)
             }
