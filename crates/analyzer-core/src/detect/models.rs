@@ -636,9 +636,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
                 None if !address.host.is_empty() && !address.host.contains('{') => {
                     confidence = confidence.min(Confidence::Medium);
                     let here = knowledge.entries().map(|(_, entry)| entry).find(|entry| entry.loopback);
-                    if let (true, Some(here)) = (is_loopback(address.bare_host()), here) {
+                    // `ollama/llama3` at any address is Ollama's.
+                    let is_named = rule.router && owner.is_some_and(is_self_hosted);
+                    if let (true, false, Some(here)) = (is_loopback(address.bare_host()), is_named, here) {
                         provider.clone_from(&here.id);
-                    } else if url::is_external(&address.host) && !is_self_hosted(entry) {
+                    } else if !is_named && url::is_external(&address.host) && !is_self_hosted(entry) {
                         provider = provider_of_host(address.bare_host());
                     }
                 }
@@ -726,11 +728,7 @@ fn is_loopback(host: &str) -> bool {
 /// `api.acme.ai` is `acme`: the label in front of the public suffix.
 fn provider_of_host(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').collect();
-    let at = match labels.len() {
-        0 | 1 => 0,
-        n if n > 2 && ["co", "com", "net", "org"].contains(&labels[n - 2]) => n - 3,
-        n => n - 2,
-    };
+    let at = labels.len().saturating_sub(url::suffix_labels(&labels) + 1);
     labels[at].to_owned()
 }
 

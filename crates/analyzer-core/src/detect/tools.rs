@@ -715,12 +715,7 @@ pub fn name_of_host(host: &str) -> String {
     if labels.len() < 2 || is_address {
         return host.replace('.', "-");
     }
-    // Two-part suffixes such as `co.uk`.
-    let second = labels[labels.len() - 2];
-    let short = labels.len() > 2
-        && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second)
-        && labels[labels.len() - 1].len() == 2;
-    let end = labels.len() - if short { 3 } else { 2 };
+    let end = labels.len() - url::suffix_labels(&labels) - 1;
     let (name, before) = (labels[end], &labels[..end]);
     let (last, between): (Vec<&str>, Vec<&str>) = before.iter().partition(|label| **label == "api");
     let parts: Vec<&str> = [name].into_iter().chain(between).chain(last).collect();
@@ -755,6 +750,9 @@ mod tests {
             ("api.cloud.acme.io", "acme-cloud-api"),
             ("www.acme.io", "acme"),
             ("api.acme.co.uk", "acme-api"),
+            ("tides.acme.id.vn", "acme-tides"),
+            ("co.uk", "co"),
+            ("shop.acme.ai", "acme-shop"),
             ("crm-service", "crm-service"),
         ];
         for (host, name) in cases {
