@@ -541,8 +541,8 @@ impl Visitor for Python<'_> {
                     "%" => self.b.expr(ExprKind::Percent(left, right), span),
                     // `a / b` joins paths as often as it divides; `a | b` merges dicts or names types.
                     "|" => self.b.expr(ExprKind::Either(left, right), span),
-                    // `Path(__file__).parent / "prompts" / "system.md"`.
-                    "/" if self.is_text(right) => {
+                    // `Path(__file__).parent / "prompts" / "system.md"`, `PROMPTS_DIR / name`.
+                    "/" if self.is_text(right) || self.is_folder(left) && self.is_named(right) => {
                         let slash = self.b.text(Cow::Borrowed("/"), span);
                         let folder = self.b.concat(left, slash, span);
                         self.b.concat(folder, right, span)
@@ -859,6 +859,28 @@ impl Python<'_> {
 
     fn is_text(&self, id: ExprId) -> bool {
         matches!(self.b.facts.kind(id), ExprKind::Text(_) | ExprKind::Concat(_))
+    }
+
+    /// An expression that says it is a folder: by its name, by what makes it, by what was joined to it already.
+    fn is_folder(&self, id: ExprId) -> bool {
+        let says = |sym: Sym| {
+            let name = self.b.facts.name(sym).to_ascii_lowercase();
+            let ends = ["dir", "directory", "folder", "path", "root", "parent", "home", "base"];
+            ends.iter().any(|end| name == *end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('_')))
+        };
+        match *self.b.facts.kind(id) {
+            ExprKind::Name(sym) | ExprKind::Attr(_, sym) => says(sym),
+            ExprKind::Call(call) => match *self.b.facts.kind(self.b.facts.calls[call as usize].callee) {
+                ExprKind::Name(sym) | ExprKind::Attr(_, sym) => says(sym) || self.b.facts.name(sym) == "cwd",
+                _ => false,
+            },
+            ExprKind::Concat(_) => true,
+            _ => false,
+        }
+    }
+
+    fn is_named(&self, id: ExprId) -> bool {
+        matches!(self.b.facts.kind(id), ExprKind::Name(_) | ExprKind::Attr(..))
     }
 
     /// The operator between two operands.
