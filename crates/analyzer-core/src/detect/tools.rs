@@ -103,10 +103,7 @@ fn hosted(cx: &Context, file: usize) -> Vec<Service> {
 fn called(cx: &Context, file: usize) -> Vec<Service> {
     let mut services = Vec::new();
     for site in cx.sites_of(file) {
-        // A model's own class is no service beside it.
-        if site.hits(RuleKind::Model).any(|hit| !hit.by_suffix) {
-            continue;
-        }
+        let is_model = site.hits(RuleKind::Model).any(|hit| !hit.by_suffix);
         // A submitted class that extends a tool of a library is a tool of the project's own.
         if is_own_tool(cx, site) {
             continue;
@@ -121,11 +118,12 @@ fn called(cx: &Context, file: usize) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
-            if !rule.names.is_empty() {
+            if !rule.names.is_empty() && !is_model {
                 services.extend(loaded(cx, site, rule, entry));
                 continue;
             }
-            if !applies(cx, site.at, rule) {
+            // A model's own class is no service beside it, unless an argument says so.
+            if is_model && rule.only_arg.is_empty() || !applies(cx, site.at, rule) {
                 continue;
             }
             let given = is_given_client(cx, site, hit, rule, entry);

@@ -323,6 +323,8 @@ pub enum Form {
     List,
     /// `class Search(BaseTool)`: each subclass.
     Class,
+    /// `const search: Tool = { name: "search", … }`: each object of that type.
+    Typed,
 }
 
 rule!(

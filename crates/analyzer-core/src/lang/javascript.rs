@@ -491,7 +491,12 @@ impl Visitor for JavaScript<'_> {
                 let first = all.next()?;
                 return if all.next().is_none() { Some(Val::Expr(first)) } else { None };
             }
-            Op::First => return all.next().map(Val::Expr),
+            Op::First => {
+                let first = all.next()?;
+                // `{ … } satisfies T`, `{ … } as T`
+                self.typed(first, all.next());
+                return Some(Val::Expr(first));
+            }
             Op::Template => self.b.expr(ExprKind::Concat(listed(all)), span),
             Op::Member => {
                 let base = all.next()?;
@@ -572,7 +577,8 @@ impl Visitor for JavaScript<'_> {
                 let target = by_field(items, t.name)?;
                 let sym = self.sym(target);
                 match (by_field(items, t.value), by_field(items, t.r#type)) {
-                    (Some(value), _) => {
+                    (Some(value), annotation) => {
+                        self.typed(value, annotation);
                         self.named(target, value);
                         self.b.assign(target, value);
                     }
@@ -799,6 +805,12 @@ impl Visitor for JavaScript<'_> {
 }
 
 impl JavaScript<'_> {
+    /// `const tool: Tool = { … }`: what an object is said to be.
+    fn typed(&mut self, value: ExprId, annotation: Option<ExprId>) {
+        let is_object = matches!(self.b.facts.kind(value), ExprKind::Dict(_));
+        self.b.facts.typed.extend(annotation.filter(|_| is_object).map(|annotation| (value, annotation)));
+    }
+
     /// The decorators that have come in the body of the class that is being read.
     fn take_marks(&mut self) -> ThinVec<ExprId> {
         let scope = self.b.scope();

@@ -154,6 +154,29 @@ impl Found<'_, '_> {
         }
     }
 
+    /// `export const metadata: ToolMetadata = { name: "search" }`: an object whose type says that it is a tool.
+    pub(super) fn typed(&mut self) {
+        let cx = self.cx;
+        let file = self.file;
+        for &(value, annotation) in &cx.project.facts(file).typed {
+            let hits = cx.project.hits(At { file, expr: annotation }, &None).into_iter();
+            let known = hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == Form::Typed);
+            let Some((hit, _)) = known else { continue };
+            let at = At { file, expr: value };
+            let text = |places: &[ArgRef]| places.iter().find_map(|place| match place {
+                ArgRef::Name(name) => cx.project.element(&(at, None), name).and_then(|(at, frames)| cx.project.text(at, &frames)),
+                ArgRef::Position(_) => None,
+            });
+            let rule = self.rule(hit);
+            let (name, description) = (text(&rule.name), text(&rule.description));
+            if let Some(name) = name {
+                let by = cx.step(At { file, expr: annotation }, "type of a tool");
+                self.claimed.insert(at);
+                self.add(name, file, cx.project.line(at), description.map(|text| first_sentence(&text)), by);
+            }
+        }
+    }
+
     /// The rule that makes a class a tool, by its bases and theirs.
     pub(super) fn tool_base(&self, file: usize, class: ClassId, depth: u32) -> Option<(Hit, Step)> {
         let bases = self.cx.project.facts(file).classes[class.0 as usize].bases.clone();
