@@ -394,6 +394,10 @@ rule!(
         template: Option<String>,
         /// The map as people write it where its base is a parameter that nothing says more of: `context.tools`.
         written: Vec<String>,
+        /// Only if this argument is such a map itself: `schema.safeParse(process.env).data`.
+        of: Vec<ArgRef>,
+        /// Where a schema stands whose entries may have defaults, in the calls that make the map.
+        schema: Vec<ArgRef>,
         /// Where the variable's name stands (calls).
         name: Vec<ArgRef>,
         /// Where the fallback stands (calls).

@@ -165,7 +165,8 @@ pub fn suffix_labels(labels: &[&str]) -> usize {
     let [.., second, country] = labels else { return labels.len().min(1) };
     let of_country = |line: &&str| line.split_once('\t').is_some_and(|(own, _)| own == *country);
     let line = (country.len() == 2).then(|| SECOND_LEVEL.lines().find(of_country)).flatten();
-    let registers = line.is_some_and(|line| line[country.len()..].split_whitespace().any(|own| own == "*" || own == *second));
+    let registers =
+        line.is_some_and(|line| line[country.len()..].split_whitespace().any(|own| own == "*" || own == *second));
     if registers && labels.len() > 2 { 2 } else { 1 }
 }
 

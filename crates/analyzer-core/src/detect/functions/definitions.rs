@@ -160,13 +160,18 @@ impl Found<'_, '_> {
         let file = self.file;
         for &(value, annotation) in &cx.project.facts(file).typed {
             let hits = cx.project.hits(At { file, expr: annotation }, &None).into_iter();
-            let known = hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == Form::Typed);
+            let known =
+                hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == Form::Typed);
             let Some((hit, _)) = known else { continue };
             let at = At { file, expr: value };
-            let text = |places: &[ArgRef]| places.iter().find_map(|place| match place {
-                ArgRef::Name(name) => cx.project.element(&(at, None), name).and_then(|(at, frames)| cx.project.text(at, &frames)),
-                ArgRef::Position(_) => None,
-            });
+            let text = |places: &[ArgRef]| {
+                places.iter().find_map(|place| match place {
+                    ArgRef::Name(name) => {
+                        cx.project.element(&(at, None), name).and_then(|(at, frames)| cx.project.text(at, &frames))
+                    }
+                    ArgRef::Position(_) => None,
+                })
+            };
             let rule = self.rule(hit);
             let (name, description) = (text(&rule.name), text(&rule.description));
             if let Some(name) = name {
