@@ -540,7 +540,9 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     };
     // What is asked is known by something that stands for it: an assistant's id.
     let is_told = rule.optional && matches!(model, Model::Absent);
-    if !is_followed || is_told {
+    // Which file of a name the library takes is its own settings' matter.
+    let is_found = |place: &ArgRef| matches!(place, ArgRef::Name(path) if path.contains('<') && !path.contains("<>"));
+    if !is_followed || is_told || rule.model.iter().any(is_found) {
         // A model is named, by something that cannot be followed.
         confidence = confidence.min(Confidence::Medium);
     }
