@@ -654,8 +654,8 @@ impl Visitor for JavaScript<'_> {
                     Some(Val::Expr(pattern)) => {
                         if let (Some(sym), Some(&(function, _))) = (self.sym(pattern), self.params.last()) {
                             // `@Inject(KEY) private readonly client: OpenAI`
-                            let marks = items.iter().filter(|item| item.field == t.decorator).map(|item| item.span.end);
-                            let own = Span { start: marks.last().unwrap_or(span.start), ..span };
+                            let mark = items.iter().rfind(|item| item.field == t.decorator);
+                            let own = Span { start: mark.map_or(span.start, |mark| mark.span.end), ..span };
                             let first = self.b.slice(own).split_whitespace().next().unwrap_or("");
                             if ["private", "public", "protected", "readonly"].contains(&first) {
                                 self.fields.push((function, sym));
