@@ -58,6 +58,7 @@ impl Platform {
         let _ = std::fs::remove_dir_all(&folder);
         let mut command = Command::new(env!("CARGO_BIN_EXE_platform-api"));
         command.env_clear().env("PLATFORM_API_KEY", KEY).env("PLATFORM_LIMITS_REQUESTS_PER_MINUTE", "0");
+        command.env("PLATFORM_RUNNER_KIND", "none");
         command.env("PLATFORM_LOG_LEVEL", "error").args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
         if let Some(url) = engine {
             let schema = format!("clients_{}", std::process::id());
