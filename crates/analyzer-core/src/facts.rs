@@ -348,6 +348,8 @@ pub struct FileFacts {
     pub place_assignments: Vec<PlaceAssignment>,
     /// JavaScript's exported names and what they stand for.
     pub exports: Vec<(Box<str>, Exported)>,
+    /// Literal dicts, each with the type that is written beside it.
+    pub typed: Vec<(ExprId, ExprId)>,
     /// Comments.
     pub comments: Vec<Comment>,
     /// Strings that stand alone as statements: docstrings.
@@ -470,6 +472,7 @@ impl FileFacts {
         exact(&mut self.imports);
         exact(&mut self.comments);
         exact(&mut self.place_assignments);
+        exact(&mut self.typed);
         self.names.shrink();
         self.texts.shrink();
     }

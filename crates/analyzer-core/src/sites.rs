@@ -61,7 +61,8 @@ pub struct Outbound {
     pub frames: Frames,
 }
 
-/// Modules that are imported, and whether by Python, by the first parts of their names.
+/// Modules that are imported, and their classes (`openai#AzureOpenAI`), and whether by Python, by the first parts of their
+/// names.
 type Imported = FxHashMap<String, BTreeSet<(bool, Box<str>)>>;
 
 /// What detectors are given.
@@ -158,6 +159,12 @@ impl<'a> Context<'a> {
     /// Whether some file imports a package whose name begins so.
     pub fn imports_root(&self, root: &str) -> bool {
         self.imported(root).is_some()
+    }
+
+    /// Whether some file imports a class from a package whose name begins so.
+    pub fn imports_class(&self, root: &str, class: &str) -> bool {
+        let is_it = |(_, name): &(bool, Box<str>)| name.rsplit_once('#').is_some_and(|(_, name)| name == class);
+        self.imported(root).is_some_and(|imported| imported.iter().any(is_it))
     }
 
     /// Whether some file of a language imports a package or something inside of it.
@@ -460,7 +467,13 @@ fn imported(files: &[File]) -> Imported {
         let python = file.source.language.is_python();
         for import in &file.facts.imports {
             let module = &*import.module;
-            imported.entry(first_part(module).to_owned()).or_default().insert((python, module.into()));
+            let of_root = imported.entry(first_part(module).to_owned()).or_default();
+            if let Item::Member(name) = &import.item
+                && name.starts_with(char::is_uppercase)
+            {
+                of_root.insert((python, format!("{module}#{name}").into()));
+            }
+            of_root.insert((python, module.into()));
         }
     }
     imported

@@ -163,16 +163,30 @@ fn decide(cx: &Context, site: &Site) -> Vec<Hit> {
         // Several rules of one entry: a call that names a model and an embedding, or several models.
         return exact.iter().copied().filter(|hit| hit.entry == own.entry).collect();
     }
-    let imported = |hit: &&Hit| {
-        let entry = cx.project.knowledge.entry(hit.entry);
-        let rule = &entry.model[hit.rule as usize];
-        let mut symbols = rule.python.iter().chain(&rule.js);
-        symbols.any(|symbol| symbol.split(['.', '#']).next().is_some_and(|root| cx.imports_root(root)))
+    let entry = |hit: &Hit| cx.project.knowledge.entry(hit.entry);
+    let of_any = |hit: &Hit, holds: &dyn Fn(&str, &str) -> bool| {
+        let rule = &entry(hit).model[hit.rule as usize];
+        let mut symbols = rule.python.iter().chain(&rule.js).filter_map(|symbol| symbol.split_once(['.', '#']));
+        symbols.any(|(root, rest)| holds(root, rest))
     };
-    let chosen = hits
-        .iter()
-        .find(imported)
-        .or_else(|| hits.iter().find(|hit| cx.project.knowledge.entry(hit.entry).copied).or(hits.first()));
+    let root_is_imported = |hit: &Hit| of_any(hit, &|root, _| cx.imports_root(root));
+    let class_is_imported = |hit: &Hit| {
+        let class = |root: &str, rest: &str| {
+            let class = rest.split_once("()").and_then(|(class, _)| class.rsplit('.').next());
+            class.is_some_and(|class| cx.imports_class(root, class))
+        };
+        of_any(hit, &class)
+    };
+    // Of several whose package is imported, that of the imported class, else the one that others copy.
+    let imported: Vec<&Hit> = hits.iter().filter(|hit| root_is_imported(hit)).collect();
+    let chosen = match imported[..] {
+        [] => hits.iter().find(|hit| entry(hit).copied).or(hits.first()),
+        [one] => Some(one),
+        _ => {
+            let of_class = imported.iter().find(|hit| class_is_imported(hit));
+            of_class.or_else(|| imported.iter().find(|hit| entry(hit).copied)).or(imported.first()).copied()
+        }
+    };
     chosen.copied().into_iter().collect()
 }
 
@@ -240,7 +254,13 @@ fn models(cx: &Context, site: &Site, rule: &ModelRule) -> Vec<Model> {
             let given = cx.project.argument(site.at, &None, &rule.given);
             given.is_some_and(|(at, frames)| {
                 let is_none = matches!(cx.project.facts(at.file).kind(at.expr), ExprKind::Null | ExprKind::Bool(false));
-                let counts_itself = |r: &Ref| matches!(r, Ref::External(..)) && is_model_object(cx, r);
+                let counts_itself = |r: &Ref| match r {
+                    // Made here, by a call that names its model.
+                    Ref::External(_, calls) => {
+                        is_model_object(cx, r) || calls.iter().any(|(at, _)| chooses_model(cx, *at))
+                    }
+                    _ => false,
+                };
                 !is_none && !cx.project.refer(at, &frames).iter().any(counts_itself)
             })
         };
@@ -316,6 +336,11 @@ fn is_model_object(cx: &Context, reference: &Ref) -> bool {
         Ref::Instance(..) | Ref::Class(..) => true,
         _ => false,
     }
+}
+
+/// A call that is a usage itself.
+fn chooses_model(cx: &Context, call: At) -> bool {
+    cx.site(call).is_some_and(|site| site.hits(RuleKind::Model).any(|hit| !hit.by_suffix))
 }
 
 /// An unknown that is a call or an instance rather than a name someone passed.
@@ -513,7 +538,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
         Model::Unknown => false,
         Model::Absent | Model::Object => true,
     };
-    if !is_followed {
+    // What is asked is known by something that stands for it: an assistant's id.
+    let is_told = rule.optional && matches!(model, Model::Absent);
+    // Which file of a name the library takes is its own settings' matter.
+    let is_found = |place: &ArgRef| matches!(place, ArgRef::Name(path) if path.contains('<') && !path.contains("<>"));
+    if !is_followed || is_told || rule.model.iter().any(is_found) {
         // A model is named, by something that cannot be followed.
         confidence = confidence.min(Confidence::Medium);
     }
@@ -609,9 +638,11 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
                 None if !address.host.is_empty() && !address.host.contains('{') => {
                     confidence = confidence.min(Confidence::Medium);
                     let here = knowledge.entries().map(|(_, entry)| entry).find(|entry| entry.loopback);
-                    if let (true, Some(here)) = (is_loopback(address.bare_host()), here) {
+                    // `ollama/llama3` at any address is Ollama's.
+                    let is_named = rule.router && owner.is_some_and(is_self_hosted);
+                    if let (true, false, Some(here)) = (is_loopback(address.bare_host()), is_named, here) {
                         provider.clone_from(&here.id);
-                    } else if url::is_external(&address.host) && !is_self_hosted(entry) {
+                    } else if !is_named && url::is_external(&address.host) && !is_self_hosted(entry) {
                         provider = provider_of_host(address.bare_host());
                     }
                 }
@@ -699,11 +730,7 @@ fn is_loopback(host: &str) -> bool {
 /// `api.acme.ai` is `acme`: the label in front of the public suffix.
 fn provider_of_host(host: &str) -> String {
     let labels: Vec<&str> = host.split('.').collect();
-    let at = match labels.len() {
-        0 | 1 => 0,
-        n if n > 2 && ["co", "com", "net", "org"].contains(&labels[n - 2]) => n - 3,
-        n => n - 2,
-    };
+    let at = labels.len().saturating_sub(url::suffix_labels(&labels) + 1);
     labels[at].to_owned()
 }
 

@@ -103,10 +103,7 @@ fn hosted(cx: &Context, file: usize) -> Vec<Service> {
 fn called(cx: &Context, file: usize) -> Vec<Service> {
     let mut services = Vec::new();
     for site in cx.sites_of(file) {
-        // A model's own class is no service beside it.
-        if site.hits(RuleKind::Model).any(|hit| !hit.by_suffix) {
-            continue;
-        }
+        let is_model = site.hits(RuleKind::Model).any(|hit| !hit.by_suffix);
         // A submitted class that extends a tool of a library is a tool of the project's own.
         if is_own_tool(cx, site) {
             continue;
@@ -121,18 +118,22 @@ fn called(cx: &Context, file: usize) -> Vec<Service> {
                 continue;
             }
             let rule = &entry.service[hit.rule as usize];
-            if !rule.names.is_empty() {
+            if !rule.names.is_empty() && !is_model {
                 services.extend(loaded(cx, site, rule, entry));
                 continue;
             }
-            if !applies(cx, site.at, rule) {
+            // A model's own class is no service beside it, unless an argument says so.
+            if is_model && rule.only_arg.is_empty() || !applies(cx, site.at, rule) {
                 continue;
             }
             let given = is_given_client(cx, site, hit, rule, entry);
             let template = tool_name(rule, entry);
             let names = match template.contains("{}") {
                 false => vec![template],
-                true => named(cx, site.at, rule, &template),
+                true => {
+                    let names = named(cx, site.at, rule, &template);
+                    if names.is_empty() && rule.vendor { vec![format!("{}-api", entry.id)] } else { names }
+                }
             };
             let names = if rule.by_class.is_empty() { names } else { named_by_class(cx, site, rule) };
             let (hosts, implied) = hosts(cx, site.at, &None, rule, &entry.hosts);
@@ -322,7 +323,11 @@ fn tool_name(rule: &ServiceRule, entry: &Entry) -> String {
 fn named(cx: &Context, at: At, rule: &ServiceRule, template: &str) -> Vec<String> {
     let Some((value, frames)) = cx.project.argument(at, &None, &rule.tool_arg) else { return Vec::new() };
     let known = cx.project.values(value, &frames);
-    let texts = known.iter().filter_map(Known::literal_or_default).filter(|text| !rule.except.contains(text));
+    let texts = known.iter().filter_map(Known::literal_or_default).filter_map(|text| match rule.vendor {
+        true => text.split_once('/').map(|(vendor, _)| vendor.to_owned()),
+        false => Some(text),
+    });
+    let texts = texts.filter(|text| !rule.except.contains(text));
     texts.filter(|text| !text.is_empty() && text.len() < 100).map(|text| template.replace("{}", &text)).collect()
 }
 
@@ -708,12 +713,7 @@ pub fn name_of_host(host: &str) -> String {
     if labels.len() < 2 || is_address {
         return host.replace('.', "-");
     }
-    // Two-part suffixes such as `co.uk`.
-    let second = labels[labels.len() - 2];
-    let short = labels.len() > 2
-        && ["co", "com", "org", "net", "gov", "ac", "edu"].contains(&second)
-        && labels[labels.len() - 1].len() == 2;
-    let end = labels.len() - if short { 3 } else { 2 };
+    let end = labels.len() - url::suffix_labels(&labels) - 1;
     let (name, before) = (labels[end], &labels[..end]);
     let (last, between): (Vec<&str>, Vec<&str>) = before.iter().partition(|label| **label == "api");
     let parts: Vec<&str> = [name].into_iter().chain(between).chain(last).collect();
@@ -748,6 +748,9 @@ mod tests {
             ("api.cloud.acme.io", "acme-cloud-api"),
             ("www.acme.io", "acme"),
             ("api.acme.co.uk", "acme-api"),
+            ("tides.acme.id.vn", "acme-tides"),
+            ("co.uk", "co"),
+            ("shop.acme.ai", "acme-shop"),
             ("crm-service", "crm-service"),
         ];
         for (host, name) in cases {

@@ -25,6 +25,7 @@ pub struct Knowledge {
     /// Arguments and variables whose names say that they hold tools.
     tool_arguments: FxHashSet<String>,
     tool_variables: FxHashSet<String>,
+    tool_decorators: FxHashSet<String>,
 }
 
 /// The folder an entry comes from: what kind of thing it is.
@@ -183,6 +184,7 @@ impl Knowledge {
         }
         self.tool_arguments.extend(entry.tool_names.arguments.iter().cloned());
         self.tool_variables.extend(entry.tool_names.variables.iter().cloned());
+        self.tool_decorators.extend(entry.tool_names.decorators.iter().cloned());
         self.schemas.extend(entry.schema.iter().cloned().map(|schema| (index, schema)));
         macro_rules! symbols {
             ($($field:ident => $kind:ident),*) => {$(
@@ -247,6 +249,12 @@ impl Knowledge {
         self.layers().any(|layer| layer.tool_variables.contains(&plain))
     }
 
+    /// Whether a decorator of this name makes a function a tool, in whatever case and with whatever underscores.
+    pub fn is_tool_decorator(&self, name: &str) -> bool {
+        let plain = plain(name);
+        self.layers().any(|layer| layer.tool_decorators.contains(&plain))
+    }
+
     /// Every rule that names this symbol.
     pub fn lookup(&self, symbol: &Symbol) -> Vec<Hit> {
         let own = self.lookup_here(symbol);
@@ -296,6 +304,9 @@ impl Knowledge {
         }
         if let Some(class) = symbol.made_by_factory() {
             return symbols.lookup(&class);
+        }
+        if let Some(member) = symbol.of_made_by_factory() {
+            return symbols.lookup(&member);
         }
         symbol.without_fluent_calls().map_or(hits, |plain| symbols.lookup(&plain))
     }

@@ -146,7 +146,9 @@ macro_rules! rule {
 }
 
 /// Where in a call an argument stands: a number for its position (from 0), or a name: Python's keyword, a key of
-/// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, `a.0` into a list.
+/// any object literal among JavaScript's arguments. `a.b` descends into a literal dict or object, or into what a function
+/// gives back, `a.0` into a list, `a.<>` into the data file whose path that is, `a.<prompt>` into the one of that name with
+/// this extension.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum ArgRef {
@@ -267,6 +269,8 @@ rule!(
         tool: Option<String>,
         /// Where the call names the service; `{}` in `tool` is replaced by it (`aws-{}`).
         tool_arg: Vec<ArgRef>,
+        /// What stands there is `vendor/model`: the vendor is the service; the file's own where nobody knows it.
+        vendor: bool,
         /// Values of `tool_arg`, or classes, that are no tools (model runtimes, token services).
         except: Vec<String>,
         /// Host; the file's first host when absent.
@@ -319,6 +323,8 @@ pub enum Form {
     List,
     /// `class Search(BaseTool)`: each subclass.
     Class,
+    /// `const search: Tool = { name: "search", … }`: each object of that type.
+    Typed,
 }
 
 rule!(
@@ -388,6 +394,10 @@ rule!(
         template: Option<String>,
         /// The map as people write it where its base is a parameter that nothing says more of: `context.tools`.
         written: Vec<String>,
+        /// Only if this argument is such a map itself: `schema.safeParse(process.env).data`.
+        of: Vec<ArgRef>,
+        /// Where a schema stands whose entries may have defaults, in the calls that make the map.
+        schema: Vec<ArgRef>,
         /// Where the variable's name stands (calls).
         name: Vec<ArgRef>,
         /// Where the fallback stands (calls).
@@ -492,6 +502,8 @@ pub struct ToolNames {
     pub arguments: Vec<String>,
     /// Variables that hold a list of functions, or a map from names to functions.
     pub variables: Vec<String>,
+    /// Decorators of a project's own, or of a library that nobody describes, that make a function a tool.
+    pub decorators: Vec<String>,
 }
 
 /// A tool that a provider runs itself: `{"type": "web_search_preview"}`.

@@ -181,6 +181,18 @@ impl Symbol {
         makes.then(|| Symbol::new(self.python, self.module(), std::iter::once(class)))
     }
 
+    /// `Agent().tool` of `Agent.from_file().tool`: a member of what a class's own factory makes.
+    pub(super) fn of_made_by_factory(&self) -> Option<Symbol> {
+        let (class, rest) = self.behind().strip_prefix(BEHIND)?.split_once(BEHIND)?;
+        let (factory, rest) = rest.split_once(BEHIND)?;
+        let makes = class.starts_with(char::is_uppercase)
+            && !class.ends_with("()")
+            && factory.ends_with("()")
+            && (factory.starts_with("from") || factory == "create()");
+        let made = makes.then(|| format!("{class}()"))?;
+        Some(Symbol::new(self.python, self.module(), std::iter::once(&*made).chain(rest.split(BEHIND))))
+    }
+
     /// `client.with_options().chat.completions.create` without the calls on the way that give the same thing back.
     pub(super) fn without_fluent_calls(&self) -> Option<Symbol> {
         let last = self.tail().count().checked_sub(1).filter(|&last| last >= 2)?;

@@ -26,6 +26,8 @@ pub struct Builder<'t> {
     pub block: BlockId,
     /// Where the next bindings count as made, when that is not here: a loop's variable is bound before its body.
     pub position: Option<ExprId>,
+    /// Names that a function declares to be the module's.
+    pub globals: Vec<(ScopeId, Sym)>,
     groups: u32,
     bindings: Vec<((ScopeId, Sym), Binding)>,
     /// The same of types, whose names a value may bear too.
@@ -38,7 +40,16 @@ impl<'t> Builder<'t> {
         facts.exprs = ROOM.take();
         facts.scopes.push(Scope { parent: None, kind: ScopeKind::Module });
         facts.blocks.push(Block { parent: None, scope: MODULE, arm: (0, 0) });
-        Builder { text, facts, block: BlockId(0), position: None, groups: 0, bindings: Vec::new(), types: Vec::new() }
+        Builder {
+            text,
+            facts,
+            block: BlockId(0),
+            position: None,
+            globals: Vec::new(),
+            groups: 0,
+            bindings: Vec::new(),
+            types: Vec::new(),
+        }
     }
 
     /// The facts, complete.
@@ -221,7 +232,9 @@ impl<'t> Builder<'t> {
     }
 
     pub fn bind(&mut self, sym: Sym, value: Bound, line: u32) {
-        self.bind_in(self.scope(), sym, value, line);
+        let own = self.scope();
+        let scope = if self.globals.contains(&(own, sym)) { MODULE } else { own };
+        self.bind_in(scope, sym, value, line);
     }
 
     /// The parameters of the function that is being read, given their names in its scope.

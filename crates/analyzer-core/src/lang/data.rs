@@ -27,7 +27,11 @@ pub fn read(path: &str, text: &Arc<str>) -> FileFacts {
         _ if is_env_file(path) && text.len() <= LARGEST => variables(text),
         "yaml" | "yml" | "json" if text.len() <= LARGEST && !is_lock => structure(text),
         "toml" if text.len() <= LARGEST && !is_lock && !depth::is_too_deep(text) => tables(text),
-        "txt" | "md" | "prompt" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
+        "prompt" | "prompty" if text.len() <= LARGEST => match front_matter(text) {
+            Some(end) => prompt(text, end),
+            None => prose(text),
+        },
+        "txt" | "md" | "jinja" | "j2" | "mdx" if text.len() <= LARGEST => prose(text),
         _ => FileFacts::default(),
     }
 }
@@ -68,6 +72,30 @@ fn prose(text: &Arc<str>) -> FileFacts {
     b.finish()
 }
 
+/// Where the data ends that stands between two lines of dashes in front of a text.
+fn front_matter(text: &str) -> Option<usize> {
+    let first = text.find('\n').filter(|&end| text[..end].trim_end() == "---")?;
+    text[first..].find("\n---").map(|end| first + end + 1)
+}
+
+/// A prompt with data in front of it, where it is `template`: Dotprompt, Prompty.
+fn prompt(text: &Arc<str>, end: usize) -> FileFacts {
+    let mut b = Builder::new(text);
+    let root = yaml(&mut b, &text[..end]);
+    let body = text[end..].find('\n').map_or(text.len(), |line| end + line + 1);
+    let line = text[..body].bytes().filter(|&byte| byte == b'\n').count() as u32 + 1;
+    let span = Span { start: body as u32, end: text.len() as u32, line };
+    let (key, value) = (b.text(Cow::Borrowed("template"), span), b.text(Cow::Borrowed(text[body..].trim()), span));
+    let mut pairs = match root.map(|root| b.facts.kind(root).clone()) {
+        Some(ExprKind::Dict(pairs)) => pairs,
+        _ => ThinVec::new(),
+    };
+    pairs.push((Some(key), value));
+    let whole = b.expr(ExprKind::Dict(pairs), Span { line: 1, ..span });
+    b.facts.exports.push(("default".into(), Exported::Expr(whole)));
+    b.finish()
+}
+
 /// A list or mapping that is being read.
 struct Open {
     items: ThinVec<ExprId>,
@@ -76,9 +104,16 @@ struct Open {
     anchor: usize,
 }
 
-/// YAML as its events come, leaves first; JSON is YAML. What does not parse ends the file there.
 fn structure(text: &Arc<str>) -> FileFacts {
     let mut b = Builder::new(text);
+    if let Some(root) = yaml(&mut b, text) {
+        b.facts.exports.push(("default".into(), Exported::Expr(root)));
+    }
+    b.finish()
+}
+
+/// YAML as its events come, leaves first; JSON is YAML. What does not parse ends the file there.
+fn yaml(b: &mut Builder, text: &str) -> Option<ExprId> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: Vec<(usize, ExprId)> = Vec::new();
     let mut root = None;
@@ -132,10 +167,7 @@ fn structure(text: &Arc<str>) -> FileFacts {
             }
         }
     }
-    if let Some(root) = root {
-        b.facts.exports.push(("default".into(), Exported::Expr(root)));
-    }
-    b.finish()
+    root
 }
 
 /// `.env`, `.env.local`, `.env.production`: what the program is started with, not a sample of it.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use thin_vec::thin_vec;
+use thin_vec::{ThinVec, thin_vec};
 
 use super::builder::{Builder, listed};
 use super::literal;
@@ -26,6 +26,7 @@ enum Op {
     Call,
     Case,
     Class,
+    ClassBody,
     Clause,
     Comment,
     Computed,
@@ -138,6 +139,7 @@ fn op(kind: &str) -> Op {
         "call_expression" => Op::Call,
         "switch_case" | "switch_default" => Op::Case,
         "class" | "class_declaration" | "abstract_class_declaration" => Op::Class,
+        "class_body" => Op::ClassBody,
         "export_clause" | "named_imports" => Op::Clause,
         "comment" => Op::Comment,
         "computed_property_name" => Op::Computed,
@@ -269,6 +271,8 @@ pub struct JavaScript<'t> {
     patterns: Vec<(FunctionId, Sym, ExprId)>,
     /// Parameters that are fields at the same time: `constructor(private client: OpenAI)`.
     fields: Vec<(FunctionId, Sym)>,
+    /// Decorators in a class's body whose method has not come yet, by the class's scope.
+    marks: Vec<(ScopeId, ExprId)>,
 }
 
 impl<'t> JavaScript<'t> {
@@ -282,6 +286,7 @@ impl<'t> JavaScript<'t> {
             tries: 0,
             patterns: Vec::new(),
             fields: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -372,6 +377,10 @@ impl Visitor for JavaScript<'_> {
 
     fn enter(&mut self, kind: u16, parent: u16, field: u16, span: Span) -> Visit<Val> {
         let (op, parent) = (self.op(kind), self.op(parent));
+        let marks = match parent {
+            Op::ClassBody if !matches!(op, Op::Decorator | Op::Comment) => self.take_marks(),
+            _ => ThinVec::new(),
+        };
         match op {
             Op::Skip => return Visit::Skip,
             Op::Comment => {
@@ -427,7 +436,8 @@ impl Visitor for JavaScript<'_> {
                 return Visit::Transparent;
             }
             Op::Function | Op::Arrow | Op::Method => {
-                self.b.open_function(span.line);
+                let function = self.b.open_function(span.line);
+                self.b.function(function).decorators = marks;
             }
             Op::Parameters => {
                 if let Some(function) = self.b.current_function() {
@@ -481,7 +491,12 @@ impl Visitor for JavaScript<'_> {
                 let first = all.next()?;
                 return if all.next().is_none() { Some(Val::Expr(first)) } else { None };
             }
-            Op::First => return all.next().map(Val::Expr),
+            Op::First => {
+                let first = all.next()?;
+                // `{ … } satisfies T`, `{ … } as T`
+                self.typed(first, all.next());
+                return Some(Val::Expr(first));
+            }
             Op::Template => self.b.expr(ExprKind::Concat(listed(all)), span),
             Op::Member => {
                 let base = all.next()?;
@@ -562,7 +577,8 @@ impl Visitor for JavaScript<'_> {
                 let target = by_field(items, t.name)?;
                 let sym = self.sym(target);
                 match (by_field(items, t.value), by_field(items, t.r#type)) {
-                    (Some(value), _) => {
+                    (Some(value), annotation) => {
+                        self.typed(value, annotation);
                         self.named(target, value);
                         self.b.assign(target, value);
                     }
@@ -637,7 +653,10 @@ impl Visitor for JavaScript<'_> {
                 match pattern.or(items.first()).map(|item| item.value) {
                     Some(Val::Expr(pattern)) => {
                         if let (Some(sym), Some(&(function, _))) = (self.sym(pattern), self.params.last()) {
-                            let first = self.b.slice(span).split_whitespace().next().unwrap_or("");
+                            // `@Inject(KEY) private readonly client: OpenAI`
+                            let mark = items.iter().rfind(|item| item.field == t.decorator);
+                            let own = Span { start: mark.map_or(span.start, |mark| mark.span.end), ..span };
+                            let first = self.b.slice(own).split_whitespace().next().unwrap_or("");
                             if ["private", "public", "protected", "readonly"].contains(&first) {
                                 self.fields.push((function, sym));
                             }
@@ -723,6 +742,9 @@ impl Visitor for JavaScript<'_> {
                     (Some(value), _) => {
                         let target = self.b.expr(ExprKind::Name(sym), key);
                         self.named(target, value);
+                        if let ExprKind::Function(id) = *self.b.facts.kind(value) {
+                            self.b.function(id).decorators.extend(exprs_of(items, t.decorator));
+                        }
                         self.b.bind(sym, Bound::Expr(value), key.line);
                     }
                     (None, Some(annotation)) => self.b.bind(sym, Bound::Annotation(annotation), key.line),
@@ -747,7 +769,18 @@ impl Visitor for JavaScript<'_> {
                 self.b.bind(name, Bound::Expr(dict), span.line);
                 return Some(Val::Declared(name));
             }
-            Op::Decorator => return all.next().map(Val::Expr),
+            Op::Decorator => {
+                let mark = all.next()?;
+                if parent == Op::ClassBody {
+                    self.marks.push((self.b.scope(), mark));
+                    return None;
+                }
+                return Some(Val::Expr(mark));
+            }
+            Op::ClassBody => {
+                self.take_marks();
+                return None;
+            }
             Op::ImportSpecifier | Op::ExportSpecifier => {
                 let name = items.first()?.span;
                 let alias = items.iter().find(|item| item.field == t.alias).map_or(name, |item| item.span);
@@ -772,6 +805,19 @@ impl Visitor for JavaScript<'_> {
 }
 
 impl JavaScript<'_> {
+    /// `const tool: Tool = { … }`: what an object is said to be.
+    fn typed(&mut self, value: ExprId, annotation: Option<ExprId>) {
+        let is_object = matches!(self.b.facts.kind(value), ExprKind::Dict(_));
+        self.b.facts.typed.extend(annotation.filter(|_| is_object).map(|annotation| (value, annotation)));
+    }
+
+    /// The decorators that have come in the body of the class that is being read.
+    fn take_marks(&mut self) -> ThinVec<ExprId> {
+        let scope = self.b.scope();
+        let first = self.marks.iter().rposition(|(of, _)| *of != scope).map_or(0, |at| at + 1);
+        self.marks.drain(first..).map(|(_, mark)| mark).collect()
+    }
+
     /// A function without a name takes that of the variable, key or field it is assigned to.
     fn named(&mut self, target: ExprId, value: ExprId) {
         let sym = match self.b.facts.kind(target).clone() {
@@ -865,19 +911,24 @@ impl JavaScript<'_> {
         self.b.function(id).name = name;
         match op {
             Op::Method => {
-                let sym = name?;
+                let (sym, key) = (name?, key?.span);
+                // In JavaScript a method's decorators are a part of it, in TypeScript they stand in front of it.
+                self.b.function(id).decorators.extend(exprs_of(items, t.decorator));
+                self.b.function(id).line = key.line;
                 // `get client()`, `private static get client()`; a method may be called `get` itself.
-                let head = self.b.slice(span).split('(').next().unwrap_or("");
-                if head.split_whitespace().rev().skip(1).any(|word| word == "get") {
+                let start =
+                    items.iter().rfind(|item| item.field == t.decorator).map_or(span.start, |item| item.span.end);
+                let head = self.b.slice(Span { start, end: key.start, ..span });
+                if head.split_whitespace().any(|word| word == "get") {
                     let property = self.b.facts.intern("property");
                     let decorator = self.b.expr(ExprKind::Name(property), span);
                     self.b.function(id).decorators.push(decorator);
                 }
                 if matches!(self.b.facts.scopes[self.b.scope().0 as usize].kind, ScopeKind::Class(_)) {
-                    self.b.bind(sym, Bound::Function(id), span.line);
+                    self.b.bind(sym, Bound::Function(id), key.line);
                     return None;
                 }
-                let key = self.text_key(key?.span);
+                let key = self.text_key(key);
                 let function = self.b.expr(ExprKind::Function(id), span);
                 self.b.function(id).expr = Some(function);
                 Some(Val::Pair(key, function))
@@ -980,6 +1031,10 @@ impl JavaScript<'_> {
             return;
         }
         for item in items {
+            // `@Injectable() export class …`
+            if let Val::Class(id) = item.value {
+                self.b.class(id).decorators.extend(exprs_of(items, t.decorator));
+            }
             let (name, exported) = match item.value {
                 Val::Specifier(name, alias) => {
                     let local = self.b.facts.intern(self.b.slice(name));

@@ -216,7 +216,6 @@ pub struct Python<'t> {
     params: Vec<Params>,
     /// Where the open comprehensions began.
     comprehensions: Vec<ExprId>,
-    globals: Vec<(ScopeId, Sym)>,
 }
 
 /// A compound statement that is being read.
@@ -249,18 +248,7 @@ impl<'t> Python<'t> {
             type_checking: 0,
             params: Vec::new(),
             comprehensions: Vec::new(),
-            globals: Vec::new(),
         }
-    }
-
-    fn assign(&mut self, target: ExprId, value: ExprId) {
-        if let ExprKind::Name(sym) = *self.b.facts.kind(target)
-            && self.globals.contains(&(self.b.scope(), sym))
-        {
-            let line = self.b.facts.expr(target).line;
-            return self.b.bind_in(MODULE, sym, Bound::Expr(value), line);
-        }
-        self.b.assign(target, value);
     }
 
     fn param(&mut self, name: Option<Sym>, default: Option<ExprId>, annotation: Option<ExprId>, kind: ParamKind) {
@@ -553,8 +541,8 @@ impl Visitor for Python<'_> {
                     "%" => self.b.expr(ExprKind::Percent(left, right), span),
                     // `a / b` joins paths as often as it divides; `a | b` merges dicts or names types.
                     "|" => self.b.expr(ExprKind::Either(left, right), span),
-                    // `Path(__file__).parent / "prompts" / "system.md"`.
-                    "/" if self.is_text(right) => {
+                    // `Path(__file__).parent / "prompts" / "system.md"`, `PROMPTS_DIR / name`.
+                    "/" if self.is_text(right) || self.is_folder(left) && self.is_named(right) => {
                         let slash = self.b.text(Cow::Borrowed("/"), span);
                         let folder = self.b.concat(left, slash, span);
                         self.b.concat(folder, right, span)
@@ -619,7 +607,7 @@ impl Visitor for Python<'_> {
             }
             Op::Named => {
                 let (target, value) = (all.next()?, all.next()?);
-                self.assign(target, value);
+                self.b.assign(target, value);
                 return Some(Val::Expr(value));
             }
             Op::Assignment => {
@@ -627,7 +615,7 @@ impl Visitor for Python<'_> {
                 let annotation = by_field(items, fields.r#type);
                 match (items.last().filter(|i| i.field != fields.r#type).map(|i| i.value), annotation) {
                     (Some(Val::Expr(value)), _) if value != target => {
-                        self.assign(target, value);
+                        self.b.assign(target, value);
                         // `a = b = x` hands `x` on; a statement has no value.
                         return (parent == Op::Assignment).then_some(Val::Expr(value));
                     }
@@ -644,7 +632,7 @@ impl Visitor for Python<'_> {
                 let (target, value) = (all.next()?, all.next()?);
                 if self.between(target, value) == "+=" {
                     let joined = self.b.expr(ExprKind::Concat(thin_vec![target, value]), span);
-                    self.assign(target, joined);
+                    self.b.assign(target, joined);
                 }
                 return None;
             }
@@ -801,7 +789,7 @@ impl Visitor for Python<'_> {
             Op::Global => {
                 let scope = self.b.scope();
                 let names: Vec<Sym> = all.filter_map(|id| self.sym(id)).collect();
-                self.globals.extend(names.into_iter().map(|sym| (scope, sym)));
+                self.b.globals.extend(names.into_iter().map(|sym| (scope, sym)));
                 return None;
             }
             Op::Alias => {
@@ -871,6 +859,28 @@ impl Python<'_> {
 
     fn is_text(&self, id: ExprId) -> bool {
         matches!(self.b.facts.kind(id), ExprKind::Text(_) | ExprKind::Concat(_))
+    }
+
+    /// An expression that says it is a folder: by its name, by what makes it, by what was joined to it already.
+    fn is_folder(&self, id: ExprId) -> bool {
+        let says = |sym: Sym| {
+            let name = self.b.facts.name(sym).to_ascii_lowercase();
+            let ends = ["dir", "directory", "folder", "path", "root", "parent", "home", "base"];
+            ends.iter().any(|end| name == *end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('_')))
+        };
+        match *self.b.facts.kind(id) {
+            ExprKind::Name(sym) | ExprKind::Attr(_, sym) => says(sym),
+            ExprKind::Call(call) => match *self.b.facts.kind(self.b.facts.calls[call as usize].callee) {
+                ExprKind::Name(sym) | ExprKind::Attr(_, sym) => says(sym) || self.b.facts.name(sym) == "cwd",
+                _ => false,
+            },
+            ExprKind::Concat(_) => true,
+            _ => false,
+        }
+    }
+
+    fn is_named(&self, id: ExprId) -> bool {
+        matches!(self.b.facts.kind(id), ExprKind::Name(_) | ExprKind::Attr(..))
     }
 
     /// The operator between two operands.

@@ -56,6 +56,17 @@ impl Project<'_> {
         known.iter().filter_map(Known::template).find_map(|path: String| self.data_file(at.file, &path))
     }
 
+    /// The content of the file that a text names, with an extension or without.
+    pub(super) fn file_named(&self, named: &(At, Frames), extension: &str, q: &mut Question) -> Option<At> {
+        let (at, frames) = named;
+        let known = self.values_in(*at, frames, q);
+        known.iter().filter_map(Known::template).find_map(|name| {
+            let is_whole = extension.is_empty() || name.rsplit_once('.').is_some_and(|(_, own)| own == extension);
+            let path = if is_whole { name } else { format!("{name}.{extension}") };
+            self.data_file(at.file, &path)
+        })
+    }
+
     /// The submitted data file that a path means: the end of the path decides, the nearest file goes first.
     pub(super) fn data_file(&self, from: usize, path: &str) -> Option<At> {
         let path = path.rsplit('}').next().unwrap_or(path);

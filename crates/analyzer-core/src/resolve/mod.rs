@@ -593,11 +593,27 @@ impl<'a> Project<'a> {
                     Err(_) => self.named_argument(at, frames, call, first, q)?,
                 };
                 for part in parts {
-                    found = self.element_in(&found, part, q)?;
+                    found = match part.strip_prefix('<').and_then(|part| part.strip_suffix('>')) {
+                        Some(extension) => (self.file_named(&found, extension, q)?, None),
+                        None => self.element_in(&found, part, q).or_else(|| self.given_back(&found, part, q))?,
+                    };
                 }
                 Some(found)
             }
         }
+    }
+
+    /// `useFactory: () => ({ url })`: the value at a key of what a function gives back.
+    fn given_back(&self, function: &(At, Frames), key: &str, q: &mut Question) -> Option<(At, Frames)> {
+        let functions = self.refer_in(function.0, &function.1, q).into_iter();
+        let mut returns = functions.flat_map(|reference| match reference {
+            Ref::Function(file, id) => {
+                let returns = &self.facts(file).functions[id.0 as usize].returns;
+                returns.iter().take(MANY).map(|&expr| At { file, expr }).collect()
+            }
+            _ => Vec::new(),
+        });
+        returns.find_map(|at| self.element_in(&(at, None), key, q))
     }
 
     /// Keyword argument, key of an object argument, or key of something spread into the call.

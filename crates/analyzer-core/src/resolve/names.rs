@@ -393,7 +393,15 @@ impl Project<'_> {
                 Ref::External(symbol, mut calls) => {
                     let is_named = !self.knowledge.lookup(&symbol).is_empty();
                     if is_named && let Some((place, frames)) = self.passed_through(&symbol, at, frames, q) {
-                        refs.extend(self.refer_in(place, &frames, q));
+                        let given = self.refer_in(place, &frames, q);
+                        refs.extend(given.into_iter().map(|reference| match reference {
+                            // What checked the environment may know defaults.
+                            Ref::External(map, made) if made.is_empty() && self.is_env_map(&map) => {
+                                calls.push((at, frames.clone()));
+                                Ref::External(map, std::mem::take(&mut calls))
+                            }
+                            other => other,
+                        }));
                         continue;
                     }
                     if is_named && let Some(root) = self.loaded(&symbol, &calls, at, frames, q) {
@@ -432,6 +440,11 @@ impl Project<'_> {
         }
         let refs = self.prefer_known(refs);
         if refs.is_empty() { vec![Ref::Unknown] } else { refs }
+    }
+
+    /// Whether a symbol is a map of the environment's variables.
+    pub(super) fn is_env_map(&self, symbol: &Symbol) -> bool {
+        self.rules(symbol, RuleKind::EnvRead).any(|(entry, rule)| entry.env_read[rule as usize].map)
     }
 
     /// The argument that a call gives back unchanged, if it is known to.

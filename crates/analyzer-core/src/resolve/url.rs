@@ -157,6 +157,19 @@ pub fn is_for_examples(host: &str) -> bool {
         .any(|reserved| host.strip_suffix(reserved).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
+/// Under which labels people register below a country: `uk` and `ac co …`, `*` for any.
+const SECOND_LEVEL: &str = include_str!("../../knowledge/hosts/second-level.tsv");
+
+/// How many labels at the end of a host are a public suffix: one of `acme.io`, two of `acme.co.uk`.
+pub fn suffix_labels(labels: &[&str]) -> usize {
+    let [.., second, country] = labels else { return labels.len().min(1) };
+    let of_country = |line: &&str| line.split_once('\t').is_some_and(|(own, _)| own == *country);
+    let line = (country.len() == 2).then(|| SECOND_LEVEL.lines().find(of_country)).flatten();
+    let registers =
+        line.is_some_and(|line| line[country.len()..].split_whitespace().any(|own| own == "*" || own == *second));
+    if registers && labels.len() > 2 { 2 } else { 1 }
+}
+
 /// A host that others can reach: has a dot, is no address of a private network, is not a cluster's own name.
 ///
 /// Ranges by RFC 1918, 6598, 3927, 4193; names by RFC 6761 and 6762 and Kubernetes' service names.

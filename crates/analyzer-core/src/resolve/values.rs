@@ -441,9 +441,10 @@ impl Project<'_> {
         for reference in self.refer_in(base, frames, q) {
             match (&reference, &key) {
                 (Ref::External(symbol, calls), Some(key)) => {
-                    if let Some(template) = self.env_map(symbol, base) {
-                        let name = variable_name(template, key);
-                        out.push(self.variable(at, name, None, q));
+                    if let Some(rule) = self.env_map(symbol, calls, base, q) {
+                        let name = variable_name(rule.template.as_deref(), key);
+                        let default = self.schema_default(rule, calls, key, q);
+                        out.push(self.variable(at, name, default, q));
                         continue;
                     }
                     let before = out.len();
@@ -505,11 +506,17 @@ impl Project<'_> {
         if out.is_empty() { vec![self.hole(holder)] } else { out }
     }
 
-    /// Whether a symbol is a map of variables, and how its keys make their names.
-    pub(super) fn env_map(&self, symbol: &Symbol, at: At) -> Option<Option<&str>> {
+    /// The rule by which a symbol is a map of variables.
+    pub(super) fn env_map(
+        &self,
+        symbol: &Symbol,
+        calls: &[(At, Frames)],
+        at: At,
+        q: &mut Question,
+    ) -> Option<&EnvRule> {
         let mut rules = self.rules(symbol, RuleKind::EnvRead).map(|(entry, rule)| &entry.env_read[rule as usize]);
         if let Some(rule) = rules.find(|rule| rule.map) {
-            return Some(rule.template.as_deref());
+            return (rule.of.is_empty() || self.is_of_map(rule, calls, q)).then_some(rule);
         }
         if !symbol.is_unknown() {
             return None;
@@ -520,8 +527,35 @@ impl Project<'_> {
         let ExprKind::Name(base) = *facts.kind(base) else { return None };
         let written = format!("{}.{}", facts.name(base), facts.name(member));
         let rules = self.knowledge.entries().flat_map(|(_, entry)| &entry.env_read);
-        let rule = rules.into_iter().find(|rule| rule.written.contains(&written))?;
-        Some(rule.template.as_deref())
+        rules.into_iter().find(|rule| rule.written.contains(&written))
+    }
+
+    /// `schema.safeParse(process.env)`: what the last call is given is a map of variables.
+    fn is_of_map(&self, rule: &EnvRule, calls: &[(At, Frames)], q: &mut Question) -> bool {
+        let Some((call, frames)) = calls.last() else { return false };
+        let Some((given, frames)) = self.argument_in(*call, frames, &rule.of, q) else { return false };
+        let is_map = |reference: &Ref| matches!(reference, Ref::External(symbol, _) if self.is_env_map(symbol));
+        self.refer_in(given, &frames, q).iter().any(is_map)
+    }
+
+    /// `z.object({ MODEL: z.string().default("…") }).parse(process.env)`: the default of a key in the schema of a map.
+    fn schema_default(
+        &self,
+        rule: &EnvRule,
+        calls: &[(At, Frames)],
+        key: &str,
+        q: &mut Question,
+    ) -> Option<(String, Vec<Step>)> {
+        let mut calls = calls.iter().rev().take(4);
+        let (entry, frames) = calls.find_map(|(call, frames)| {
+            let schemas = rule
+                .schema
+                .iter()
+                .filter_map(|place| self.argument_in(*call, frames, std::slice::from_ref(place), &mut Question::new()));
+            schemas.into_iter().find_map(|schema| self.element_in(&schema, key, &mut Question::new()))
+        })?;
+        let known = self.values_in(entry, &frames, q);
+        known.into_iter().find_map(|known| Some((known.literal_or_default()?, known.steps)))
     }
 
     /// A field of a submitted class: what constructions give it, what the class and its constructor assign.
@@ -752,7 +786,7 @@ impl Project<'_> {
         }
         let base = At { file: at.file, expr: base };
         let template = self.refer_in(base, frames, q).into_iter().find_map(|reference| match reference {
-            Ref::External(symbol, _) => self.env_map(&symbol, base).map(|template| template.map(str::to_owned)),
+            Ref::External(symbol, calls) => self.env_map(&symbol, &calls, base, q).map(|rule| rule.template.clone()),
             _ => None,
         })?;
         let (key, key_frames) = self.argument_in(at, frames, &[ArgRef::Position(0)], q)?;

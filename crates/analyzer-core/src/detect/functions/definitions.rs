@@ -13,8 +13,13 @@ impl Found<'_, '_> {
         let file = self.file;
         let facts = self.cx.project.facts(file);
         for (index, function) in facts.functions.iter().enumerate() {
-            let marks = function.decorators.iter().filter_map(|&expr| self.decorator(At { file, expr }));
-            let marks: Vec<(Option<String>, Step)> = marks.collect();
+            let mut marks: Vec<(Option<String>, Step)> = Vec::new();
+            for &expr in &function.decorators {
+                if let Some(mark) = self.decorator(At { file, expr }) {
+                    self.claim(At { file, expr });
+                    marks.push(mark);
+                }
+            }
             // Of several, the one that gives a name.
             let best = marks.iter().find(|(name, _)| name.is_some()).or(marks.first()).cloned();
             if let Some((name, by)) = best {
@@ -25,10 +30,18 @@ impl Found<'_, '_> {
             for &decorator in &class.decorators {
                 if let (Some((name, by)), Some(sym)) = (self.decorator(At { file, expr: decorator }), class.name) {
                     let name = name.unwrap_or_else(|| facts.name(sym).to_owned());
+                    self.claim(At { file, expr: decorator });
                     self.add(name, file, class.line, None, by);
                     break;
                 }
             }
+        }
+    }
+
+    /// What a call is given is a part of the tool that it makes.
+    pub(super) fn claim(&mut self, call: At) {
+        if let Some(the_call) = self.cx.project.call(call) {
+            self.claimed.extend(the_call.args.iter().map(|arg| At { file: call.file, expr: arg.value }));
         }
     }
 
@@ -39,13 +52,47 @@ impl Found<'_, '_> {
             Some(call) => (At { file: at.file, expr: call.callee }, true),
             None => (at, false),
         };
-        let (hit, reference) = self.rule_of(callee, Form::Decorator)?;
+        let Some((hit, reference)) = self.rule_of(callee, Form::Decorator) else {
+            return self.own_decorator(at, callee);
+        };
         let name = if called { self.text(at, &self.rule(hit).name) } else { None };
         let what = match &reference {
             Ref::External(symbol, _) => format!("decorator `{}`", symbol.display()),
             _ => "decorator".into(),
         };
         Some((name, self.cx.step(at, what)))
+    }
+
+    /// `@McpTool({ name: "search" })`, `@tool_registry.register`: a decorator of the project's own, or of a library that
+    /// nobody describes, by what it is called.
+    fn own_decorator(&self, at: At, callee: At) -> Option<(Option<String>, Step)> {
+        let (project, facts) = (self.cx.project, self.cx.project.facts(at.file));
+        let last = |expr: ExprId| match *facts.kind(expr) {
+            ExprKind::Name(sym) | ExprKind::Attr(_, sym) => Some(facts.name(sym)),
+            _ => None,
+        };
+        let name = last(callee.expr)?;
+        let registers = || match *facts.kind(callee.expr) {
+            ExprKind::Attr(base, _) => {
+                name == "register" && last(base).is_some_and(|b| project.knowledge.is_tool_variable(b))
+            }
+            _ => false,
+        };
+        if !project.knowledge.is_tool_decorator(name) && !registers() {
+            return None;
+        }
+        // One of a library that is described says there what it makes.
+        let is_described = |reference: &Ref| match reference {
+            Ref::External(symbol, _) => project.knowledge.frameworks_of(symbol).next().is_some(),
+            _ => false,
+        };
+        if project.refer(callee, &None).iter().any(is_described) {
+            return None;
+        }
+        let named = || self.text(at, &[ArgRef::Name("name".into())]);
+        let first = || self.text(at, &[ArgRef::Position(0)]).filter(|text| !text.contains(char::is_whitespace));
+        let given = if at == callee { None } else { named().or_else(first) };
+        Some((given, self.cx.step(at, format!("decorator `{name}`"))))
     }
 
     /// `class Search(BaseTool): name = "search"`.
@@ -103,6 +150,34 @@ impl Found<'_, '_> {
                 let what = "class with name, description and parameters".to_owned();
                 let by = Step { what, file: cx.project.path(file).to_owned(), line: class.line };
                 self.add(name, file, class.line, None, by);
+            }
+        }
+    }
+
+    /// `export const metadata: ToolMetadata = { name: "search" }`: an object whose type says that it is a tool.
+    pub(super) fn typed(&mut self) {
+        let cx = self.cx;
+        let file = self.file;
+        for &(value, annotation) in &cx.project.facts(file).typed {
+            let hits = cx.project.hits(At { file, expr: annotation }, &None).into_iter();
+            let known =
+                hits.into_iter().find(|(hit, _)| hit.kind == RuleKind::Function && self.rule(*hit).form == Form::Typed);
+            let Some((hit, _)) = known else { continue };
+            let at = At { file, expr: value };
+            let text = |places: &[ArgRef]| {
+                places.iter().find_map(|place| match place {
+                    ArgRef::Name(name) => {
+                        cx.project.element(&(at, None), name).and_then(|(at, frames)| cx.project.text(at, &frames))
+                    }
+                    ArgRef::Position(_) => None,
+                })
+            };
+            let rule = self.rule(hit);
+            let (name, description) = (text(&rule.name), text(&rule.description));
+            if let Some(name) = name {
+                let by = cx.step(At { file, expr: annotation }, "type of a tool");
+                self.claimed.insert(at);
+                self.add(name, file, cx.project.line(at), description.map(|text| first_sentence(&text)), by);
             }
         }
     }

@@ -39,8 +39,8 @@ pub fn detect(cx: &Context) -> Vec<Tool> {
     tools
 }
 
-/// Lists, decorators, calls, classes, their shapes, those of literals, names: what is found first in all files goes before what is found later.
-const PASSES: usize = 7;
+/// Lists, decorators, calls, classes, their shapes, typed literals, shapes of others, names: what is found first in all files goes before what is found later.
+const PASSES: usize = 8;
 
 /// What one file says of function tools, its own and those of others.
 struct Found<'c, 'a> {
@@ -60,6 +60,7 @@ impl Found<'_, '_> {
             Found::calls,
             Found::classes,
             Found::shaped_classes,
+            Found::typed,
             Found::schemas,
             Found::named,
         ];

@@ -34,10 +34,7 @@ impl Found<'_, '_> {
         }
         let rule = self.rule(hit).clone();
         let by = cx.step(site.at, format!("call of `{}`", site.symbol.display()));
-        if let Some(call) = facts.call(site.at.expr) {
-            let args = call.args.iter().map(|arg| At { file: site.at.file, expr: arg.value });
-            self.claimed.extend(args);
-        }
+        self.claim(site.at);
         let classes = self.class_arguments(site.at, &rule);
         if classes.len() > 1 {
             for (file, line, name) in classes {
