@@ -10,7 +10,7 @@ use super::meaning::{self, Meaning};
 use super::names;
 use super::scan::{Scan, scan};
 use super::{exposure, fold, judge, plain};
-use crate::facts::{ExprId, ExprKind, FileFacts};
+use crate::facts::{Call, ExprId, ExprKind, FileFacts};
 
 /// A string literal: where it is, and which.
 struct Literal {
@@ -145,8 +145,10 @@ impl<'f> Reader<'f> {
             }
             let composite = match &expr.kind {
                 ExprKind::Concat(_) | ExprKind::Percent(..) => true,
-                ExprKind::Call(call) => matches!(*self.facts.kind(self.facts.calls[*call as usize].callee),
-                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name))),
+                ExprKind::Call(call) => {
+                    let call = &self.facts.calls[*call as usize];
+                    is_folding(self.facts, call) || has_text(self.facts, call) && fold::helper(self.facts, call).is_some()
+                }
                 ExprKind::Text(text) => text.len() + 6 < (expr.end - expr.start) as usize, // Escapes.
                 _ => false,
             };
@@ -206,9 +208,7 @@ impl<'f> Reader<'f> {
             ExprKind::Attr(base, _) => mark(*base),
             ExprKind::Call(call) => {
                 let call = &self.facts.calls[*call as usize];
-                let folding = matches!(*self.facts.kind(call.callee),
-                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name)));
-                if folding {
+                if is_folding(self.facts, call) || fold::helper(self.facts, call).is_some() {
                     mark(call.callee);
                     call.args.iter().for_each(|arg| mark(arg.value));
                 }
@@ -436,7 +436,7 @@ impl<'f> Reader<'f> {
 }
 
 /// Calls that [`fold`] understands.
-pub const FOLDING: &[&str] = &[
+const FOLDING: &[&str] = &[
     "join",
     "b64decode",
     "urlsafe_b64decode",
@@ -461,7 +461,20 @@ pub const FOLDING: &[&str] = &[
     "format",
     "dedent",
     "cleandoc",
+    "split",
+    "reduce",
 ];
+
+/// It calls one of them.
+pub fn is_folding(facts: &FileFacts, call: &Call) -> bool {
+    matches!(*facts.kind(call.callee),
+        ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&facts.name(name)))
+}
+
+/// A text among its arguments may hide a credential.
+fn has_text(facts: &FileFacts, call: &Call) -> bool {
+    call.args.iter().any(|arg| facts.text(arg.value).is_some_and(|text| text.len() >= 8 && !text.contains(' ')))
+}
 
 /// Bytes in front of a literal in which a name of secrets may stand that it is given.
 const CUED: usize = 80;
