@@ -88,7 +88,12 @@ impl<'f> Reader<'f> {
     fn site(&self, literal: &Literal) -> Site {
         let mut site = self.cx().site(literal.id);
         if site.name.is_none() && self.cx().stands_alone(literal.id) {
-            site.name = plain::name_before(self.text, literal.span.start).map(|name| self.text[name].to_owned());
+            let before = plain::name_before(self.text, literal.span.start).map(|name| &self.text[name]);
+            let field = || plain::field(self.text, literal.span.start);
+            site.name = match before {
+                Some("defaultValue" | "value") => field().or(before).map(str::to_owned),
+                before => before.map(str::to_owned),
+            };
         }
         site
     }
@@ -147,7 +152,8 @@ impl<'f> Reader<'f> {
                 ExprKind::Concat(_) | ExprKind::Percent(..) => true,
                 ExprKind::Call(call) => {
                     let call = &self.facts.calls[*call as usize];
-                    is_folding(self.facts, call) || has_text(self.facts, call) && fold::helper(self.facts, call).is_some()
+                    is_folding(self.facts, call)
+                        || has_text(self.facts, call) && fold::helper(self.facts, call).is_some()
                 }
                 ExprKind::Text(text) => text.len() + 6 < (expr.end - expr.start) as usize, // Escapes.
                 _ => false,
@@ -171,6 +177,17 @@ impl<'f> Reader<'f> {
             let written = |found: &Candidate| texts.iter().find(|(_, text)| text.contains(found.value.expose()));
             let (there, here): (Vec<_>, Vec<_>) =
                 out.split_off(before).into_iter().partition(|found| written(found).is_some());
+            let here = here.into_iter().map(|mut found| {
+                // The password of an address that is written elsewhere is the credential, and stands there.
+                let is = |text: &str| text.len() >= 6 && found.value.expose().contains(&format!(":{text}@"));
+                if let Some((id, text)) = texts.iter().find(|(_, text)| is(text)) {
+                    found.span = self.within(self.span(*id), text);
+                    found.value = super::value::Value::new(text);
+                    found.public = 0;
+                }
+                found
+            });
+            let here: Vec<Candidate> = here.collect();
             for mut found in there {
                 let place = written(&found).map(|(id, _)| self.span(*id));
                 found.span = place.map_or(found.span.clone(), |place| self.within(place, found.value.expose()));
@@ -280,7 +297,9 @@ impl<'f> Reader<'f> {
             let kinds = tables.filter_map(|name| names::of_table(name).or_else(|| self.formats.kind_of(name)));
             kinds.into_iter().find(|kind| *kind != names::Kind::Weak)
         };
-        let own = own.or_else(of_table);
+        // `apiKeyByStage = {production: "…"}`
+        let by_key = || site.outer.iter().find_map(|name| names::of_each(name));
+        let own = own.or_else(of_table).or_else(by_key);
         let own = match own {
             // `aws["key"]`, `openai.key`.
             Some(names::Kind::Weak)
@@ -322,6 +341,16 @@ impl<'f> Reader<'f> {
             // `'"…"'` is code for a program that pastes it.
             let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
             // Most strings are words: they are passed over before anything is asked of the tree.
+            // `Key …`, `Token …`: a scheme in front of what a header carries.
+            let schemed = value.split_once(' ').filter(|(scheme, rest)| {
+                scheme.len() <= 12
+                    && rest.len() >= 16
+                    && !rest.contains(' ')
+                    && scheme.bytes().all(|b| b.is_ascii_alphabetic())
+            });
+            let value = schemed.map_or(value, |(_, rest)| rest);
+            let said = value.split_once('.').filter(|(name, rest)| is_spelt(name) && judge::machine_made(rest));
+            let value = said.map_or(value, |(_, rest)| rest);
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
             let cued = || {
                 names
@@ -344,7 +373,14 @@ impl<'f> Reader<'f> {
             {
                 continue;
             }
-            let site = self.site(literal);
+            let mut site = self.site(literal);
+            if let Some((name, _)) = said {
+                site.name.get_or_insert_with(|| name.to_owned());
+            }
+            if schemed.is_some() && !site.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("authorization"))
+            {
+                continue;
+            }
             let kind = self.kind(&site);
             let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook))
                 || judge::telling(value) && meaning::of_name(site.name.as_deref(), &[], self.formats).is_some();
@@ -425,6 +461,7 @@ impl<'f> Reader<'f> {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)
+                .or_else(|| meaning::of_call(self.text, pair.name.start, &self.imports, self.formats))
                 .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
             let within = self.literal_at(&pair.name).map(|literal| self.cx().site(literal.id)).unwrap_or_default();
             let exposed = exposure::of(&within, &[]);
@@ -464,6 +501,14 @@ const FOLDING: &[&str] = &[
     "split",
     "reduce",
 ];
+
+/// `insecure-api-key`: a name of several words that says so, which a value may stand behind.
+fn is_spelt(name: &str) -> bool {
+    (6..=40).contains(&name.len())
+        && name.contains('-')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        && names::classify(&names::words(name)).is_some_and(|kind| kind != names::Kind::Weak)
+}
 
 /// It calls one of them.
 pub fn is_folding(facts: &FileFacts, call: &Call) -> bool {

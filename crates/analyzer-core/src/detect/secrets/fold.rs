@@ -238,7 +238,8 @@ impl Folder<'_> {
         let ExprKind::Function(function) = *self.facts.kind(id) else { return false };
         let function = &self.facts.functions[function.0 as usize];
         let ([returned], [one, other]) = (&function.returns[..], &function.params[..]) else { return false };
-        let is = |id: ExprId, param: Option<Sym>| matches!(*self.facts.kind(id), ExprKind::Name(sym) if Some(sym) == param);
+        let is =
+            |id: ExprId, param: Option<Sym>| matches!(*self.facts.kind(id), ExprKind::Name(sym) if Some(sym) == param);
         match self.facts.kind(*returned) {
             ExprKind::Concat(parts) => parts.len() == 2 && is(parts[0], one.name) && is(parts[1], other.name),
             _ => false,
@@ -328,6 +329,7 @@ impl Folder<'_> {
                 let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
                 Some(lines.join("\n"))
             }
+            ("quote" | "quote_plus" | "encodeURIComponent", _) => self.text(argument(0)?, depth),
             ("encode" | "toString", Some(base)) => self.text(base, depth),
             ("concat", Some(base)) => {
                 let parts: Vec<ExprId> = std::iter::once(base).chain(call.args.iter().map(|a| a.value)).collect();

@@ -43,6 +43,9 @@ pub struct Issuer {
     /// the module must be imported too, `#1` behind for a credential at that position.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Its clients take the credential of whoever the model's name begins with: `model="groq/…"`.
+    #[serde(default)]
+    pub routes: bool,
     /// What the public says of addresses with its schemes, by the names in [`CHECKED_WITH`].
     #[serde(default)]
     pub checked: Vec<String>,
