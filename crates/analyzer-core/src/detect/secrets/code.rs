@@ -342,14 +342,17 @@ impl<'f> Reader<'f> {
             let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
             // Most strings are words: they are passed over before anything is asked of the tree.
             // `Key …`, `Token …`: a scheme in front of what a header carries.
-            let schemed = value.split_once(' ').filter(|(scheme, rest)| {
+            let short = value.get(..value.len().min(1024)).filter(|start| start.len() == value.len());
+            let schemed = short.and_then(|value| value.split_once(' ')).filter(|(scheme, rest)| {
                 scheme.len() <= 12
                     && rest.len() >= 16
                     && !rest.contains(' ')
                     && scheme.bytes().all(|b| b.is_ascii_alphabetic())
             });
             let value = schemed.map_or(value, |(_, rest)| rest);
-            let said = value.split_once('.').filter(|(name, rest)| is_spelt(name) && judge::machine_made(rest));
+            let said = short
+                .and_then(|_| value.split_once('.'))
+                .filter(|(name, rest)| is_spelt(name) && judge::machine_made(rest));
             let value = said.map_or(value, |(_, rest)| rest);
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
             let cued = || {

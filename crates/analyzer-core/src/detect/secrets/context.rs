@@ -447,8 +447,8 @@ impl<'f> Context<'f> {
             false => path,
         };
         self.routed(site, call, name);
-        let parameter = self.parameter(call, index as usize).filter(|_| name.is_none());
-        if let Some((said, hands_on)) = parameter.filter(|_| site.name.is_none()) {
+        let is_free = name.is_none() && site.name.is_none();
+        if let Some((said, hands_on)) = is_free.then(|| self.parameter(call, index as usize)).flatten() {
             match DEFAULTS.contains(&said) {
                 true => {
                     let others = call.args.iter().filter_map(|arg| self.looked_up(arg.value));
