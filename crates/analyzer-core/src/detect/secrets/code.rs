@@ -344,7 +344,8 @@ impl<'f> Reader<'f> {
             // `Key …`, `Token …`: a scheme in front of what a header carries.
             let short = value.get(..value.len().min(1024)).filter(|start| start.len() == value.len());
             let schemed = short.and_then(|value| value.split_once(' ')).filter(|(scheme, rest)| {
-                scheme.len() <= 12
+                !matches!(*scheme, "Bearer" | "bearer" | "Basic" | "basic" | "Token")
+                    && scheme.len() <= 12
                     && rest.len() >= 16
                     && !rest.contains(' ')
                     && scheme.bytes().all(|b| b.is_ascii_alphabetic())
