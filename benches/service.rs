@@ -43,7 +43,7 @@ fn main() {
         }),
         (Some(_), _) => server(async |listener| {
             let config = Config::default();
-            log::start(&config.log).expect("the log starts once");
+            log::start(&config.log, None).expect("the log starts once");
             let app = Ingestion::new(&config, World::Real, None).alone(None);
             serve::serve(listener, app, &config.http, None, std::future::pending()).await;
         }),

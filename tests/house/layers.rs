@@ -45,6 +45,7 @@ fn dependencies_point_one_way() {
     for (inner, outer) in [
         ("analyzer-core", &["ingestion-server", "platform-api", "tokio", "axum", "hyper", "tracing"][..]),
         ("ingestion-server", &["platform-api", "agentlint"]),
+        ("llm-gateway", &["analyzer-core", "ingestion-server", "platform-api", "axum", "sqlx"]),
         ("agentlint", &["ingestion-server", "platform-api", "axum", "hyper"]),
     ] {
         for name in outer {
@@ -60,10 +61,23 @@ fn the_http_vocabulary_knows_no_analysis() {
 }
 
 #[test]
-fn only_one_file_calls_others() {
+fn only_one_file_of_each_calls_others() {
     let clients = ["client::legacy", "reqwest", "TcpStream::connect"];
     never("crates/ingestion-server/src", "crates/ingestion-server/src/web/outbound.rs", &clients);
+    never("crates/llm-gateway/src", "crates/llm-gateway/src/forward.rs", &clients);
     never("crates/platform-api/src", "", &clients);
+}
+
+#[test]
+fn translations_know_neither_clock_nor_network() {
+    let rim = ["breaker.rs", "credentials.rs", "forward.rs", "relay.rs"];
+    for (path, text) in
+        sources("crates/llm-gateway/src").iter().filter(|(path, _)| !rim.iter().any(|rim| path.ends_with(rim)))
+    {
+        let words = ["tokio::", "hyper::", "std::time", "async fn"];
+        let said = words.iter().find(|word| text.contains(*word));
+        assert!(said.is_none(), "{}: {said:?}", path.display());
+    }
 }
 
 #[test]

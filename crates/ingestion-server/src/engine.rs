@@ -12,11 +12,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, info_span};
 
 use crate::cache::{Answer, Cache, Content, Print};
 use crate::config::Config;
 use crate::enrichment::{self, Enricher, EnrichmentError, Excerpt};
 use crate::web::body::{Held, json, off_thread};
+use crate::web::traces::TARGET;
 use crate::web::{ApiError, Received, World, metrics};
 use crate::wire::{self, Files, Submission};
 
@@ -181,7 +183,8 @@ impl Engine {
         let made = self.cache.get_or_make(content, async {
             mine = true;
             let worker = self.worker(wait).await?;
-            self.analyze(sources, worker, held).await
+            let span = info_span!(target: TARGET, "analysis");
+            self.analyze(sources, worker, held).instrument(span).await
         });
         // Whoever joined a flight of the more patient is not bound to their patience.
         let answer = match wait {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod engine;
 pub mod enrichment;
 mod routes;
+pub mod shelf;
 pub mod web;
 pub mod wire;
 
@@ -19,6 +20,7 @@ use axum::middleware::from_fn_with_state;
 pub use config::Config;
 use engine::{Analyzer, Engine};
 use enrichment::Enricher;
+use shelf::Shelf;
 use web::keys::require_key;
 use web::shell::Shell;
 use web::{ApiError, Intake, Keys, Metrics, World};
@@ -118,11 +120,16 @@ impl Ingestion {
         &self.inner.engine
     }
 
-    /// The analysis of files, as an answer to a request would hold it.
-    pub async fn analyze(&self, files: impl IntoIterator<Item = (String, String)>) -> Result<Analysis, ApiError> {
+    /// The analysis of files, as an answer to a request would hold it, and kept as that would be.
+    pub async fn analyze(
+        &self,
+        files: impl IntoIterator<Item = (String, String)>,
+        shelf: &dyn Shelf,
+    ) -> Result<Analysis, ApiError> {
         let files = files.into_iter().map(|(path, text)| (path, text.into())).collect();
         let place = self.engine().place()?;
         let answer = self.engine().answer_files(wire::Files(files), &place).await?;
+        shelf.keep(&answer).await;
         serde_json::from_slice(&answer.analysis).map_err(|error| ApiError::Internal(error.into()))
     }
 

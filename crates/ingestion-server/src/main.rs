@@ -42,7 +42,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let config = config(&flags)?;
     #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
     let keys = door(config.listen, std::env::var("INGESTION_API_KEY").ok().as_deref())?;
-    log::start(&config.log)?;
+    log::start(&config.log, None)?;
 
     #[expect(clippy::disallowed_methods, reason = "the rim reads the environment")]
     let enricher = Client::from_config(&config.enrichment, |name| std::env::var(name).ok())?;

@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::Ingestion;
 use crate::engine::Engine;
+use crate::shelf::Shelved;
 use crate::web::{ApiError, Body, Intake, Received, Refusal, metrics};
 use crate::wire::{self, Batch, Project, ProjectId, Submission};
 
@@ -53,8 +54,10 @@ pub fn health() -> Router<Ingestion> {
 /// Analyzes source files: tools, models, secrets, hosts, requirements, entry point, each with its evidence.
 #[utoipa::path(post, path = "/analyze", tag = "analysis", request_body = wire::SubmissionSchema,
     responses((status = 201, body = wire::AnalysisSchema), (status = 400, body = Refusal)))]
-async fn analyze(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
-    Ok(json(StatusCode::CREATED, engine.answer(received).await?.analysis.clone()))
+async fn analyze(State(engine): State<Engine>, shelved: Shelved, received: Received) -> Result<Response, ApiError> {
+    let answer = engine.answer(received).await?;
+    shelved.keep(&answer).await;
+    Ok(json(StatusCode::CREATED, answer.analysis.clone()))
 }
 
 /// Only what to install and where the program starts.
@@ -67,10 +70,19 @@ async fn requirements(State(engine): State<Engine>, received: Received) -> Resul
 /// An analysis of the last hour.
 #[utoipa::path(get, path = "/analysis/{id}", tag = "analysis", params(("id" = String, Path)),
     responses((status = 200, body = wire::AnalysisSchema), (status = 404, body = Refusal)))]
-async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::NotFound("analysis".into()))?;
-    let answer = engine.by_id(&id).await.ok_or(ApiError::NotFound("analysis".into()))?;
-    Ok(json(StatusCode::OK, answer.analysis.clone()))
+async fn analysis(
+    State(engine): State<Engine>,
+    shelved: Shelved,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let unknown = || ApiError::NotFound("analysis".into());
+    let Path(id) = id.map_err(|_| unknown())?;
+    let analysis = match shelved.get() {
+        // The cache would answer those, too, for whom the shelf keeps nothing.
+        Some(shelf) => shelf.find(&id).await?,
+        None => engine.by_id(&id).await.map(|answer| answer.analysis.clone()),
+    };
+    Ok(json(StatusCode::OK, analysis.ok_or_else(unknown)?))
 }
 
 /// Analyzes many projects; each answer is a line of JSON.
@@ -78,7 +90,11 @@ async fn analysis(State(engine): State<Engine>, id: Result<Path<String>, PathRej
 /// Each project is a line, written when it is done; what is wrong with one is said in its line.
 #[utoipa::path(post, path = "/analyze/batch", tag = "analysis", request_body = wire::BatchSchema,
     responses((status = 200, content_type = "application/x-ndjson", body = String), (status = 400, body = Refusal)))]
-async fn batch(State(ingestion): State<Ingestion>, Body { value, held }: Body<Batch>) -> Result<Response, ApiError> {
+async fn batch(
+    State(ingestion): State<Ingestion>,
+    shelved: Shelved,
+    Body { value, held }: Body<Batch>,
+) -> Result<Response, ApiError> {
     let projects = marked(value, ingestion.largest_batch())?;
     let engine = ingestion.engine().clone();
     // For as long as the answer takes: the files wait in memory for their turns.
@@ -86,12 +102,15 @@ async fn batch(State(ingestion): State<Ingestion>, Body { value, held }: Body<Ba
     let at_once = engine.workers();
     let lines = stream::iter(projects)
         .map(move |(id, project)| {
-            let (engine, place) = (engine.clone(), place.clone());
+            let (engine, place, shelved) = (engine.clone(), place.clone(), shelved.clone());
             async move {
                 let outcome = match Submission::from(project).files() {
                     Ok(files) => engine.answer_files(files, &place.0).await,
                     Err(error) => Err(error),
                 };
+                if let Ok(answer) = &outcome {
+                    shelved.keep(answer).await;
+                }
                 wire::line(&id, outcome.as_ref().map(|answer| answer.analysis.as_ref()))
             }
         })

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::auth::Identity;
 use crate::config::Config;
+use crate::gateway::Gateway;
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The platform. Cloning gives another handle on the same one.
@@ -24,12 +25,14 @@ struct Inner {
     world: World,
     ingestion: Ingestion,
     outbound: Outbound,
+    gateway: Gateway,
 }
 
 impl App {
     /// Over a store and an analyzer.
     pub fn new(config: Config, store: Store, world: World, ingestion: Ingestion, outbound: Outbound) -> App {
-        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound }) }
+        let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
+        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound, gateway }) }
     }
 
     /// What was configured.
@@ -55,6 +58,11 @@ impl App {
     /// For whomever we ask ourselves.
     pub fn outbound(&self) -> &Outbound {
         &self.inner.outbound
+    }
+
+    /// For agents that ask models.
+    pub fn gateway(&self) -> &Gateway {
+        &self.inner.gateway
     }
 
     /// Limits of request bodies.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig, EnrichmentConfig};
 use ingestion_server::web::log::LogConfig;
 use ingestion_server::web::serve::HttpConfig;
+use ingestion_server::web::traces::TracesConfig;
 use ingestion_server::web::{Settings, settings::SettingsError};
 use serde::Deserialize;
 
@@ -30,16 +31,22 @@ pub struct Config {
     pub public_url: String,
     /// What builds make.
     pub builds: BuildsConfig,
+    /// How long model providers are waited for.
+    pub gateway: GatewayConfig,
     /// Limits of connections and bodies.
     pub http: HttpConfig,
     /// Limits of analyses.
     pub analysis: AnalysisConfig,
     /// How many answers are kept, and how long.
     pub cache: CacheConfig,
+    /// How many of them are found again by their ids.
+    pub analyses: AnalysesConfig,
     /// What a language model may add.
     pub enrichment: EnrichmentConfig,
     /// How the log is written.
     pub log: LogConfig,
+    /// Where spans are sent.
+    pub traces: TracesConfig,
 }
 
 /// How long people have to decide, and where they are told.
@@ -75,12 +82,34 @@ pub struct LimitsConfig {
     pub requests_per_minute: u32,
 }
 
+/// How many analyses of one workspace are found again by their ids, on every replica.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysesConfig {
+    /// So many.
+    pub rows: u32,
+    /// So many bytes of them.
+    pub bytes: u64,
+}
+
 /// What builds make.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildsConfig {
     /// The registry in the names of images.
     pub registry: String,
+}
+
+/// How long model providers are waited for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Until an answer begins.
+    pub answer_seconds: u64,
+    /// Between two pieces of a stream.
+    pub silence_seconds: u64,
+    /// How often one provider is asked.
+    pub tries: u32,
 }
 
 impl Config {

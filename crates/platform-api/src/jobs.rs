@@ -7,6 +7,7 @@ use ingestion_server::web::ApiError;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use crate::analyses;
 use crate::app::App;
 use crate::approvals::{self, connectors};
 use crate::auth;
@@ -39,5 +40,7 @@ pub async fn run(app: App) {
 pub async fn tick(app: &App) -> Result<(), ApiError> {
     approvals::expire_due(app).await?;
     auth::forget_old(app).await?;
+    app.gateway().ledger().write(false).await?;
+    analyses::forget_old(app).await?;
     connectors::deliver::due(app).await
 }

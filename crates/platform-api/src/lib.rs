@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod agents;
+pub mod analyses;
 pub mod answer;
 pub mod app;
 pub mod approvals;
@@ -11,6 +12,7 @@ pub mod catalog;
 pub mod config;
 pub mod context;
 pub mod deploy;
+pub mod gateway;
 pub mod identity;
 pub mod jobs;
 pub mod models;
@@ -66,16 +68,22 @@ fn operations() -> OpenApiRouter<App> {
         .merge(runs::routes().nest("/governance", approvals::routes()))
         .merge(approvals::connectors::callbacks())
         .merge(deploy::starter_kit::builtin().into())
+        .nest("/v1", gateway::routes())
 }
 
 /// Every route of the platform, behind the door.
 pub fn router(app: &App) -> Router {
     let (routes, description) = operations().split_for_parts();
+    let gateway = || gateway::routes().split_for_parts().0;
     let routes = routes
+        // The same as below `/v1`, where published examples look for it.
+        .nest("/api/v1", gateway())
+        .nest("/api/v1/v1", gateway())
+        .merge(gateway::of_agents())
         .layer(from_fn_with_state(app.clone(), auth::once))
         .with_state(app.clone())
         .merge(openapi::routes(openapi::complete(description)))
-        .merge(app.ingestion().routes());
+        .merge(app.ingestion().routes().layer(from_fn_with_state(app.clone(), analyses::shelve)));
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
     let surrounded = app.ingestion().surround(routes, |router| {

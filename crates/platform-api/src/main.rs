@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
-use ingestion_server::web::{Outbound, Settings, World, log, serve, tls};
+use ingestion_server::web::{Outbound, Settings, Traces, World, log, serve, tls};
 use platform_api::auth::first_key;
 use platform_api::store::backup::restore;
 use platform_api::store::{SealingKeys, Store};
@@ -152,7 +152,17 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
         io::stdout().write_all(settings.text().as_bytes())?;
         return Ok(());
     }
-    log::start(&config.log)?;
+    let trusting = Outbound::trusting();
+    let outbound = trusting.as_ref().map_or_else(|_| Outbound::plain(), Outbound::clone);
+    let collector = match config.traces.endpoint.as_str() {
+        "" => variable("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default(),
+        endpoint => endpoint.to_string(),
+    };
+    let traces = Traces::start(&collector, "platform-api", outbound.clone())?;
+    log::start(&config.log, traces.as_ref())?;
+    if let Err(error) = trusting {
+        warn!(%error, "this system has no certificates; only plain HTTP can be asked");
+    }
     let enricher = Client::from_config(&config.enrichment, variable)?;
     let preset = variable("PLATFORM_API_KEY");
     let tls = match (&flags.tls_cert, &flags.tls_key) {
@@ -170,10 +180,6 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let fresh = first_key(&store, &world, preset.as_deref()).await?;
 
     let ingestion = Ingestion::new(&config.ingestion(), world.clone(), enricher);
-    let outbound = Outbound::trusting().unwrap_or_else(|error| {
-        warn!(%error, "this system has no certificates; only plain HTTP can be asked");
-        Outbound::plain()
-    });
     let mut config = config;
     config.listen = address;
     let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound);
@@ -186,7 +192,13 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
     // Whatever it is at is in the store and will be taken up again.
     jobs.abort();
+    if let Err(error) = app.gateway().ledger().write(true).await {
+        warn!(%error, "what models cost last is not written");
+    }
     store.close().await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     Ok(())
 }
 

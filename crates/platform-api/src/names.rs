@@ -9,6 +9,9 @@ const LONGEST: usize = 63;
 /// The longest name of a policy: one that is made of two names and two words, `{agent}-{tool}-auto`.
 const LONGEST_OF_POLICY: usize = 2 * LONGEST + 6;
 
+/// The longest name of a user: that of an e-mail address.
+const LONGEST_OF_PERSON: usize = 254;
+
 /// Lower-case letters and digits, with hyphens between them.
 pub fn is_name(text: &str) -> bool {
     is_name_within(text, LONGEST)
@@ -40,6 +43,18 @@ fn name_within(text: &str, pointer: &str, longest: usize) -> Result<String, ApiE
             let shown: String = text.chars().take(80).collect();
             let what = "lower-case letters, digits and hyphens, with a letter or digit at both ends";
             Err(ApiError::field(format!("{shown:?} is not a name: 1 to {longest} {what}"), pointer))
+        }
+    }
+}
+
+/// The name of a user or a group, as their own directory spells it; `pointer` is where it stood.
+pub fn person(text: &str, pointer: &str) -> Result<String, ApiError> {
+    let text = text.trim();
+    match (1..=LONGEST_OF_PERSON).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        true => Ok(text.to_string()),
+        false => {
+            let text = format!("a user or a group is named by one line of 1 to {LONGEST_OF_PERSON} characters");
+            Err(ApiError::field(text, pointer))
         }
     }
 }

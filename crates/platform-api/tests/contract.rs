@@ -1,38 +1,12 @@
 //! The running binary, judged by others: a linter of descriptions, a tool that sends whatever the description allows and
 //! forbids, and the published client.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod binary;
 
-const KEY: &str = "ra_live_a-key-for-the-judges";
+use std::path::PathBuf;
+use std::process::Command;
 
-struct Platform {
-    child: Child,
-    address: String,
-}
-
-impl Platform {
-    fn start(name: &str) -> Platform {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = std::fs::remove_dir_all(&folder);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_platform-api"));
-        command.env_clear().env("PLATFORM_API_KEY", KEY).env("PLATFORM_LIMITS_REQUESTS_PER_MINUTE", "0");
-        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(folder);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split_once("listens on ").unwrap().1.split_once(',').unwrap().0.to_string();
-        Platform { child, address }
-    }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use binary::{KEY, Platform};
 
 /// Where `cargo xtask test` puts the judges.
 fn judge(path: &str) -> PathBuf {
@@ -52,7 +26,7 @@ fn passes(command: &mut Command) {
 #[test]
 #[ignore = "needs schemathesis; `cargo xtask test` installs it"]
 fn what_the_description_says_is_what_the_binary_does() {
-    let platform = Platform::start("schemathesis");
+    let platform = Platform::start("schemathesis", |_| {});
     let fixed = ["--max-examples", "4", "--seed", "1", "--no-color", "--phases", "examples,coverage,fuzzing"];
     let mut command = Command::new(judge("contract/bin/schemathesis"));
     command.arg("run").arg(format!("{}/openapi.json", platform.address)).args(fixed);
@@ -69,16 +43,36 @@ fn what_the_description_says_is_what_the_binary_does() {
 #[test]
 #[ignore = "needs the published SDK; `cargo xtask test` installs it"]
 fn every_method_of_the_published_client_is_answered() {
-    let platform = Platform::start("sdk");
+    let platform = Platform::start("sdk", |_| {});
     let mut command = Command::new(judge("sdk/bin/python"));
     command.arg("-c").arg(include_str!("sdk.py")).arg(&platform.address).arg(KEY);
+    passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
+}
+
+/// Chat, streams, tools, JSON, embeddings, responses and messages, from every format of callers to every one of providers.
+#[test]
+#[ignore = "needs OpenAI's and Anthropic's clients; `cargo xtask test` installs them"]
+fn the_clients_of_openai_and_anthropic_reach_every_provider() {
+    let platform = Platform::start("models", |_| {});
+    let mut command = Command::new(judge("models/bin/python"));
+    command.arg("-c").arg(include_str!("models.py")).arg(&platform.address).arg(KEY);
+    passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
+}
+
+/// Each tool that the client's MCP server offers, called by a client of that protocol.
+#[test]
+#[ignore = "needs the published SDK and its protocol; `cargo xtask test` installs them"]
+fn every_tool_of_the_published_mcp_server_is_answered() {
+    let platform = Platform::start("mcp", |_| {});
+    let mut command = Command::new(judge("sdk/bin/python"));
+    command.arg("-c").arg(include_str!("mcp.py")).arg(&platform.address).arg(KEY).arg(env!("CARGO_TARGET_TMPDIR"));
     passes(command.current_dir(env!("CARGO_TARGET_TMPDIR")));
 }
 
 #[test]
 #[ignore = "needs a linter; `cargo xtask test` installs it"]
 fn the_description_is_clean() {
-    let platform = Platform::start("redocly");
+    let platform = Platform::start("redocly", |_| {});
     let mut command = Command::new(judge("judges/bin/node"));
     command.arg(judge("judges/node_modules/@redocly/cli/bin/cli.js")).arg("lint");
     command.arg(format!("{}/openapi.json", platform.address)).args([

@@ -17,7 +17,7 @@ assert c.model_spend.get() is not None
 
 result = c.agents.deploy("sdk-agent", source_files={"agent.py": CODE}, required_tools=["echo-tool"],
                          llm_configs=[{"role": "chat", "provider": "openai", "model": "gpt-4o-mini"}])
-assert result.agent_name == "sdk-agent" and result.status == "created", result
+assert result.agent_name == "sdk-agent" and result.status == "created" and result.message, result
 agent = c.agents.get("sdk-agent")
 assert agent.name == "sdk-agent" and agent.status == 'Pending', agent
 assert [agent.name for agent in c.agents.list()] == ["sdk-agent"]

@@ -5,8 +5,11 @@ use std::process::Command;
 use crate::postgres::Postgres;
 use crate::run::{Done, cargo, root, target, watch, works};
 
-/// The published client that one test runs against our server.
-const SDK: &str = "runagents==1.4.2";
+/// The published client that tests run against our server, and the protocol's library that its MCP server is written for.
+const SDK: [&str; 2] = ["runagents==1.4.2", "mcp==1.30.0"];
+
+/// Clients of models, which one test runs against our server.
+const MODEL_CLIENTS: [&str; 2] = ["anthropic==2.14.0", "openai==3.57.0"];
 
 /// Independent judges and clients of the linter, what makes and takes its packages, and the npm that installs one of them.
 const JUDGES: [&str; 8] = [
@@ -29,6 +32,9 @@ const REDOCLY: &str = "@redocly/cli@2.77.0";
 /// What sends to an API whatever its description allows and forbids.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
+/// What makes agents' environments.
+const UV: &str = "uv==0.9.5";
+
 /// The test runner, where it is missing.
 const NEXTEST: &str = "cargo-nextest@0.9.143";
 
@@ -42,10 +48,13 @@ pub struct Flags {
 
 /// Set-up, tests, documentation examples.
 pub fn run(flags: &Flags) -> Done {
-    client("sdk", SDK)?;
-    client("contract", SCHEMATHESIS)?;
+    clients("sdk", &SDK)?;
+    clients("contract", &[SCHEMATHESIS])?;
+    clients("models", &MODEL_CLIENTS)?;
+    clients("uv", &[UV])?;
     judges()?;
     wheels()?;
+    system(&["curl", "jq"])?;
     nextest()?;
     // Ignored tests are those that need the set-up above.
     let fixed = ["nextest", "run", "--workspace", "--run-ignored", "all", "--no-fail-fast"];
@@ -58,19 +67,18 @@ pub fn run(flags: &Flags) -> Done {
     Ok(())
 }
 
-/// One package in a virtual environment of its own beside the build.
-fn client(name: &str, package: &str) -> Done {
+/// Packages in a virtual environment of their own beside the build.
+fn clients(name: &str, packages: &[&str]) -> Done {
     let folder = target().join(name);
     let python = folder.join("bin/python");
-    let (distribution, _) = package.split_once("==").expect("every package is pinned");
-    let check = format!(
-        "import importlib.metadata as m; assert '{distribution}==' + m.version('{distribution}') == '{package}'"
-    );
-    if works(Command::new(&python).args(["-c", &check])) {
+    let check = "import sys, importlib.metadata as m; assert all(p == n + '==' + m.version(n) for p in sys.argv[1:] \
+                 for n in [p.split('==')[0]])";
+    if works(Command::new(&python).args(["-c", check]).args(packages)) {
         return Ok(());
     }
     watch(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    watch(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]))
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    watch(Command::new(&python).args(quiet).args(packages))
 }
 
 /// In another, since their needs differ; installed anew when a version here changes.
@@ -104,6 +112,16 @@ fn wheels() -> Done {
         watch(maturin.args(fixed).arg(&folder).current_dir(root().join(package)))?;
     }
     Ok(())
+}
+
+/// Commands of the documents, from the packages of their names where the system lacks them.
+fn system(commands: &[&str]) -> Done {
+    let missing: Vec<_> = commands.iter().filter(|name| !works(Command::new(name).arg("--version"))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    watch(Command::new("apt-get").args(["update", "-q"]))?;
+    watch(Command::new("apt-get").args(["install", "-qy", "--no-install-recommends"]).args(missing))
 }
 
 fn nextest() -> Done {

@@ -93,10 +93,16 @@ fn configured(cx: &Context) -> Vec<Server> {
                 _ => None,
             });
         let map = pairs.iter().find(|pair| names.is_own_map(key_of(pair))).or_else(|| inner.into_iter().next());
+        let list = || pairs.iter().find(|pair| names.is_map(key_of(pair)) && names.lists_servers(facts, pair.1));
+        let map = map.or_else(list);
         if let Some(&(_, map)) = map
             && (is_spoken_of(cx, file) || is_read_by_framework(cx, file))
         {
-            servers.extend(of_map(cx, At { file, expr: map }, &None, cx.project.path(file)));
+            let (at, from) = (At { file, expr: map }, cx.project.path(file));
+            servers.extend(match facts.kind(map) {
+                ExprKind::List(_) => of_list(cx, at, from),
+                _ => of_map(cx, at, &None, from),
+            });
         }
     }
     servers
@@ -162,6 +168,21 @@ fn of_map(cx: &Context, at: At, frames: &Frames, call: &str) -> Vec<Server> {
         }
     }
     servers
+}
+
+/// `servers: [{name: wiki, transport: sse, url: …}, …]`.
+fn of_list(cx: &Context, list: At, from: &str) -> Vec<Server> {
+    let told = |(item, frames): (At, Frames)| {
+        let get = |name: &str| cx.project.element(&(item, frames.clone()), name);
+        let text = |(at, frames): (At, Frames)| {
+            cx.project.values(at, &frames).into_iter().find_map(|known| known.literal_or_default())
+        };
+        let name = get("name").or_else(|| get("id")).and_then(text);
+        // A script is run by what its extension asks for.
+        let args = get("args").or_else(|| get("path"));
+        server(cx, &[], Told { name, command: get("command"), args, url: get("url") }, item, from)
+    };
+    cx.project.elements(list, &None).into_iter().filter_map(told).collect()
 }
 
 /// What a call or a map tells of a server.
@@ -309,6 +330,18 @@ impl<'a> Names<'a> {
         self.is_map(key) && key.to_ascii_lowercase().contains("mcp")
     }
 
+    /// A list whose entries each say by which of the protocol's transports they are reached.
+    fn lists_servers(&self, facts: &FileFacts, list: ExprId) -> bool {
+        let ExprKind::List(items) = facts.kind(list) else { return false };
+        let speaks = |item: &ExprId| {
+            let ExprKind::Dict(pairs) = facts.kind(*item) else { return false };
+            let transport = pairs.iter().find(|pair| pair.0.and_then(|key| facts.text(key)) == Some("transport"));
+            let said = transport.and_then(|pair| facts.text(pair.1));
+            said.is_some_and(|said| self.all(|names| &names.transports).any(|name| name == said))
+        };
+        !items.is_empty() && items.iter().all(speaks)
+    }
+
     /// `@modelcontextprotocol/server-github` is `github`, `mcp-server-fetch` is `fetch`, `server.py` is `server`; none
     /// when nothing but the runner is known.
     fn of_command(&self, words: &[String]) -> Option<String> {
@@ -320,7 +353,15 @@ impl<'a> Names<'a> {
             !word.starts_with('-') && !base.contains('{') && !base.is_empty() && *word != "." && !is_runner
         };
         let word = words.iter().find(is_name)?;
-        let base = word.rsplit(['/', '\\']).next().unwrap_or(word);
+        // `../ferry-mcp/dist/index.js` is what the folder is called, above those that builds make.
+        let says_nothing = |part: &&str| {
+            let stem = part.split('.').next().unwrap_or(part);
+            part.is_empty() || self.all(|names| &names.places).any(|place| place == stem)
+        };
+        let mut parts = word.rsplit(['/', '\\']);
+        let base = parts.next().unwrap_or(word);
+        let mut above = || parts.find(|part| !says_nothing(part)).filter(|part| !part.contains(':'));
+        let base = if !word.starts_with('@') && says_nothing(&base) { above().unwrap_or(base) } else { base };
         let mut name = base.split('@').find(|part| !part.is_empty()).unwrap_or(base);
         name = self.all(|names| &names.extensions).find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         let bare = name;
@@ -361,6 +402,8 @@ mod tests {
         assert_eq!(name(&["npx", "@playwright/mcp@latest"]).as_deref(), Some("mcp"));
         assert_eq!(name(&["python", "servers/filesystem_mcp.py"]).as_deref(), Some("filesystem"));
         assert_eq!(name(&["docker", "run", "-i", "-e", "NOTION_TOKEN", "mcp/notion"]).as_deref(), Some("notion"));
+        assert_eq!(name(&["node", "../ferry-mcp/dist/index.js"]).as_deref(), Some("ferry"));
+        assert_eq!(name(&["node", "dist/index.js"]).as_deref(), Some("index"));
         assert_eq!(name(&["python", "{script}"]), None, "nobody knows what is run");
     }
 }

@@ -361,6 +361,7 @@ fn bases(cx: &Context, site: &Site, entry: &Entry, rule: &ModelRule) -> Vec<(Bas
                 Value::Null => Base::Default,
                 // `base_url=os.getenv("X")` without X set is the default.
                 Value::Text(pieces) => match url::parse(pieces) {
+                    Some(address) if is_empty(&address) => Base::Default,
                     Some(address) if may_be_absent(cx, &address, &known) => Base::Unset,
                     Some(address) => Base::Given(address, known.steps),
                     None => Base::Unknown,
@@ -423,6 +424,11 @@ fn configured(cx: &Context, site: &Site) -> Option<Base> {
         }
     }
     None
+}
+
+/// `process.env.X || ""`: nothing is what libraries take for their own address.
+fn is_empty(address: &Address) -> bool {
+    address.host.is_empty() && address.env.is_some() && address.default.as_deref() == Some("")
 }
 
 /// An address that is nothing but a variable which may be unset: the library then takes its own.
@@ -537,6 +543,13 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
             provider.clone_from(&entry.id);
             owner = Some(entry);
             name = model;
+        } else if let (None, Model::Given(known)) = (&name, model)
+            && let Some((prefix, _)) = known.template().as_deref().and_then(|text| text.split_once(['/', ':']))
+            && let Some(entry) = knowledge.by_prefix(prefix)
+        {
+            // `ollama/{model}`: whose it is, is written down.
+            provider.clone_from(&entry.id);
+            owner = Some(entry);
         } else if let (Some(text), None) = (&name, &rule.provider) {
             // `custom/model`: the prefix is the best name there is.
             if let Some((prefix, rest)) = text.split_once(['/', ':']) {
@@ -566,10 +579,8 @@ fn usage(cx: &Context, site: &Site, hit: Hit, model: &Model, base: &Base) -> Opt
     };
     let host = match base {
         Base::Default => implied(cx, site, rule, owner, hit).map(|host| Implied { confidence: sure, ..host }),
-        Base::Unset => {
-            let host = implied(cx, site, rule, owner, hit);
-            host.map(|host| Implied { confidence: sure.min(Confidence::Medium), ..host })
-        }
+        // Whoever reads the address from a variable means to set it.
+        Base::Unset => None,
         Base::Unknown => {
             confidence = confidence.min(Confidence::Medium);
             None
@@ -790,10 +801,6 @@ pub fn client_hosts(cx: &Context, file: usize) -> Vec<(At, Implied)> {
                     let host = address.bare_host().to_owned();
                     let (confidence, steps) = (Confidence::High, known.steps.clone());
                     hosts.push((site.at, Implied { host, by: None, confidence, steps }));
-                } else if let (true, Some(host)) = (may_be_absent(cx, &address, known), &rule.host) {
-                    let (host, by) = (host.clone(), Some(site.symbol.display()));
-                    let (confidence, steps) = (Confidence::Medium, known.steps.clone());
-                    hosts.push((site.at, Implied { host, by, confidence, steps }));
                 }
             }
             continue;

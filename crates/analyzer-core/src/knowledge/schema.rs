@@ -478,6 +478,10 @@ pub struct McpNames {
     pub maps: Vec<String>,
     /// Configuration files that the framework reads by itself.
     pub files: Vec<String>,
+    /// How a configuration says by which transport a server is reached.
+    pub transports: Vec<String>,
+    /// Folders and scripts whose names say nothing of the server in them.
+    pub places: Vec<String>,
 }
 
 /// Names under which code keeps the functions that a model may call, in small letters without underscores.

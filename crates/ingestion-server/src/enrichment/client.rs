@@ -117,7 +117,7 @@ impl Client {
         let request = request.body(Full::from(body.to_string())).expect("each part was checked");
 
         let response = self.http.send(request, self.timeout, LARGEST_ANSWER).await.map_err(|error| match error {
-            OutboundError::Unreachable => EnrichmentError::Unreachable,
+            OutboundError::Unreachable | OutboundError::OutOfReach => EnrichmentError::Unreachable,
             OutboundError::Slow(_) => EnrichmentError::Slow,
             OutboundError::TooLarge(most) => EnrichmentError::TooLarge(most),
         })?;

@@ -34,6 +34,9 @@ pub enum ApiError {
     /// 404: what was asked for does not exist, or no longer.
     #[error("{0} not found")]
     NotFound(Cow<'static, str>),
+    /// 404 with a documented text.
+    #[error("{0}")]
+    Missing(String),
     /// 405.
     #[error("this path does not answer {0}")]
     MethodNotAllowed(String),
@@ -55,6 +58,14 @@ pub enum ApiError {
         /// Requests a minute.
         limit: u64,
         /// Until there are more.
+        seconds: u64,
+    },
+    /// 429: somebody whom we asked has no time now.
+    #[error("{text}")]
+    ProviderBusy {
+        /// What they said.
+        text: String,
+        /// When to come again.
         seconds: u64,
     },
     /// 501: documented, and not offered here.
@@ -122,17 +133,26 @@ impl ApiError {
             ApiError::BadRequest(_) | ApiError::Invalid { .. } => StatusCode::BAD_REQUEST,
             ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
-            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::NotFound(_) | ApiError::Missing(_) => StatusCode::NOT_FOUND,
             ApiError::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
             ApiError::Conflict(_) => StatusCode::CONFLICT,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::RateLimited { .. } | ApiError::ProviderBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             ApiError::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             ApiError::BadGateway(_) => StatusCode::BAD_GATEWAY,
             ApiError::Busy(_) | ApiError::Deadline(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Failed(_) | ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// When to come again, in seconds.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            ApiError::Busy(_) => Some(1),
+            ApiError::RateLimited { seconds, .. } | ApiError::ProviderBusy { seconds, .. } => Some(*seconds),
+            _ => None,
         }
     }
 
@@ -143,13 +163,14 @@ impl ApiError {
             ApiError::Invalid { .. } => "invalid_fields",
             ApiError::Unauthorized => "unauthorized",
             ApiError::Forbidden(_) => "forbidden",
-            ApiError::NotFound(_) => "not_found",
+            ApiError::NotFound(_) | ApiError::Missing(_) => "not_found",
             ApiError::MethodNotAllowed(_) => "method_not_allowed",
             ApiError::SlowBody(_) => "slow_body",
             ApiError::Conflict(_) => "conflict",
             ApiError::TooLarge(_) => "too_large",
             ApiError::Unprocessable(_) => "idempotency_key_reused",
             ApiError::RateLimited { .. } => "rate_limited",
+            ApiError::ProviderBusy { .. } => "provider_busy",
             ApiError::NotImplemented(_) => "not_implemented",
             ApiError::BadGateway(_) => "bad_gateway",
             ApiError::Busy(_) => "busy",
@@ -181,13 +202,11 @@ impl IntoResponse for ApiError {
             ApiError::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            ApiError::Busy(_) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            error => {
+                if let Some(seconds) = error.retry_after() {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                }
             }
-            ApiError::RateLimited { seconds, .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
-            }
-            _ => {}
         }
         response.extensions_mut().insert(Arc::new(self));
         response

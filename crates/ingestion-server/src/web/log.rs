@@ -5,8 +5,12 @@ use std::io::IsTerminal;
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use super::traces::{TARGET, Traces};
 use super::world::World;
 
 /// How the log is written.
@@ -29,17 +33,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log of this process on standard error; standard output belongs to the banner.
-pub fn start(config: &LogConfig) -> Result<(), String> {
+/// Starts the log of this process on standard error, for standard output belongs to the banner; and its traces.
+pub fn start(config: &LogConfig, traces: Option<&Traces>) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.level).map_err(|error| format!("log.level: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let log = match config.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    // Who is interested in spans is asked once, where they are made: with nobody there, they cost nothing.
+    let log = log.with_filter(filter.and(filter_fn(|about| about.target() != TARGET)));
+    let spans = traces.map(|traces| {
+        let layer =
+            tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_location(false).with_threads(false);
+        layer.with_filter(filter_fn(|about| about.target() == TARGET))
+    });
+    tracing_subscriber::registry().with(log).with(spans).init();
     // A panic's message may quote the text it failed on.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(at) => error!(file = at.file(), line = at.line(), "panic"),
@@ -67,6 +76,8 @@ fn is_sound(id: &HeaderValue) -> bool {
 pub struct Line<'a> {
     /// The id that the answer carries too.
     pub id: &'a HeaderValue,
+    /// The trace that the request belongs to, where there are traces.
+    pub trace: Option<&'a str>,
     /// The method.
     pub method: &'a str,
     /// The route's pattern.
@@ -81,8 +92,8 @@ impl Line<'_> {
     /// Writes it.
     pub fn write(&self) {
         let id = self.id.to_str().unwrap_or_default();
-        let Line { method, route, status, micros, .. } = self;
-        info!(request.id = id, method, route, status, micros, "request");
+        let Line { trace, method, route, status, micros, .. } = self;
+        info!(request.id = id, trace.id = trace, method, route, status, micros, "request");
     }
 }
 

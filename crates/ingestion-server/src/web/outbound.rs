@@ -1,23 +1,46 @@
 //! Outbound: the one HTTP client, for whomever this server asks. Redirections are not followed: what is sent goes to the
 //! address that was given and to no other.
 
+use std::error::Error;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
+use tower::Service;
+
+use super::reach::Reach;
 
 /// Keeps connections open for whoever asks next. Cloning gives another handle on the same ones.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    tls: ClientConfig,
+    reach: Reach,
 }
+
+/// Names to those of their addresses that may be reached.
+#[derive(Debug, Clone)]
+struct Resolver {
+    system: GaiResolver,
+    reach: Reach,
+}
+
+/// A name has no address that may be reached.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("out of reach")]
+struct OutOfReach;
 
 /// Why there is no answer. The cause is not told: it may quote an address that holds a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +48,9 @@ pub enum OutboundError {
     /// No connection, or it broke.
     #[error("no connection")]
     Unreachable,
+    /// The address is one to which this request may not go.
+    #[error("this address may not be asked")]
+    OutOfReach,
     /// It took longer than allowed.
     #[error("no answer within {0} seconds")]
     Slow(u64),
@@ -36,22 +62,26 @@ pub enum OutboundError {
 impl Outbound {
     /// Trusts whom this system trusts; an error when it has no certificates.
     pub fn trusting() -> io::Result<Outbound> {
-        let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider())?;
-        Ok(Outbound::over(builder.https_or_http().enable_http1().build()))
+        Ok(Outbound::over(tls().with_native_roots()?.with_no_client_auth(), Reach::Anywhere))
     }
 
     /// For plain HTTP, which needs no certificates: a small image may have none. Every TLS connection fails.
     pub fn plain() -> Outbound {
-        let tls = ClientConfig::builder_with_provider(provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has them")
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        Outbound::over(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build())
+        let tls = tls().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Outbound::over(tls, Reach::Anywhere)
     }
 
-    fn over(connector: HttpsConnector<HttpConnector>) -> Outbound {
-        Outbound { http: Client::builder(TokioExecutor::new()).build(connector) }
+    /// The same for requests that go so far and no farther, with connections of its own.
+    pub fn within(&self, reach: Reach) -> Outbound {
+        Outbound::over(self.tls.clone(), reach)
+    }
+
+    fn over(tls: ClientConfig, reach: Reach) -> Outbound {
+        let mut connector = HttpConnector::new_with_resolver(Resolver { system: GaiResolver::new(), reach });
+        connector.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+        let http = Client::builder(TokioExecutor::new()).build(builder.wrap_connector(connector));
+        Outbound { http, tls, reach }
     }
 
     /// The answer, of at most `most` bytes and within `wait`.
@@ -61,8 +91,15 @@ impl Outbound {
         wait: Duration,
         most: usize,
     ) -> Result<Response<Bytes>, OutboundError> {
+        // An address that is written as one is not resolved.
+        if literal(request.uri()).is_some_and(|address| !self.reach.allows(address)) {
+            return Err(OutboundError::OutOfReach);
+        }
         let asked = async {
-            let response = self.http.request(request).await.map_err(|_| OutboundError::Unreachable)?;
+            let response = self.http.request(request).await.map_err(|error| match is_out_of_reach(&error) {
+                true => OutboundError::OutOfReach,
+                false => OutboundError::Unreachable,
+            })?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, most).collect().await.map_err(|error| match error
                 .is::<http_body_util::LengthLimitError>(
@@ -74,6 +111,43 @@ impl Outbound {
         };
         tokio::time::timeout(wait, asked).await.unwrap_or(Err(OutboundError::Slow(wait.as_secs())))
     }
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.system.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (resolved, reach) = (self.system.call(name), self.reach);
+        async move {
+            let (within, without): (Vec<_>, Vec<_>) = resolved.await?.partition(|address| reach.allows(address.ip()));
+            match within.is_empty() && !without.is_empty() {
+                true => Err(OutOfReach.into()),
+                false => Ok(within.into_iter()),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn is_out_of_reach(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.into_iter().any(|cause| cause.is::<OutOfReach>())
+}
+
+fn literal(address: &Uri) -> Option<IpAddr> {
+    address.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+fn tls() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has them")
 }
 
 fn provider() -> rustls::crypto::CryptoProvider {

@@ -9,11 +9,12 @@ use axum::http::{HeaderName, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tracing::error;
+use tracing::{Instrument, error};
 
 use super::error::ApiError;
 use super::log::{Line, request_id};
 use super::metrics::Metrics;
+use super::traces;
 use super::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,15 +48,20 @@ async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Re
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
 
+    let (name, own_id) = (route.as_ref().map_or("none", MatchedPath::as_str), id.to_str().unwrap_or_default());
+    let span = traces::request(method, name, own_id, request.headers());
+
     // A task of its own would survive a caller who left; here the work ends with the caller.
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let mut response = match AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await {
         Ok(response) => response,
         Err(_) => ApiError::Internal("a handler panicked".into()).into_response(),
     };
 
     let took = shell.world.elapsed().saturating_sub(began);
     let status = response.status().as_u16();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let route = name;
+    traces::answered(&span, status);
+    let trace = traces::id(&span);
     if let Some(error) = response.extensions().get::<Arc<ApiError>>().cloned() {
         let id = id.to_str().unwrap_or_default();
         if let ApiError::Internal(cause) = error.as_ref() {
@@ -64,7 +70,7 @@ async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Re
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = error.body(Some(id)).into();
     }
-    Line { id: &id, method, route, status, micros: took.as_micros() as u64 }.write();
+    Line { id: &id, trace: trace.as_deref(), method, route, status, micros: took.as_micros() as u64 }.write();
     shell.metrics.request(method, route, status, took);
     response.headers_mut().insert(REQUEST_ID, id);
     response

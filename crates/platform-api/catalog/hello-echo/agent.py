@@ -8,6 +8,9 @@ ECHO_URL = os.environ.get("TOOL_ECHO_TOOL_URL", "http://echo-tool")
 GATEWAY_URL = os.environ.get("LLM_GATEWAY_URL", "http://llm-gateway/v1")
 SYSTEM_PROMPT = os.environ.get("SYSTEM_PROMPT", "You answer in one friendly sentence.")
 
+# Of a long conversation the end is enough for one sentence.
+MOST_TURNS = 20
+
 
 def post(url, body):
     request = urllib.request.Request(
@@ -24,13 +27,20 @@ def echo(message):
     return post(f"{ECHO_URL}/echo", {"message": message})["echo"]
 
 
-def ask(text):
+def turns(history):
+    """What was said before, without whatever else a caller keeps of it."""
+    kept = [turn for turn in history if turn.get("role") in ("user", "assistant") and turn.get("content")]
+    return [{"role": turn["role"], "content": str(turn["content"])} for turn in kept[-MOST_TURNS:]]
+
+
+def ask(text, history):
     completion = post(
         f"{GATEWAY_URL}/chat/completions",
         {
             "model": "gpt-4o-mini",
             "messages": [
                 {"role": "system", "content": SYSTEM_PROMPT},
+                *turns(history),
                 {"role": "user", "content": text},
             ],
         },
@@ -40,7 +50,7 @@ def ask(text):
 
 def handler(request):
     heard = echo(request.get("message", "Hello!"))
-    return {"response": ask(heard), "echo": heard}
+    return {"response": ask(heard, request.get("history") or []), "echo": heard}
 
 
 if __name__ == "__main__":

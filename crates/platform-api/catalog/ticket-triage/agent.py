@@ -1,4 +1,4 @@
-"""Sorts a support ticket with Claude and three tools of the helpdesk."""
+"""Sorts a support ticket with Claude and four tools of the helpdesk."""
 
 import json
 import os
@@ -11,7 +11,7 @@ MODEL = "claude-sonnet-4-5"
 SYSTEM_PROMPT = os.environ.get(
     "SYSTEM_PROMPT",
     "You sort support tickets. Read the ticket and the customer's earlier tickets, decide on a priority (low, normal, "
-    "high, urgent) and a team (billing, product, security), set both, and give your reasons in two sentences.",
+    "high, urgent) and a team (billing, product, security), set both, leave your reasons as a note, and repeat them in two sentences.",
 )
 MAX_TURNS = 8
 
@@ -47,12 +47,22 @@ TOOLS = [
             "required": ["ticket_id", "priority", "team"],
         },
     },
+    {
+        "name": "add_note",
+        "description": "Leaves a note that colleagues see and the customer does not.",
+        "input_schema": {
+            "type": "object",
+            "properties": {"ticket_id": {"type": "string"}, "text": {"type": "string"}},
+            "required": ["ticket_id", "text"],
+        },
+    },
 ]
 
 CALLS = {
     "get_ticket": helpdesk.get_ticket,
     "search_tickets": helpdesk.search_tickets,
     "assign_ticket": helpdesk.assign_ticket,
+    "add_note": helpdesk.add_note,
 }
 
 client = Anthropic()

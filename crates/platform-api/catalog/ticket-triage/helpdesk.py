@@ -31,3 +31,13 @@ def assign_ticket(ticket_id, priority, team):
     )
     reply.raise_for_status()
     return {"ticket_id": ticket_id, "priority": priority, "team": team}
+
+
+def add_note(ticket_id, text):
+    reply = requests.post(
+        f"{HELPDESK_URL}/api/v2/tickets/{ticket_id}/comments",
+        json={"comment": {"body": text, "public": False}},
+        timeout=30,
+    )
+    reply.raise_for_status()
+    return {"ticket_id": ticket_id, "noted": True}

@@ -13,6 +13,7 @@ use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::keys::{WORKSPACE, hash, last4};
 use crate::auth::{Admin, Caller, Key, Scope};
+use crate::names;
 use crate::params::MaybeBody;
 use crate::store::KeyRow;
 
@@ -26,6 +27,9 @@ const MOST_DAYS: i64 = 3_653;
 
 /// Characters of a key's name.
 const LONGEST_NAME: usize = 100;
+
+/// Groups of one key.
+const MOST_GROUPS: usize = 100;
 
 /// What a key may do when nobody says it: everything but manage keys and settings.
 const USUAL: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Deploy, Scope::Approve];
@@ -41,6 +45,12 @@ pub struct KeyRequest {
     expires_in_days: Option<i64>,
     /// What it may do: `read`, `write`, `deploy`, `approve`, `admin`; absent: all but `admin`.
     scopes: Option<Vec<String>>,
+    /// Who shows it, where it is one person's: decisions are that user's.
+    #[serde(default)]
+    user: Option<String>,
+    /// The groups of whoever shows it: policies may leave decisions to them.
+    #[serde(default)]
+    groups: Vec<String>,
 }
 
 /// A key to be renewed.
@@ -64,6 +74,11 @@ pub struct ApiKey {
     last4: String,
     /// What it may do.
     scopes: Vec<&'static str>,
+    /// Who shows it, where it is one person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// The groups of whoever shows it.
+    groups: Vec<String>,
     /// When it was made or renewed.
     #[serde(serialize_with = "crate::time::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -110,10 +125,11 @@ async fn create_key(
     Body { value, .. }: Body<KeyRequest>,
 ) -> Result<(StatusCode, Json<FreshKey>), ApiError> {
     let now = app.world().now();
+    let (user, groups) = value.person()?;
     let (name, scopes, expires_at) = value.read(now)?;
     let key = Key::make(WORKSPACE);
     let row = key.row(app.world().id("key"), Some(&caller.workspace), &name, &scopes, now);
-    let row = KeyRow { expires_at, ..row };
+    let row = KeyRow { expires_at, person: user, person_groups: json(&groups).to_string(), ..row };
     let mut tx = app.store().begin().await?;
     tx.add_key(&row).await?;
     let (resource, after) = (format!("api-keys/{}", row.id), Some(json(&ApiKey::from(row.clone()))));
@@ -169,6 +185,22 @@ async fn rotate_key(
 }
 
 impl KeyRequest {
+    /// Who shows it, and their groups.
+    fn person(&self) -> Result<(Option<String>, Vec<String>), ApiError> {
+        if self.groups.len() > MOST_GROUPS {
+            return Err(ApiError::field(format!("groups must be at most {MOST_GROUPS}"), "/groups"));
+        }
+        let user = self.user.as_deref().map(|user| names::person(user, "/user")).transpose()?;
+        let mut groups = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let group = names::person(group, &format!("/groups/{index}"))?;
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        Ok((user, groups))
+    }
+
     /// Name, scopes, end.
     fn read(self, now: i64) -> Result<(String, Vec<Scope>, Option<i64>), ApiError> {
         let name = self.name.map(|name| name.trim().to_string()).unwrap_or_default();
@@ -217,7 +249,8 @@ impl From<KeyRow> for ApiKey {
     fn from(row: KeyRow) -> ApiKey {
         let KeyRow { id, name, prefix, last4, scopes, created_at, last_used_at, expires_at, .. } = row;
         let scopes = Scope::split(&scopes).into_iter().map(Scope::name).collect();
-        ApiKey { id, name, prefix, last4, scopes, created_at, last_used_at, expires_at }
+        let groups = serde_json::from_str(&row.person_groups).unwrap_or_default();
+        ApiKey { id, name, prefix, last4, scopes, user: row.person, groups, created_at, last_used_at, expires_at }
     }
 }
 

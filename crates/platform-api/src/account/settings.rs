@@ -39,6 +39,9 @@ impl Resource for AuthRecord {
 
 const NAME: &str = "auth";
 
+/// The path of the OAuth callback.
+const OAUTH_CALLBACK: &str = "/oauth/callback";
+
 /// How people and programs come into a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +55,8 @@ pub struct AuthSettings {
     api_key_prefix: &'static str,
     /// How many there are.
     api_key_count: usize,
+    /// Where authorization servers send users back to: to be registered with each.
+    oauth_callback_url: String,
 }
 
 /// What is to be set.
@@ -71,7 +76,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/settings/auth", tag = "account", responses((status = 200, body = AuthSettings)))]
 async fn auth_settings(State(app): State<App>, caller: Caller<Read>) -> Result<Json<AuthSettings>, ApiError> {
     let mut tx = app.store().read().await?;
-    Ok(Json(settings(&mut tx, &caller.workspace).await?))
+    Ok(Json(settings(&app, &mut tx, &caller.workspace).await?))
 }
 
 /// Sets how long a session of the console may be idle.
@@ -93,12 +98,12 @@ async fn set_auth_settings(
     let before = tx.get::<AuthRecord>(&caller.workspace, NAME).await?.map(|before| json(&before.value));
     tx.put(&caller.workspace, &record, app.world().now()).await?;
     app.note(&mut tx, &caller, "settings.put", "settings/auth".into(), before, Some(json(&record))).await?;
-    let settings = settings(&mut tx, &caller.workspace).await?;
+    let settings = settings(&app, &mut tx, &caller.workspace).await?;
     tx.commit().await?;
     Ok(Json(settings))
 }
 
-async fn settings(tx: &mut Tx, workspace: &str) -> Result<AuthSettings, ApiError> {
+async fn settings(app: &App, tx: &mut Tx, workspace: &str) -> Result<AuthSettings, ApiError> {
     let record = tx.get::<AuthRecord>(workspace, NAME).await?;
     Ok(AuthSettings {
         session_idle_timeout_minutes: record.map_or(USUAL, |record| record.value.session_idle_timeout_minutes),
@@ -107,5 +112,6 @@ async fn settings(tx: &mut Tx, workspace: &str) -> Result<AuthSettings, ApiError
         programmatic_header: HEADER,
         api_key_prefix: WORKSPACE,
         api_key_count: tx.keys(Some(workspace)).await?.len(),
+        oauth_callback_url: format!("{}{OAUTH_CALLBACK}", app.config().public_url()),
     })
 }

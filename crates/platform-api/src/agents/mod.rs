@@ -20,6 +20,7 @@ use crate::builds::BuildRecord;
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::Dialect;
+use crate::gateway;
 use crate::models::spend;
 use crate::policies::{Binding, PolicyOrigin, PolicyRecord};
 use crate::store::{Resource, Stored, Tx};
@@ -265,7 +266,7 @@ pub async fn find(
 /// The policies that count for an agent, sorted.
 pub async fn bound(tx: &mut Tx, who: &Identity, agent: &str) -> Result<Vec<String>, ApiError> {
     let bindings = tx.list::<Binding>(&who.workspace).await?;
-    let own = bindings.into_iter().filter(|binding| binding.value.agent == agent);
+    let own = bindings.into_iter().filter(|binding| binding.value.is_of(agent));
     let mut policies: Vec<String> = own.map(|binding| binding.value.policy).collect();
     policies.sort();
     Ok(policies)
@@ -276,7 +277,7 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     let agent = find(&mut tx, who, namespace, name).await?;
     let workspace = who.workspace.as_str();
     for binding in tx.list::<Binding>(workspace).await? {
-        if binding.value.agent == name {
+        if binding.value.is_of(name) {
             tx.delete::<Binding>(workspace, &binding.value.id).await?;
         }
     }
@@ -293,6 +294,7 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     }
     tx.forget_sealed(workspace, SOURCE, name).await?;
     tx.forget_sealed(workspace, ENVIRONMENT, name).await?;
+    gateway::tokens::forget(&mut tx, workspace, name).await?;
     tx.delete::<AgentRecord>(workspace, name).await?;
     app.note(&mut tx, who, "agent.delete", format!("agents/{name}"), Some(json(&agent.value)), None).await?;
     tx.commit().await?;

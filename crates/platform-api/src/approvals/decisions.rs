@@ -4,8 +4,8 @@ use ingestion_server::web::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::connectors::deliver;
-use super::{ApprovalStatus, CreateAccessRequest, Decision, Rejection, Scope, routing, unknown};
-use crate::app::App;
+use super::{ApprovalStatus, CreateAccessRequest, Deciders, Decision, Rejection, Scope, routing, unknown};
+use crate::app::{App, json as plain};
 use crate::auth::Identity;
 use crate::runs::{self, ActionStatus, actions};
 use crate::store::{ActionRow, ApprovalRow, RunRow, Tx, Verdict, Workspace};
@@ -77,6 +77,7 @@ pub async fn ask(
         expires_at: Some(now + app.config().approvals.undecided_millis()),
         used_at: None,
         told: delivery.as_ref().map_or_else(|| "[]".into(), |delivery| delivery.connectors.clone()),
+        deciders: plain(&rule.as_ref().map(Deciders::of).unwrap_or_default()).to_string(),
     };
     if !tx.add_approval(&row).await? {
         // Somebody asked the same a moment ago. Were there a run, they would have waited for its lock.
@@ -110,6 +111,7 @@ pub async fn approve(
     decision: Decision,
 ) -> Result<ApprovalRow, ApiError> {
     decidable(app, &request, ApprovalStatus::Approved)?;
+    Deciders::read(&request).admit(who)?;
     let scope = match decision.scope.as_deref().filter(|scope| !scope.is_empty()) {
         Some(name) => Scope::named(name).ok_or_else(|| {
             ApiError::field(format!("scope must be one of {}", Scope::ALL.map(Scope::name).join(", ")), "/scope")
@@ -128,7 +130,7 @@ pub async fn approve(
         scope: Some(scope),
         duration: &duration,
         expires_at: Some(now + millis),
-        approver: &who.key,
+        approver: &who.name,
         reason: decision.reason.as_deref().filter(|text| !text.is_empty()),
     };
     let granted = tx.decide_approval(&request.id, &verdict, now).await?;
@@ -148,12 +150,13 @@ pub async fn reject(
     rejection: Rejection,
 ) -> Result<ApprovalRow, ApiError> {
     decidable(app, &request, ApprovalStatus::Rejected)?;
+    Deciders::read(&request).admit(who)?;
     let verdict = Verdict {
         status: ApprovalStatus::Rejected,
         scope: None,
         duration: &request.duration,
         expires_at: None,
-        approver: &who.key,
+        approver: &who.name,
         reason: rejection.reason.as_deref().filter(|text| !text.is_empty()),
     };
     let rejected = tx.decide_approval(&request.id, &verdict, app.world().now()).await?;

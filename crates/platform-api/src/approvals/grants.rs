@@ -129,6 +129,7 @@ mod tests {
             expires_at: Some(NOW + 1),
             used_at: None,
             told: "[]".into(),
+            deciders: "{}".into(),
         }
     }
 

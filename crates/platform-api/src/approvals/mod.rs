@@ -1,6 +1,7 @@
 //! Approvals: a person is asked whether a call may be made, decides, and so grants it for a while.
 
 pub mod connectors;
+mod deciders;
 mod decisions;
 pub mod grants;
 mod lifecycle;
@@ -15,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use deciders::Deciders;
 pub use decisions::{approve, ask, expire_due, expire_now, find, reject};
 pub use lifecycle::{ApprovalStatus, Scope};
 
@@ -22,6 +24,7 @@ use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::auth::{self, Caller, Read, Write};
 use crate::params::{MaybeBody, Params, said};
+use crate::policies::Approvers;
 use crate::store::ApprovalRow;
 use crate::time;
 
@@ -62,6 +65,10 @@ pub struct AccessRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Scope>)]
     scope: Option<String>,
+    /// Who may decide, where not everybody may who may approve at all.
+    #[serde(skip_serializing_if = "Approvers::are_all")]
+    #[schema(required = false)]
+    approvers: Approvers,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     approver_id: Option<String>,
@@ -91,6 +98,7 @@ pub struct AccessRequest {
 impl From<ApprovalRow> for AccessRequest {
     fn from(row: ApprovalRow) -> AccessRequest {
         AccessRequest {
+            approvers: Deciders::read(&row).approvers,
             id: row.id,
             subject: row.subject,
             agent: row.agent_id.clone(),
@@ -232,8 +240,8 @@ async fn get(State(app): State<App>, caller: Caller<Read>, Named(id): Named) -> 
 /// Approves a request: a grant until its time is over, and the run that waited goes on.
 #[utoipa::path(post, path = "/requests/{id}/approve", tag = "approvals", params(("id" = String, Path)),
     request_body = Option<Decision>,
-    responses((status = 200, body = AccessRequest), (status = 400, body = Refusal), (status = 404, body = Refusal),
-        (status = 409, body = Refusal)))]
+    responses((status = 200, body = AccessRequest), (status = 400, body = Refusal), (status = 403, body = Refusal),
+        (status = 404, body = Refusal), (status = 409, body = Refusal)))]
 async fn approve_one(
     State(app): State<App>,
     caller: Caller<auth::Approve>,
@@ -251,8 +259,8 @@ async fn approve_one(
 /// Rejects a request, and fails the run that waited.
 #[utoipa::path(post, path = "/requests/{id}/reject", tag = "approvals", params(("id" = String, Path)),
     request_body = Option<Rejection>,
-    responses((status = 200, body = AccessRequest), (status = 400, body = Refusal), (status = 404, body = Refusal),
-        (status = 409, body = Refusal)))]
+    responses((status = 200, body = AccessRequest), (status = 400, body = Refusal), (status = 403, body = Refusal),
+        (status = 404, body = Refusal), (status = 409, body = Refusal)))]
 async fn reject_one(
     State(app): State<App>,
     caller: Caller<auth::Approve>,

@@ -3,7 +3,7 @@
 use analyzer_core::policy::{Pattern, Target};
 
 use super::CreateAccessRequest;
-use crate::policies::{ApprovalRule, Binding, PolicyRecord};
+use crate::policies::{ApprovalRule, Binding, PolicyRecord, Principal};
 use crate::store::{StoreError, Tx, Workspace};
 use crate::tools::ToolRecord;
 
@@ -34,7 +34,8 @@ pub fn is_about(rule: &ApprovalRule, question: &Question) -> bool {
         && (rule.tags.is_empty() || rule.tags.iter().any(|tag| question.tags.contains(tag)))
 }
 
-/// The first rule that is about a request, of the policies bound to its agent in the order of their names; and the tool.
+/// The first rule that is about a request, of the policies that count for its agent or for whom that acts, in the order of
+/// their names; and the tool.
 pub async fn route(
     tx: &mut Tx,
     workspace: Workspace<'_>,
@@ -50,10 +51,10 @@ pub async fn route(
         url: request.tool_url.as_deref(),
         tags: tool.as_ref().map_or(&[], |tool| &tool.spec.risk_tags),
     };
-    let Some(agent) = agent else { return Ok((None, tool)) };
+    let principal = Principal { agent: agent.unwrap_or_default(), user: request.subject.as_deref(), groups: &[] };
     let bindings = tx.list::<Binding>(workspace).await?;
     let mut bound: Vec<_> =
-        bindings.into_iter().map(|stored| stored.value).filter(|binding| binding.agent == agent).collect();
+        bindings.into_iter().map(|stored| stored.value).filter(|binding| binding.subject.is(&principal)).collect();
     bound.sort_by(|a, b| a.policy.cmp(&b.policy));
     for binding in bound {
         let Some(policy) = tx.get::<PolicyRecord>(workspace, &binding.policy).await? else { continue };

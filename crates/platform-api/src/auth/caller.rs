@@ -66,18 +66,32 @@ impl fmt::Display for Scope {
 pub struct Identity {
     /// The id of their key.
     pub key: String,
+    /// Whose decisions theirs are: the user's, where the key is one person's.
+    pub name: String,
     /// The workspace that they ask about.
     pub workspace: String,
     /// The key opens every workspace.
     pub is_operator: bool,
     /// What the key may do.
     pub scopes: Vec<Scope>,
+    /// Who shows it, if it is one person's.
+    pub user: Option<String>,
+    /// The groups of whoever shows it.
+    pub groups: Vec<String>,
 }
 
 impl Identity {
     /// The platform itself, for what happens in a workspace without anybody asking.
     pub fn platform(workspace: &str) -> Identity {
-        Identity { key: "platform".into(), workspace: workspace.into(), is_operator: true, scopes: Vec::new() }
+        Identity {
+            key: "platform".into(),
+            name: "platform".into(),
+            workspace: workspace.into(),
+            is_operator: true,
+            scopes: Vec::new(),
+            user: None,
+            groups: Vec::new(),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
 
 /// Paths below which anyone may ask: pages about the API, what agents call without a key, where nothing is anybody's
-/// own, and decisions that come from connectors, each checked by its own signature.
-const OPEN_BELOW: [&str; 3] = ["/docs/", "/builtin/", "/callbacks/"];
+/// own, and decisions that come from connectors, each checked by its own signature. Agents show a secret in the path.
+const OPEN_BELOW: [&str; 4] = ["/docs/", "/builtin/", "/callbacks/", "/agents-gateway/"];
 
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";
@@ -66,8 +66,16 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
             return Err(ApiError::Forbidden(format!("this API key does not open the workspace {named:?}")));
         }
     };
-    let (is_operator, scopes) = (key.workspace.is_none(), Scope::split(&key.scopes));
-    request.extensions_mut().insert(Identity { key: key.id, workspace, is_operator, scopes });
+    let identity = Identity {
+        workspace,
+        is_operator: key.workspace.is_none(),
+        scopes: Scope::split(&key.scopes),
+        groups: serde_json::from_str(&key.person_groups).unwrap_or_default(),
+        name: key.person.clone().unwrap_or_else(|| key.id.clone()),
+        user: key.person,
+        key: key.id,
+    };
+    request.extensions_mut().insert(identity);
     Ok(with_limits(next.run(request).await, &allowance))
 }
 
@@ -94,14 +102,15 @@ impl Door {
     }
 }
 
-/// Either header may carry the key, which may be any bytes that a header can hold. Only hashes are compared, and those
-/// by the store: how long that takes says nothing about a key.
+/// Any of three headers may carry the key, the last one because Anthropic's clients know no other; it may be any bytes
+/// that a header can hold. Only hashes are compared, and those by the store: how long that takes says nothing about a key.
 fn keys_in(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
     });
-    let plain = headers.get_all("x-runagents-api-key").iter().map(|value| value.as_bytes());
+    let plain = ["x-runagents-api-key", "x-api-key"].into_iter().flat_map(|name| headers.get_all(name));
+    let plain = plain.map(|value| value.as_bytes());
     plain.chain(bearer).map(|key| key.trim_ascii())
 }
 

@@ -55,6 +55,8 @@ impl Key {
             prefix: prefix.into(),
             last4: last4(&self.0),
             scopes: Scope::join(scopes),
+            person: None,
+            person_groups: "[]".into(),
             created_at: now,
             expires_at: None,
             last_used_at: None,

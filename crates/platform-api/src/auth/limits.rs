@@ -49,22 +49,27 @@ impl Limits {
 
     /// Counts one request.
     pub async fn take(&self, key: &str) -> Result<Allowance, StoreError> {
+        self.take_of(key, self.per_minute).await
+    }
+
+    /// Counts one request of whoever has a limit of their own; 0 is no limit.
+    pub async fn take_of(&self, key: &str, per_minute: i64) -> Result<Allowance, StoreError> {
         let now = self.world.now();
         let (minute, reset) = (now / MINUTE, (MINUTE - now % MINUTE + 999) / 1000);
-        let told = |granted, remaining| Allowance { granted, limit: self.per_minute, remaining, reset };
-        if self.per_minute == 0 {
+        let told = |granted, remaining| Allowance { granted, limit: per_minute, remaining, reset };
+        if per_minute == 0 {
             return Ok(told(true, i64::MAX));
         }
         if let Some(lease) = self.of_lease(key, minute) {
             return Ok(told(lease.left >= 0, (lease.left + lease.beyond).max(0)));
         }
         // A twentieth at a time: twenty writes a minute, and little lies idle when the minute ends.
-        let wanted = (self.per_minute / 20).max(1);
+        let wanted = (per_minute / 20).max(1);
         let mut tx = self.store.begin().await?;
         let used = tx.count_requests(key, minute, wanted).await?;
         tx.commit().await?;
-        let granted = (wanted - (used - self.per_minute).max(0)).max(0);
-        let beyond = (self.per_minute - used).max(0);
+        let granted = (wanted - (used - per_minute).max(0)).max(0);
+        let beyond = (per_minute - used).max(0);
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has nothing left from the last minute is not asking any more.
         leases.retain(|_, lease| lease.minute == minute);

@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::agents::SOURCE;
+use crate::analyses::Analyses;
 use crate::answer::{Named, Refusal};
 use crate::app::{App, json};
 use crate::auth::{Caller, Deploy, Read};
@@ -130,7 +131,7 @@ async fn create(
     let name = names::name(&name, "/name")?;
     let files = files.filter(|files| !files.is_empty());
     let files = files.ok_or_else(|| ApiError::field("files is required", "/files"))?;
-    let analysis = app.ingestion().analyze(files.clone()).await?;
+    let analysis = app.ingestion().analyze(files.clone(), &Analyses::of(&app, &caller.workspace)).await?;
     let entry_point = entry_point.unwrap_or_else(|| analysis.entry_point.clone());
     let requirements = match requirements {
         Some(text) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect(),

@@ -1,4 +1,5 @@
-//! Entries: the agents of the catalog, embedded, each a folder with its manifest and its sources.
+//! Entries: the agents of the catalog, embedded, each a folder with its manifest and its sources; older versions of it are
+//! whole folders of the same kind below its `versions`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,10 +12,13 @@ const MANIFEST: &str = "agent.toml";
 /// Path below `catalog/`, and text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_files.rs"));
 
+/// The folder of older versions in the folder of an entry.
+const OLDER: &str = "versions/";
+
 /// All entries, by id.
 pub static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let manifests = FILES.iter().filter_map(|(path, text)| Some((path.strip_suffix("/agent.toml")?, text)));
-    manifests.map(|(id, text)| Entry::new(id, text)).collect()
+    let manifests = FILES.iter().filter_map(|(path, _)| path.strip_suffix("/agent.toml"));
+    manifests.filter(|folder| !folder.contains('/')).map(Entry::new).collect()
 });
 
 /// One agent of the catalog.
@@ -22,6 +26,13 @@ pub static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
 pub struct Entry {
     /// The name of its folder.
     pub id: &'static str,
+    /// Its versions, newest first.
+    pub editions: Vec<Edition>,
+}
+
+/// One version of an agent, whole.
+#[derive(Debug)]
+pub struct Edition {
     /// What its manifest says.
     pub manifest: Manifest,
     /// Its sources by path.
@@ -77,7 +88,7 @@ pub struct Template {
 }
 
 /// A version.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Version {
     /// As semantic versioning counts.
@@ -91,16 +102,38 @@ pub struct Version {
 }
 
 impl Entry {
-    fn new(id: &'static str, text: &str) -> Entry {
-        let manifest = toml::from_str(text).unwrap_or_else(|error| panic!("catalog/{id}/{MANIFEST}: {error}"));
-        let own = |path: &&'static str| path.strip_prefix(id).and_then(|rest| rest.strip_prefix('/'));
-        let files = FILES.iter().filter_map(|(path, text)| Some((own(path)?, *text)));
-        Entry { id, manifest, files: files.filter(|(path, _)| *path != MANIFEST).collect() }
+    fn new(id: &'static str) -> Entry {
+        let latest = Edition::new(id);
+        let older = latest.manifest.versions[1..].iter().map(|version| format!("{id}/{OLDER}{}", version.version));
+        let older: Vec<_> = older.map(|folder| Edition::new(&folder)).collect();
+        Entry { id, editions: std::iter::once(latest).chain(older).collect() }
     }
 
     /// The version that one gets.
-    pub fn latest(&self) -> &Version {
-        &self.manifest.versions[0]
+    pub fn latest(&self) -> &Edition {
+        &self.editions[0]
+    }
+
+    /// The version of that number.
+    pub fn edition(&self, version: &str) -> Option<&Edition> {
+        self.editions.iter().find(|edition| edition.version() == version)
+    }
+}
+
+impl Edition {
+    /// What is in a folder, older versions aside.
+    fn new(folder: &str) -> Edition {
+        let own = |path: &&'static str| path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        let files = FILES.iter().filter_map(|(path, text)| Some((own(path)?, *text)));
+        let mut files: BTreeMap<_, _> = files.filter(|(path, _)| !path.starts_with(OLDER)).collect();
+        let text = files.remove(MANIFEST).unwrap_or_else(|| panic!("catalog/{folder}/{MANIFEST} is missing"));
+        let manifest = toml::from_str(text).unwrap_or_else(|error| panic!("catalog/{folder}/{MANIFEST}: {error}"));
+        Edition { manifest, files }
+    }
+
+    /// Its number.
+    pub fn version(&self) -> &str {
+        &self.manifest.versions[0].version
     }
 }
 
@@ -112,12 +145,16 @@ mod tests {
     use super::*;
     use crate::names::is_name;
 
+    /// Every version of every agent.
+    fn all() -> impl Iterator<Item = (&'static str, &'static Edition)> {
+        ENTRIES.iter().flat_map(|entry| entry.editions.iter().map(|edition| (entry.id, edition)))
+    }
+
     #[test]
     fn the_analyzer_finds_in_each_agent_what_its_manifest_says() {
         assert!(ENTRIES.len() >= 5);
-        for entry in ENTRIES.iter() {
-            let (id, manifest) = (entry.id, &entry.manifest);
-            let analysis = analyze(&Sources::new(entry.files.clone()).unwrap(), &Options::default());
+        for (id, Edition { manifest, files }) in all() {
+            let analysis = analyze(&Sources::new(files.clone()).unwrap(), &Options::default());
             assert_eq!(analysis.entry_point, manifest.entry_point, "{id}");
             let mut tools: Vec<_> = analysis
                 .tools
@@ -149,8 +186,7 @@ mod tests {
 
     #[test]
     fn manifests_are_sound() {
-        for entry in ENTRIES.iter() {
-            let Entry { id, manifest, files } = entry;
+        for (id, Edition { manifest, files }) in all() {
             assert!(is_name(id) && is_name(&manifest.template.agent_name), "{id}");
             assert!(files.contains_key(manifest.entry_point.as_str()), "{id}");
             assert!(manifest.models.iter().any(|model| model.ends_with(&manifest.default_model)), "{id}");
@@ -162,5 +198,18 @@ mod tests {
             }
             assert!(!numbers.is_empty() && numbers.is_sorted_by(|a, b| a > b), "{id}: newest first");
         }
+    }
+    #[test]
+    fn an_older_version_is_the_one_that_its_successors_name() {
+        assert!(ENTRIES.iter().filter(|entry| entry.editions.len() > 1).count() >= 2);
+        for Entry { id, editions } in ENTRIES.iter() {
+            for pair in editions.windows(2) {
+                let (newer, older) = (&pair[0].manifest.versions, &pair[1].manifest.versions);
+                assert_eq!(newer[1..], older[..], "{id}");
+                assert_ne!(pair[0].files, pair[1].files, "{id}");
+            }
+        }
+        let folders = FILES.iter().filter(|(path, _)| path.ends_with("/agent.toml"));
+        assert_eq!(folders.count(), all().count(), "a folder of a version that no manifest names");
     }
 }

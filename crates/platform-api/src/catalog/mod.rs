@@ -18,7 +18,7 @@ use crate::auth::{Caller, Read};
 use crate::names::is_name;
 use crate::params::Pairs;
 use crate::time::rfc3339;
-use entries::{ENTRIES, Entry, Version};
+use entries::{ENTRIES, Edition, Entry, Version};
 
 /// A page of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -135,11 +135,11 @@ async fn catalog(State(app): State<App>, _caller: Caller<Read>, params: Pairs) -
     (status = 404, body = crate::answer::Refusal)))]
 async fn manifest(_caller: Caller<Read>, Named(id): Named, params: Pairs) -> Result<Json<CatalogManifest>, ApiError> {
     let entry = find(&id)?;
-    // Sources of older versions are not kept.
-    match params.get("version") {
-        Some(version) if version != entry.latest().version => Err(unknown()),
-        _ => Ok(Json(whole(entry))),
-    }
+    let edition = match params.get("version") {
+        Some(version) => entry.edition(version).ok_or_else(unknown)?,
+        None => entry.latest(),
+    };
+    Ok(Json(whole(entry.id, edition)))
 }
 
 /// The versions of an agent, newest first.
@@ -154,7 +154,7 @@ async fn versions(_caller: Caller<Read>, Named(id): Named) -> Result<Json<Catalo
         summary,
         changelog,
     };
-    let versions = entry.manifest.versions.iter().map(version).collect();
+    let versions = entry.latest().manifest.versions.iter().map(version).collect();
     Ok(Json(CatalogVersions { agent_id: entry.id, versions }))
 }
 
@@ -170,7 +170,7 @@ fn unknown() -> ApiError {
 }
 
 fn is_wanted(entry: &Entry, params: &Pairs) -> bool {
-    let manifest = &entry.manifest;
+    let manifest = &entry.latest().manifest;
     let one_of = |name: &str, own: &[String]| {
         let mut wanted = params.all(name).peekable();
         wanted.peek().is_none() || wanted.any(|wanted| own.iter().any(|own| own.eq_ignore_ascii_case(wanted)))
@@ -190,7 +190,7 @@ fn is_wanted(entry: &Entry, params: &Pairs) -> bool {
 }
 
 fn item(entry: &'static Entry) -> CatalogItem {
-    let manifest = &entry.manifest;
+    let manifest = &entry.latest().manifest;
     CatalogItem {
         id: entry.id,
         name: &manifest.name,
@@ -198,18 +198,18 @@ fn item(entry: &'static Entry) -> CatalogItem {
         description: &manifest.description,
         category: &manifest.category,
         tags: &manifest.tags,
-        latest_version: &entry.latest().version,
+        latest_version: entry.latest().version(),
         required_integrations: &manifest.required_integrations,
         governance_traits: &manifest.governance_traits,
         complexity: &manifest.complexity,
     }
 }
 
-fn whole(entry: &'static Entry) -> CatalogManifest {
-    let manifest = &entry.manifest;
+fn whole(id: &'static str, edition: &'static Edition) -> CatalogManifest {
+    let manifest = &edition.manifest;
     CatalogManifest {
-        id: entry.id,
-        version: &entry.latest().version,
+        id,
+        version: edition.version(),
         name: &manifest.name,
         summary: &manifest.summary,
         description: &manifest.description,
@@ -226,7 +226,7 @@ fn whole(entry: &'static Entry) -> CatalogManifest {
             identity_provider: "",
             source_type: "code",
             entry_point: &manifest.entry_point,
-            source_files: entry.files.clone(),
+            source_files: edition.files.clone(),
         },
     }
 }

@@ -15,6 +15,7 @@ use crate::app::{App, json};
 use crate::auth::{Identity, Scope};
 use crate::builds::{BuildRecord, BuildStatus};
 use crate::deploy::drafts;
+use crate::gateway;
 use crate::identity::IdentityProviderRecord;
 use crate::models::ProviderRecord;
 use crate::policies::{Binding, BindingOrigin, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
@@ -96,7 +97,8 @@ pub async fn setup(app: &App, tx: &mut Tx, who: &Identity) -> Result<Setup, ApiE
 
 fn gateways(app: &App) -> Gateways {
     let base = app.config().public_url();
-    Gateways { egress: format!("{base}/egress"), llm: format!("{base}/llm"), governance: base }
+    let (llm, token) = (format!("{base}{}", gateway::tokens::PREFIX), env::MASK.into());
+    Gateways { egress: format!("{base}/egress"), llm, token, governance: base }
 }
 
 /// Carries a request out: tools, then the build, then the agent, its policies and bindings.
@@ -150,6 +152,7 @@ pub async fn apply(
     tx.seal(workspace, ENVIRONMENT, &request.agent, &request.env).await?;
 
     let before = tx.get::<AgentRecord>(workspace, &request.agent).await?;
+    gateway::tokens::issue(&mut tx, workspace, &request.agent).await?;
     let agent = AgentRecord {
         name: request.agent.clone(),
         // An agent stays where it is, in whatever words it is deployed anew.
@@ -308,7 +311,7 @@ pub async fn reconfigure(
         }
     }
     for binding in tx.list::<Binding>(workspace).await? {
-        if binding.value.agent == agent.name && !policies.contains(&binding.value.policy) {
+        if binding.value.is_of(&agent.name) && !policies.contains(&binding.value.policy) {
             tx.delete::<Binding>(workspace, &binding.value.id).await?;
         }
     }

@@ -27,8 +27,10 @@ pub struct Variable {
 pub struct Gateways {
     /// Tools: `{egress}/{agent}/{tool}`.
     pub egress: String,
-    /// Models: `{llm}/{agent}/v1`.
+    /// Models: `{llm}/{agent}/{token}/v1`.
     pub llm: String,
+    /// By which the gateway knows the agent; a mask wherever it is shown.
+    pub token: String,
     /// Approvals.
     pub governance: String,
 }
@@ -77,7 +79,7 @@ pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
     set("RUNAGENTS_OUTBOUND_MODE", "platform".into());
     set("RUNAGENTS_USER_CODE_DIR", "/app".into());
     set("GOVERNANCE_URL", gateways.governance.clone());
-    set("LLM_GATEWAY_URL", format!("{}/{agent}/v1", gateways.llm));
+    set("LLM_GATEWAY_URL", format!("{}/{agent}/{}/v1", gateways.llm, gateways.token));
     for model in given.models {
         let suffixes: &[&str] = match model.role.as_str() {
             "chat" => &["", "_DEFAULT"],

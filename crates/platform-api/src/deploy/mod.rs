@@ -24,6 +24,7 @@ pub use apply::{DeploySettings, reconfigure};
 use plan::{Plan, Request, Source};
 use wire::{DeployAnswer, DeployRequest, Dialect, QuickstartAgent, QuickstartAnswer};
 
+use crate::analyses::Analyses;
 use crate::answer::Refusal;
 use crate::app::{App, json};
 use crate::auth::{Admin, Caller, Deploy, Identity, Read};
@@ -68,6 +69,7 @@ async fn deploy(
                 agent_name: deployed.agent.name,
                 namespace: deployed.agent.namespace,
                 status: if deployed.is_new { "created" } else { "updated" },
+                message: deployed.agent.status.message,
                 tools_created: deployed.tools_created,
                 policies_created: deployed.policies_created,
                 image_uri: deployed.agent.build_id.is_some().then_some(deployed.agent.image),
@@ -94,7 +96,7 @@ async fn preview(
     let mut tx = app.store().read().await?;
     let request = drafts::hydrate(&mut tx, &caller, value).await?.read()?;
     drop(tx);
-    let analysis = analyze(&app, &request).await?;
+    let analysis = analyze(&app, &caller, &request).await?;
     let mut tx = app.store().read().await?;
     let registered = apply::registered(&mut tx, &caller, &request.agent).await?;
     let setup = apply::setup(&app, &mut tx, &caller).await?;
@@ -132,14 +134,17 @@ pub async fn execute(app: &App, who: &Identity, request: DeployRequest) -> Resul
     let draft = request.draft_id.clone();
     let request = drafts::hydrate(&mut tx, who, request).await?.read()?;
     drop(tx);
-    let analysis = analyze(app, &request).await?;
+    let analysis = analyze(app, who, &request).await?;
     apply::apply(app, who, request, analysis, draft).await
 }
 
-async fn analyze(app: &App, request: &Request) -> Result<Option<Analysis>, ApiError> {
+async fn analyze(app: &App, who: &Identity, request: &Request) -> Result<Option<Analysis>, ApiError> {
     match &request.source {
         Source::Image(_) => Ok(None),
-        Source::Files(files) => app.ingestion().analyze(files.clone()).await.map(Some),
+        Source::Files(files) => {
+            let shelf = Analyses::of(app, &who.workspace);
+            app.ingestion().analyze(files.clone(), &shelf).await.map(Some)
+        }
     }
 }
 

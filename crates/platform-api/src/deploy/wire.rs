@@ -281,6 +281,8 @@ pub struct DeployAnswer {
     pub namespace: String,
     /// `created` or `updated`.
     pub status: &'static str,
+    /// How far the agent is, in a sentence.
+    pub message: String,
     /// Tools that were registered with it.
     pub tools_created: Vec<String>,
     /// Policies that were made for it.

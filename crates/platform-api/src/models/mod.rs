@@ -71,6 +71,24 @@ pub enum Api {
     Bedrock,
     /// Ollama's.
     Ollama,
+    /// That of Google's Gemini.
+    Gemini,
+    /// OpenAI's inside Azure.
+    Azure,
+}
+
+impl Api {
+    /// As operators write it, and as the gateway's rows know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Api::OpenAI => "openai",
+            Api::Anthropic => "anthropic",
+            Api::Bedrock => "bedrock",
+            Api::Ollama => "ollama",
+            Api::Gemini => "gemini",
+            Api::Azure => "azure",
+        }
+    }
 }
 
 /// What a provider asks of its callers.

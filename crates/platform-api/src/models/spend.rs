@@ -107,6 +107,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// What the models of each agent cost this month, estimated.
 #[utoipa::path(get, path = "/model-spend", tag = "model providers", responses((status = 200, body = ModelSpend)))]
 async fn show(State(app): State<App>, caller: Caller<Read>) -> Result<Json<ModelSpend>, ApiError> {
+    app.gateway().ledger().write(false).await?;
     let period = month_of(app.world().now());
     let mut tx = app.store().read().await?;
     let rows = tx.spend(&caller.workspace, period.0).await?;

@@ -1,6 +1,7 @@
 //! Wire: model providers as they are sent, with their settings in `spec` or beside the name, and as they are answered.
 
 use ingestion_server::web::{ApiError, FieldError};
+use llm_gateway::provider::{Auth, PROVIDERS};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -192,7 +193,7 @@ impl ProviderAuthSettings {
     }
 }
 
-const APIS: &str = "write openai (also for whoever speaks its API), anthropic, bedrock or ollama";
+const APIS: &str = "write openai (also for whoever speaks its API), anthropic, bedrock, ollama, gemini or azure";
 
 fn api(text: &str) -> Option<Api> {
     match text.to_ascii_lowercase().as_str() {
@@ -200,6 +201,8 @@ fn api(text: &str) -> Option<Api> {
         "anthropic" => Some(Api::Anthropic),
         "bedrock" => Some(Api::Bedrock),
         "ollama" => Some(Api::Ollama),
+        "gemini" | "google" => Some(Api::Gemini),
+        "azure" => Some(Api::Azure),
         _ => None,
     }
 }
@@ -218,10 +221,14 @@ fn auth_kind(text: &str) -> Option<ProviderAuthType> {
 
 /// Where an API has its key when nobody says otherwise.
 fn usual_place(api: Api) -> ApiKeyConfig {
-    match api {
-        Api::Anthropic => {
-            ApiKeyConfig { name: "x-api-key".into(), value_prefix: String::new(), ..ApiKeyConfig::default() }
+    match PROVIDERS.auth(api.name()) {
+        Some(Auth::Header { name }) => {
+            ApiKeyConfig { name: name.clone(), value_prefix: String::new(), ..ApiKeyConfig::default() }
         }
-        Api::OpenAI | Api::Bedrock | Api::Ollama => ApiKeyConfig::default(),
+        Some(Auth::Query { name }) => {
+            let (place, value_prefix) = ("Query".into(), String::new());
+            ApiKeyConfig { place, name: name.clone(), value_prefix, ..ApiKeyConfig::default() }
+        }
+        Some(Auth::Bearer | Auth::Other) | None => ApiKeyConfig::default(),
     }
 }

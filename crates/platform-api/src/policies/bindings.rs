@@ -1,18 +1,18 @@
-//! Bindings: which policy counts for which agent.
+//! Bindings: which policy counts for which agent, and for which users and groups that agents act for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ingestion_server::web::{ApiError, Body, FieldError};
+use ingestion_server::web::{ApiError, Body};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::wire::PolicyUse;
-use super::{Binding, BindingOrigin, PolicyRecord};
+use super::{Binding, BindingOrigin, PolicyRecord, Principal, Subject};
 use crate::agents::AgentRecord;
 use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
@@ -21,10 +21,7 @@ use crate::names;
 use crate::store::{Stored, Tx};
 use crate::tools;
 
-/// The kind of subject that an agent is: the account that its calls are made with has its name.
-const AGENT: &str = "ServiceAccount";
-
-/// A policy for some agents, as it is sent.
+/// A policy for some subjects, as it is sent.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct BindingRequest {
     /// What it is called.
@@ -41,15 +38,15 @@ pub struct BindingRequest {
 /// For whom a policy counts.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct SubjectRequest {
-    /// `ServiceAccount`.
+    /// `ServiceAccount`, which is an agent; `User`, whom agents act for; or `Group` of such users.
     #[serde(default)]
     kind: Option<String>,
-    /// The agent.
+    /// Of the agent, user or group.
     #[serde(default)]
     name: Option<String>,
 }
 
-/// A policy for some agents, as it is answered.
+/// A policy for some subjects, as it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PolicyBinding {
     /// What it is called; `{agent}.{policy}` when it was not posted under a name.
@@ -60,13 +57,6 @@ pub struct PolicyBinding {
     subjects: Vec<Subject>,
     /// Who made it.
     origin: BindingOrigin,
-}
-
-/// For whom a policy counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Subject {
-    kind: &'static str,
-    name: String,
 }
 
 /// The operations, to be mounted below both prefixes.
@@ -81,7 +71,7 @@ async fn list_bindings(State(app): State<App>, caller: Caller<Read>) -> Result<J
     Ok(Json(group(tx.list(&caller.workspace).await?)))
 }
 
-/// Binds a policy to agents, or to others than before.
+/// Binds a policy to agents, users or groups, or to others than before.
 #[utoipa::path(post, path = "/policy-bindings", tag = "policies", request_body = BindingRequest,
     responses((status = 201, body = PolicyBinding), (status = 400, body = crate::answer::Refusal)))]
 async fn post_binding(
@@ -89,7 +79,7 @@ async fn post_binding(
     caller: Caller<Write>,
     Body { value, .. }: Body<BindingRequest>,
 ) -> Result<(StatusCode, Json<PolicyBinding>), ApiError> {
-    let (name, policy, agents) = value.read()?;
+    let (name, policy, subjects) = value.read()?;
     let mut tx = app.store().begin().await?;
     if tx.get::<PolicyRecord>(&caller.workspace, &policy).await?.is_none() {
         return Err(ApiError::field(format!("policy {policy:?} not found; make it first"), "/policy"));
@@ -100,8 +90,8 @@ async fn post_binding(
     }
     let now = app.world().now();
     let mut bound = Vec::new();
-    for agent in &agents {
-        bound.push(tx.put(&caller.workspace, &Binding::posted(&name, agent, &policy), now).await?);
+    for subject in subjects {
+        bound.push(tx.put(&caller.workspace, &Binding::posted(&name, subject, &policy), now).await?);
     }
     let before = (!before.is_empty()).then(|| json(&before));
     let after = bound.iter().map(|binding| &binding.value).collect::<Vec<_>>();
@@ -126,7 +116,7 @@ async fn get_binding(
     Ok(Json(binding))
 }
 
-/// Unbinds a policy from the agents of one binding.
+/// Unbinds a policy from the subjects of one binding.
 #[utoipa::path(delete, path = "/policy-bindings/{name}", tag = "policies", params(("name" = String, Path)),
     responses((status = 200, body = Deleted), (status = 404, body = crate::answer::Refusal)))]
 async fn delete_binding(
@@ -152,11 +142,15 @@ pub(super) async fn unbind_policy(app: &App, tx: &mut Tx, who: &Identity, policy
     forget(app, tx, who, gone).await
 }
 
-/// The policies that count for an agent, oldest binding first.
-pub async fn bound_policies(tx: &mut Tx, workspace: &str, agent: &str) -> Result<Vec<PolicyRecord>, ApiError> {
+/// The policies that count for whose call it is, oldest binding first.
+pub async fn bound_policies(
+    tx: &mut Tx,
+    workspace: &str,
+    principal: &Principal<'_>,
+) -> Result<Vec<PolicyRecord>, ApiError> {
     let mut policies: Vec<PolicyRecord> = Vec::new();
     for Stored { value: binding, .. } in tx.list::<Binding>(workspace).await? {
-        if binding.agent != agent || policies.iter().any(|policy| policy.name == binding.policy) {
+        if !binding.subject.is(principal) || policies.iter().any(|policy| policy.name == binding.policy) {
             continue;
         }
         policies.extend(tx.get::<PolicyRecord>(workspace, &binding.policy).await?.map(|policy| policy.value));
@@ -182,7 +176,7 @@ impl Uses {
     /// The agents that a policy is bound to, by name; one that is not deployed yet will be where most are.
     pub fn of(&self, policy: &str) -> Vec<PolicyUse> {
         let bound = self.bindings.iter().filter(|binding| binding.policy == policy);
-        let agents: BTreeSet<&str> = bound.map(|binding| binding.agent.as_str()).collect();
+        let agents: BTreeSet<&str> = bound.filter_map(|binding| binding.subject.agent()).collect();
         let namespace = |agent| self.namespaces.get(agent).map_or(tools::NAMESPACE, String::as_str);
         agents.into_iter().map(|agent| PolicyUse { name: agent.into(), namespace: namespace(agent).into() }).collect()
     }
@@ -205,21 +199,20 @@ async fn labelled(tx: &mut Tx, workspace: &str, label: &str) -> Result<Vec<Bindi
 /// Bindings that were posted together are one.
 fn group(bindings: Vec<Stored<Binding>>) -> Vec<PolicyBinding> {
     let mut groups: Vec<PolicyBinding> = Vec::new();
-    for Stored { value: Binding { id, agent, policy, origin, label }, .. } in bindings {
+    for Stored { value: Binding { id, subject, policy, origin, label }, .. } in bindings {
         let name = label.unwrap_or(id);
-        let subject = Subject { kind: AGENT, name: agent };
         match groups.iter_mut().find(|group| group.name == name) {
             Some(group) => group.subjects.push(subject),
             None => groups.push(PolicyBinding { name, policy, subjects: vec![subject], origin }),
         }
     }
-    groups.iter_mut().for_each(|group| group.subjects.sort_by(|a, b| a.name.cmp(&b.name)));
+    groups.iter_mut().for_each(|group| group.subjects.sort());
     groups
 }
 
 impl BindingRequest {
-    /// Name, policy and agents.
-    fn read(self) -> Result<(String, String, Vec<String>), ApiError> {
+    /// Name, policy and subjects.
+    fn read(self) -> Result<(String, String, Vec<Subject>), ApiError> {
         let required = |value: Option<String>, field: &str| {
             let value = value.filter(|value| !value.is_empty());
             value.ok_or_else(|| ApiError::field(format!("{field} is required"), format!("/{field}")))
@@ -228,21 +221,32 @@ impl BindingRequest {
         let policy = required(self.policy, "policy")?;
         let subjects = self.subjects.unwrap_or_default();
         if subjects.is_empty() {
-            return Err(ApiError::field("subjects must name at least one agent", "/subjects"));
+            return Err(ApiError::field("subjects must name at least one agent, user or group", "/subjects"));
         }
-        let mut agents = Vec::new();
+        let mut read = Vec::new();
         for (index, subject) in subjects.into_iter().enumerate() {
-            if subject.kind.as_deref().unwrap_or(AGENT) != AGENT {
-                let text = "a policy is bound to agents: subjects of kind ServiceAccount, named as the agent";
-                let errors = vec![FieldError::new(format!("/subjects/{index}/kind"), text)];
-                return Err(ApiError::Invalid { text: text.into(), errors });
-            }
-            let agent = names::name(&subject.name.unwrap_or_default(), &format!("/subjects/{index}/name"))?;
-            if !agents.contains(&agent) {
-                agents.push(agent);
+            let subject = subject.read(&format!("/subjects/{index}"))?;
+            if !read.contains(&subject) {
+                read.push(subject);
             }
         }
-        Ok((name, policy, agents))
+        Ok((name, policy, read))
+    }
+}
+
+impl SubjectRequest {
+    /// Whom it names; `pointer` is where it stood.
+    fn read(self, pointer: &str) -> Result<Subject, ApiError> {
+        let (name, pointer_to_name) = (self.name.unwrap_or_default(), format!("{pointer}/name"));
+        match self.kind.as_deref() {
+            None | Some("ServiceAccount") => names::name(&name, &pointer_to_name).map(Subject::ServiceAccount),
+            Some("User") => names::person(&name, &pointer_to_name).map(Subject::User),
+            Some("Group") => names::person(&name, &pointer_to_name).map(Subject::Group),
+            Some(_) => {
+                let text = "a subject is of the kind ServiceAccount, which is an agent, or User, or Group";
+                Err(ApiError::field(text, format!("{pointer}/kind")))
+            }
+        }
     }
 }
 

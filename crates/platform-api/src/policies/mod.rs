@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 use bindings::Uses;
 pub use bindings::bound_policies;
 pub use record::{
-    ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, PolicyOrigin, PolicyRecord, PolicySpec,
-    Quorum, RuleEvidence,
+    ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, Membership, PolicyOrigin, PolicyRecord,
+    PolicySpec, Principal, RuleEvidence, Subject,
 };
 pub use wire::{Policy, PolicyRequest};
 

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::bound_policies;
 use super::evaluate::{Because, Judge, Judgement, permission};
 use super::wire::RuleRequest;
+use super::{Principal, bound_policies};
 use crate::agents;
 use crate::app::App;
 use crate::auth::{Caller, Read};
@@ -28,6 +28,11 @@ pub struct SimulationRequest {
     /// Its address.
     #[schema(required)]
     url: Option<String>,
+    /// The user that the agent would act for; absent: nobody.
+    user: Option<String>,
+    /// The groups of that user.
+    #[serde(default)]
+    groups: Vec<String>,
 }
 
 /// What would become of it.
@@ -114,10 +119,13 @@ async fn simulate(
     caller: Caller<Read>,
     Body { value, .. }: Body<SimulationRequest>,
 ) -> Result<Json<Simulation>, ApiError> {
+    let user = value.user.clone().filter(|user| !user.is_empty());
+    let groups = value.groups.clone();
     let (agent, method, url) = value.read()?;
     let mut tx = app.store().read().await?;
     let tools = tx.list::<ToolRecord>(&caller.workspace).await?.into_iter().map(|tool| tool.value).collect();
-    let policies = bound_policies(&mut tx, &caller.workspace, &agent).await?;
+    let principal = Principal { agent: &agent, user: user.as_deref(), groups: &groups };
+    let policies = bound_policies(&mut tx, &caller.workspace, &principal).await?;
     // One that is not deployed yet may have policies already.
     if policies.is_empty() {
         agents::find(&mut tx, &caller, None, &agent).await?;

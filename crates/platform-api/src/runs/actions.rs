@@ -123,8 +123,8 @@ async fn get(State(app): State<App>, caller: Caller<Read>, Pair(id, action): Pai
 /// Approves an action, if what was approved is what would be sent.
 #[utoipa::path(post, path = "/runs/{id}/actions/{action_id}/approve", tag = "runs",
     params(("id" = String, Path), ("action_id" = String, Path)), request_body = Option<ApproveAction>,
-    responses((status = 200, body = Action), (status = 400, body = Refusal), (status = 404, body = Refusal),
-        (status = 409, body = Refusal)))]
+    responses((status = 200, body = Action), (status = 400, body = Refusal), (status = 403, body = Refusal),
+        (status = 404, body = Refusal), (status = 409, body = Refusal)))]
 async fn approve(
     State(app): State<App>,
     caller: Caller<Approve>,
@@ -235,7 +235,7 @@ async fn settle(
     let (before, after) = (json!({"status": action.status}), json!({"status": to}));
     app.note(tx, who, "action.update", resource(action), Some(before), Some(after)).await?;
     about.extend(data(action));
-    let (payload_hash, actor) = (action.payload_hash.clone(), Some(who.key.clone()));
+    let (payload_hash, actor) = (action.payload_hash.clone(), Some(who.name.clone()));
     append(app, tx, who, &action.run_id, NewEvent { kind: event, payload_hash, actor, data: about }).await?;
     Ok(settled)
 }

@@ -51,6 +51,8 @@ pub struct ApprovalRow {
     pub used_at: Option<i64>,
     /// Ids of the connectors that are told of it, and so may decide, as a JSON array.
     pub told: String,
+    /// Who may decide, as [`Deciders`](crate::approvals::Deciders) in JSON.
+    pub deciders: String,
 }
 
 /// What was decided.
@@ -96,14 +98,15 @@ impl Tx {
     pub async fn add_approval(&mut self, row: &ApprovalRow) -> Result<bool, StoreError> {
         const SQL: &str = "insert into approval (id, workspace, subject, agent_id, tool_id, run_id, action_id, \
              capability, payload_hash, tool_method, tool_url, status, duration, pending_key, created_at, updated_at, \
-             expires_at, told) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+             expires_at, told, deciders) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
              on conflict (pending_key) do nothing";
         let added = on!(self, db => sqlx::query(SQL)
             .bind(&row.id).bind(&row.workspace).bind(&row.subject).bind(&row.agent_id).bind(&row.tool_id)
             .bind(&row.run_id).bind(&row.action_id).bind(&row.capability).bind(&row.payload_hash)
             .bind(&row.tool_method).bind(&row.tool_url).bind(row.status.name()).bind(&row.duration)
             .bind(&row.pending_key).bind(row.created_at).bind(row.updated_at).bind(row.expires_at).bind(&row.told)
+            .bind(&row.deciders)
             .execute(db).await.map(|done| done.rows_affected()))?;
         Ok(added > 0)
     }

@@ -19,6 +19,10 @@ pub struct KeyRow {
     pub last4: String,
     /// What it may do, separated by spaces.
     pub scopes: String,
+    /// Who shows it, if it is one person's.
+    pub person: Option<String>,
+    /// The groups of whoever shows it, as a JSON array.
+    pub person_groups: String,
     /// Milliseconds since 1970, as all times here.
     pub created_at: i64,
     /// From then on it opens nothing.
@@ -48,11 +52,12 @@ impl Tx {
     /// A new key; false if its hash is known already.
     pub async fn add_key(&mut self, key: &KeyRow) -> Result<bool, StoreError> {
         const SQL: &str = "insert into api_key \
-             (id, workspace, name, hash, prefix, last4, scopes, created_at, expires_at, last_used_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (hash) do nothing";
+             (id, workspace, name, hash, prefix, last4, scopes, created_at, expires_at, last_used_at, person, person_groups) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (hash) do nothing";
         let added = on!(self, db => sqlx::query(SQL)
             .bind(&key.id).bind(&key.workspace).bind(&key.name).bind(&key.hash).bind(&key.prefix).bind(&key.last4)
             .bind(&key.scopes).bind(key.created_at).bind(key.expires_at).bind(key.last_used_at)
+            .bind(&key.person).bind(&key.person_groups)
             .execute(db).await.map(|done| done.rows_affected()))?;
         Ok(added > 0)
     }

@@ -3,9 +3,11 @@
 //! It decides nothing and invents nothing: ids and times are given. Whatever belongs together is written in one
 //! transaction.
 
+mod analyses;
 mod approvals;
 mod audit;
 pub mod backup;
+mod budget;
 pub mod documents;
 mod idempotency;
 mod keys;
@@ -17,15 +19,21 @@ mod usage;
 use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ingestion_server::web::traces::TARGET;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
+use tracing::{Span, info_span};
 
+pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
+pub use budget::BudgetKey;
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
@@ -47,6 +55,7 @@ pub type Workspace<'a> = &'a str;
 pub struct Store {
     pool: Pool,
     sealer: Sealer,
+    changes: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +73,9 @@ enum Pool {
 pub struct Tx {
     engine: Engine,
     sealer: Sealer,
+    changes: Arc<AtomicU64>,
+    /// From the wait for a connection until it is over.
+    _span: Span,
 }
 
 /// One of the two engines, inside a transaction.
@@ -130,7 +142,7 @@ impl Store {
         let write = pool(1).connect_with(options.clone()).await?;
         migrator().run(&write).await?;
         let read = pool(4).connect_with(options).await?;
-        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys) }.checked().await
+        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
     }
 
     /// The store in a PostgreSQL database, which many replicas may share.
@@ -139,28 +151,36 @@ impl Store {
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await?;
         migrator().run(&pool).await?;
-        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys) }.checked().await
+        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
     }
 
     /// To change something.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let span = info_span!(target: TARGET, "store.write", otel.kind = "client");
         let engine = match &self.pool {
             // Without `immediate` two writers could both read first and then fail at the lock.
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx { engine, sealer: self.sealer.clone() })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
     }
 
     /// To read one state of everything. What is written here would be lost.
     pub async fn read(&self) -> Result<Tx, StoreError> {
+        let span = info_span!(target: TARGET, "store.read", otel.kind = "client");
         let engine = match &self.pool {
             Pool::Sqlite { read, .. } => Engine::Sqlite(read.begin().await?),
             Pool::Postgres(pool) => {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx { engine, sealer: self.sealer.clone() })
+        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
+    }
+
+    /// A number that is another one whenever this process has changed something. What was read before it changed may be
+    /// old; what other replicas change, it does not tell.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Can it answer at all?
@@ -201,6 +221,7 @@ impl Tx {
             Engine::Sqlite(transaction) => transaction.commit().await?,
             Engine::Postgres(transaction) => transaction.commit().await?,
         }
+        self.changes.fetch_add(1, Ordering::Release);
         Ok(())
     }
 }

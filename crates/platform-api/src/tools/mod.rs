@@ -365,8 +365,8 @@ async fn probe(
     _caller: Caller<Write>,
     Body { value, .. }: Body<ProbeRequest>,
 ) -> Result<Json<Probe>, ApiError> {
-    let address = value.address()?;
-    Ok(Json(probe::ask(&app, address, PATIENCE).await))
+    let (address, topology) = value.address()?;
+    Ok(Json(probe::ask(&app, address, topology, PATIENCE).await))
 }
 
 /// Asks a tool's base URL whether anybody is there, and remembers the answer.
@@ -376,9 +376,9 @@ async fn test(State(app): State<App>, caller: Caller<Write>, Named(name): Named)
     let mut tx = app.store().read().await?;
     let tool = tx.get::<ToolRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
     drop(tx);
-    let url = &tool.value.spec.connection.base_url;
+    let Connection { base_url: url, topology, .. } = &tool.value.spec.connection;
     let address = url.parse().map_err(|_| ApiError::BadRequest(format!("{url:?} is not an address")))?;
-    let probe = probe::ask(&app, address, PATIENCE).await;
+    let probe = probe::ask(&app, address, *topology, PATIENCE).await;
 
     let mut tx = app.store().begin().await?;
     // It may have been changed or taken away while we waited.

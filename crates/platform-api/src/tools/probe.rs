@@ -5,11 +5,12 @@ use std::time::Duration;
 use axum::http::{Request, Uri};
 use bytes::Bytes;
 use http_body_util::Full;
-use ingestion_server::web::ApiError;
+use ingestion_server::web::outbound::OutboundError;
+use ingestion_server::web::{ApiError, Reach};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ToolPhase, ToolStatus};
+use super::{ToolPhase, ToolStatus, Topology};
 use crate::app::App;
 use crate::time::rfc3339;
 
@@ -22,15 +23,20 @@ pub struct ProbeRequest {
     /// An http or https address.
     #[schema(required)]
     url: Option<String>,
+    /// `Internal` for an address in the operator's own network; absent: it is outside.
+    topology: Option<Topology>,
 }
 
 impl ProbeRequest {
     /// The address, or what is wrong with it.
-    pub fn address(self) -> Result<Uri, ApiError> {
+    pub fn address(self) -> Result<(Uri, Topology), ApiError> {
+        let topology = self.topology.unwrap_or_default();
         let url = self.url.ok_or_else(|| ApiError::field("url is required", "/url"))?;
         let address: Option<Uri> = url.parse().ok();
         let is_ours = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-        address.filter(is_ours).ok_or_else(|| ApiError::field("url must be an http or https address", "/url"))
+        let address = address.filter(is_ours);
+        let address = address.ok_or_else(|| ApiError::field("url must be an http or https address", "/url"))?;
+        Ok((address, topology))
     }
 }
 
@@ -60,12 +66,17 @@ impl Probe {
     }
 }
 
-/// Asks by GET.
-pub async fn ask(app: &App, address: Uri, patience: Duration) -> Probe {
+/// Asks by GET. Whoever may register tools may not look around in the operator's network, nor ask a cloud for the
+/// machine's credentials, by whatever name.
+pub async fn ask(app: &App, address: Uri, topology: Topology, patience: Duration) -> Probe {
+    let reach = match topology {
+        Topology::External => Reach::Outside,
+        Topology::Internal => Reach::Inside,
+    };
     let began = app.world().elapsed();
     let request = Request::get(address).header("user-agent", "platform-api").body(Full::<Bytes>::default());
     let request = request.expect("an address was read from a text");
-    let answer = app.outbound().send(request, patience, MOST).await;
+    let answer = app.outbound().within(reach).send(request, patience, MOST).await;
     let latency_ms = app.world().elapsed().saturating_sub(began).as_millis() as u64;
     match answer {
         Ok(response) => {
@@ -73,6 +84,14 @@ pub async fn ask(app: &App, address: Uri, patience: Duration) -> Probe {
             let message = if reachable { String::new() } else { format!("it answered {}", status.as_u16()) };
             Probe { reachable, status_code: status.as_u16(), latency_ms, message }
         }
-        Err(error) => Probe { reachable: false, status_code: 0, latency_ms, message: error.to_string() },
+        Err(error) => {
+            let message = match (error, topology) {
+                (OutboundError::OutOfReach, Topology::External) => {
+                    "this address is not outside; a tool of the operator's own network has the topology Internal".into()
+                }
+                (error, _) => error.to_string(),
+            };
+            Probe { reachable: false, status_code: 0, latency_ms, message }
+        }
     }
 }

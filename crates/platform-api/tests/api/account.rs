@@ -94,6 +94,10 @@ async fn settings_stay_within_their_limits(platform: Platform) {
     assert_eq!(settings["sessionIdleTimeoutMinutes"], 60);
     assert_eq!([&settings["programmaticHeader"], &settings["apiKeyPrefix"]], ["X-RunAgents-API-Key", "ra_ws_"]);
     assert_eq!(settings["apiKeyCount"], 0);
+    assert_eq!(settings["oauthCallbackUrl"], "http://127.0.0.1:8092/oauth/callback");
+    let public = platform.clone().with(|config| config.public_url = "https://agents.example.com/".into()).await;
+    let settings = public.get("/api/v1/settings/auth").await.expect(200);
+    assert_eq!(settings["oauthCallbackUrl"], "https://agents.example.com/oauth/callback");
     make(&platform, json!({"name": "ci"})).await;
     let put = async |minutes: Value| {
         let body = json!({"sessionIdleTimeoutMinutes": minutes});

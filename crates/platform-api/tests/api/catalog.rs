@@ -31,15 +31,31 @@ async fn agents_are_found_by_words_filters_and_pages(platform: Platform) {
     platform.get("/api/v1/catalog?page_size=101").await.refused(400);
 
     let versions = platform.get("/api/v1/catalog/hello-echo/versions").await.expect(200);
-    assert_eq!([&versions["agent_id"], &versions["versions"][0]["version"]], ["hello-echo", "1.0.0"]);
+    let numbers: Vec<_> = versions["versions"].as_array().unwrap().iter().map(|one| &one["version"]).collect();
+    assert_eq!((&versions["agent_id"], numbers), (&json!("hello-echo"), vec![&json!("1.1.0"), &json!("1.0.0")]));
+    let of = async |query: &str| platform.get(&format!("/api/v1/catalog/ticket-triage{query}")).await.expect(200);
+    let (latest, newest, older) = (of("").await, of("?version=1.1.0").await, of("?version=1.0.0").await);
+    assert_eq!([&latest["version"], &latest], [&json!("1.1.0"), &newest]);
+    assert_eq!(older["version"], "1.0.0");
+    let source = |manifest: &Value| manifest["deploymentTemplate"]["sourceFiles"]["helpdesk.py"].to_string();
+    assert!(source(&latest).contains("add_note") && !source(&older).contains("add_note"));
     assert_eq!(platform.get("/api/v1/catalog/none").await.refused(404), "catalog entry not found");
     assert_eq!(platform.get("/api/v1/catalog/hello-echo?version=9.0.0").await.refused(404), "catalog entry not found");
     assert_eq!(platform.get("/api/v1/catalog/No.Id").await.refused(400), "invalid catalog path");
 }
 
 async fn an_agent_of_the_catalog_is_deployed_as_it_is(platform: Platform) {
-    for id in ids(&platform.get("/api/v1/catalog").await.expect(200)) {
-        let manifest = platform.get(&format!("/api/v1/catalog/{id}?version=1.0.0")).await.expect(200);
+    let all = platform.get("/api/v1/catalog").await.expect(200);
+    let mut versions = Vec::new();
+    for id in ids(&all) {
+        let own = platform.get(&format!("/api/v1/catalog/{id}/versions")).await.expect(200);
+        // The oldest first, each deployed over the one before.
+        let numbers = own["versions"].as_array().unwrap().iter().rev().map(|one| one["version"].as_str().unwrap());
+        versions.extend(numbers.map(|number| (id, number.to_string())));
+    }
+    assert!(versions.len() > ids(&all).len());
+    for (id, version) in versions {
+        let manifest = platform.get(&format!("/api/v1/catalog/{id}?version={version}")).await.expect(200);
         let template = &manifest["deploymentTemplate"];
         let tools: Vec<Value> = template["requiredTools"]
             .as_array()

@@ -376,7 +376,8 @@ async fn what_the_analyzer_saw_is_what_the_policy_allows() {
         if files.is_empty() {
             continue;
         }
-        let analysis = platform.app.ingestion().analyze(files.clone()).await.unwrap();
+        let shelf = platform_api::analyses::Analyses::of(&platform.app, "default");
+        let analysis = platform.app.ingestion().analyze(files.clone(), &shelf).await.unwrap();
         // What the code takes from a variable gets an address when it is registered.
         let base = |tool: &Tool| tool.base_url.clone().unwrap_or_else(|| format!("https://{}.example", tool.name));
         let reached = || analysis.tools.iter().filter(|tool| tool.kind != ToolKind::Function);

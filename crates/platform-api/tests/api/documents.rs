@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::Value;
 
+use crate::documented::differs;
 use crate::support::{KEY, Platform, on_both_engines};
 
 on_both_engines!(every_documented_exchange_is_as_documented,);
@@ -79,36 +80,4 @@ fn exchanges(text: &str) -> Vec<Exchange<'_>> {
 
 fn filled(text: &str, known: &HashMap<String, String>) -> String {
     known.iter().fold(text.to_string(), |text, (name, value)| text.replace(&format!("${name}"), value))
-}
-
-/// What is documented must be there exactly; more keys may be. `…` stands for any text that is not empty, `$NAME` for
-/// what only the platform can know: the same wherever it stands.
-fn differs(expected: &Value, found: &Value, at: &str, known: &mut HashMap<String, String>) -> Option<String> {
-    match (expected, found) {
-        (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, value)| {
-            let at = format!("{at}.{key}");
-            match found.get(key) {
-                Some(found) => differs(value, found, &at, known),
-                None => Some(format!("{at} is missing")),
-            }
-        }),
-        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
-            let mut pairs = expected.iter().zip(found).enumerate();
-            pairs.find_map(|(n, (expected, found))| differs(expected, found, &format!("{at}[{n}]"), known))
-        }
-        (Value::String(expected), Value::String(found)) if expected.starts_with('$') => {
-            let before = known.entry(expected[1..].to_string()).or_insert_with(|| found.clone());
-            (before != found).then(|| format!("{at} is {found:?}, before it was {before:?}"))
-        }
-        (Value::String(expected), Value::String(found)) => {
-            let same = match expected.split_once('…') {
-                Some((before, after)) => {
-                    found.len() > before.len() + after.len() && found.starts_with(before) && found.ends_with(after)
-                }
-                None => expected == found,
-            };
-            (!same).then(|| format!("{at} is {found:?}, documented as {expected:?}"))
-        }
-        _ => (expected != found).then(|| format!("{at} is {found}, documented as {expected}")),
-    }
 }

@@ -1,12 +1,16 @@
 //! The control plane as its callers see it: in process, through the router, over both engines of the store.
 
 mod account;
+mod analyses;
 mod approvals;
+mod approvers;
 mod auth;
 mod catalog;
 mod connectors;
 mod deploy;
+mod documented;
 mod documents;
+mod gateway;
 mod identity;
 mod models;
 mod openapi;

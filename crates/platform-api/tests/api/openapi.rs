@@ -10,8 +10,6 @@ use crate::support::Platform;
 /// What the published contract has and this one has not, each with its reason.
 const NOT_YET: &[(&str, &str)] = &[
     ("post /chat/completions", RUNTIME),
-    ("get /settings/auth: oauthCallbackUrl", CONSENT),
-    ("put /settings/auth: oauthCallbackUrl", CONSENT),
     ("get /billing/publishable-key: publishable_key", BILLING),
     ("post /billing/payment-method: payment_method_id", BILLING),
     ("post /billing/payment-method: status", BILLING),
@@ -24,8 +22,6 @@ const NOT_YET: &[(&str, &str)] = &[
 ];
 
 const RUNTIME: &str = "models are asked through the gateway, which comes with the runner";
-
-const CONSENT: &str = "users consent through the egress gateway, which comes with the runner";
 
 /// Answered by 501 and a text.
 const BILLING: &str = "payments are a service of the documents' own platform";

@@ -12,6 +12,7 @@ on_both_engines!(
     a_rule_that_cannot_be_is_refused_with_its_place,
     a_policy_is_changed_only_if_it_is_there,
     a_binding_says_for_whom_a_policy_counts,
+    a_policy_of_a_user_or_a_group_counts_for_whom_an_agent_acts,
     a_policy_that_goes_takes_its_bindings_along,
     plain_sentences_become_rules,
     what_is_no_plain_sentence_goes_to_the_model_or_is_refused,
@@ -113,13 +114,46 @@ async fn a_binding_says_for_whom_a_policy_counts(platform: Platform) {
     let fewer = json!({"name": "billing-agents", "policy": "billing", "subjects": [{"kind": "ServiceAccount", "name": "payer"}]});
     platform.post("/api/policy-bindings", fewer).await.expect(201);
     assert_eq!(platform.get("/api/v1/policies/billing").await.expect(200)["used_by"], json!([agent("payer")]));
-    let user = json!({"name": "b", "policy": "billing", "subjects": [{"kind": "User", "name": "ann"}]});
-    let wrong = platform.post("/api/policy-bindings", user).await.expect(400);
+    let odd = json!({"name": "b", "policy": "billing", "subjects": [{"kind": "Robot", "name": "ann"}]});
+    let wrong = platform.post("/api/policy-bindings", odd).await.expect(400);
     assert_eq!(wrong["errors"][0]["pointer"], "/subjects/0/kind");
     platform.delete("/api/policy-bindings/billing-agents").await.expect(200);
     let gone = platform.delete("/api/policy-bindings/billing-agents").await.refused(404);
     assert_eq!(gone, "policy binding \"billing-agents\" not found");
     assert_eq!(platform.get("/api/v1/policies/billing").await.expect(200)["used_by"], json!([]));
+}
+
+async fn a_policy_of_a_user_or_a_group_counts_for_whom_an_agent_acts(platform: Platform) {
+    let tool = json!({"name": "crm", "base_url": "https://crm.example.com"});
+    platform.post("/api/tools", tool).await.expect(201);
+    let rules = json!([{"permission": "allow", "resource": "https://crm.example.com/*", "operations": ["GET"]}]);
+    platform.post("/api/policies", json!({"name": "read-crm", "rules": rules})).await.expect(201);
+    let bind = |name: &str, kind: &str, subject: &str| {
+        platform.post(
+            "/api/policy-bindings",
+            json!({"name": name, "policy": "read-crm", "subjects": [{"kind": kind, "name": subject}]}),
+        )
+    };
+    let user = bind("of-ann", "User", "ann@example.com").await.expect(201);
+    assert_eq!(user["subjects"], json!([{"kind": "User", "name": "ann@example.com"}]));
+    bind("of-support", "Group", "Support team").await.expect(201);
+    for (kind, name) in [("User", ""), ("Group", "a\nb"), ("ServiceAccount", "Not A Name")] {
+        assert_eq!(bind("wrong", kind, name).await.expect(400)["errors"][0]["pointer"], "/subjects/0/name");
+    }
+    platform.post("/api/deploy", json!({"agent_name": "helper", "image": "a/b:1"})).await.expect(201);
+    let decision = async |who: Value| {
+        let mut call = json!({"agent": "helper", "url": "https://crm.example.com/people"});
+        call.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+        platform.post("/api/v1/policies/simulate", call).await.expect(200)["decision"].clone()
+    };
+    assert_eq!(decision(json!({})).await, "deny");
+    assert_eq!(decision(json!({"user": "bob@example.com", "groups": ["sales"]})).await, "deny");
+    assert_eq!(decision(json!({"user": "ann@example.com"})).await, "allow");
+    assert_eq!(decision(json!({"user": "bob@example.com", "groups": ["sales", "Support team"]})).await, "allow");
+    // An agent that is called like a user is another subject.
+    assert_eq!(decision(json!({"user": "helper"})).await, "deny");
+    platform.delete("/api/policy-bindings/of-ann").await.expect(200);
+    assert_eq!(decision(json!({"user": "ann@example.com"})).await, "deny");
 }
 
 async fn a_policy_that_goes_takes_its_bindings_along(platform: Platform) {

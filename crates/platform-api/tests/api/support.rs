@@ -64,6 +64,8 @@ fn unique() -> String {
 
 fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stores").join(unique());
+    // A process of an earlier run may have had the same number.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }

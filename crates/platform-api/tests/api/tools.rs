@@ -10,6 +10,7 @@ on_both_engines!(
     credentials_are_kept_and_never_given_back,
     a_tool_that_is_gone_is_gone_for_both_surfaces,
     a_probe_tells_who_is_there,
+    a_probe_does_not_look_around_inside,
 );
 
 async fn every_spelling_of_a_tool_is_understood(platform: Platform) {
@@ -85,9 +86,15 @@ async fn a_probe_tells_who_is_there(platform: Platform) {
     let address = listener.local_addr().unwrap();
     let closed = axum::Router::new().fallback(async || axum::http::StatusCode::UNAUTHORIZED);
     tokio::spawn(async move { axum::serve(listener, closed).await });
-    let probe = platform.post("/api/tools/probe", json!({"url": format!("http://{address}")})).await.expect(200);
+    let probe = platform
+        .post("/api/tools/probe", json!({"url": format!("http://{address}"), "topology": "Internal"}))
+        .await
+        .expect(200);
     assert_eq!([&probe["reachable"], &probe["status_code"]], [&json!(true), &json!(401)]);
-    let probe = platform.post("/api/tools/probe", json!({"url": "http://127.0.0.1:1"})).await.expect(200);
+    let probe = platform
+        .post("/api/tools/probe", json!({"url": "http://127.0.0.1:1", "topology": "Internal"}))
+        .await
+        .expect(200);
     assert_eq!([&probe["reachable"], &probe["message"]], [&json!(false), &json!("no connection")]);
     assert_eq!(platform.post("/api/tools/probe", json!({})).await.refused(400), "url is required");
 
@@ -95,4 +102,41 @@ async fn a_probe_tells_who_is_there(platform: Platform) {
     platform.post("/api/tools", tool).await.expect(201);
     platform.post("/api/tools/here/test", json!({})).await.expect(200);
     assert_eq!(platform.get("/api/tools/here").await.expect(200)["status"]["phase"], "Available");
+}
+
+async fn a_probe_does_not_look_around_inside(platform: Platform) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = seen.clone();
+    let inside = axum::Router::new().fallback(async move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        "inside"
+    });
+    tokio::spawn(async move { axum::serve(listener, inside).await });
+    let probe = async |url: String, topology: &str| {
+        let probe = platform.post("/api/tools/probe", json!({"url": url, "topology": topology})).await.expect(200);
+        assert_eq!([&probe["reachable"], &probe["status_code"]], [&json!(false), &json!(0)], "{url}");
+        probe["message"].as_str().unwrap().to_string()
+    };
+    // A name is as good as the address that it stands for, however that is spelt.
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "127.1"] {
+        let message = probe(format!("http://{host}:{port}"), "External").await;
+        assert!(message.starts_with("this address is not outside"), "{host}: {message}");
+    }
+    for host in ["169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "0.0.0.0", "2852039166"] {
+        assert_eq!(probe(format!("http://{host}/latest/meta-data"), "Internal").await, "this address may not be asked");
+    }
+    assert_eq!(seen.load(std::sync::atomic::Ordering::SeqCst), 0);
+    let wrong = json!({"url": "http://a.io", "topology": "Sideways"});
+    assert_eq!(platform.post("/api/tools/probe", wrong).await.expect(400)["errors"][0]["pointer"], "/topology");
+
+    // So does a tool's own test.
+    for (name, topology, phase) in [("out", "External", "Unreachable"), ("in", "Internal", "Available")] {
+        let tool = json!({"name": name, "base_url": format!("http://localhost:{port}"), "topology": topology});
+        platform.post("/api/tools", tool).await.expect(201);
+        platform.post(&format!("/api/tools/{name}/test"), json!({})).await.expect(200);
+        assert_eq!(platform.get(&format!("/api/tools/{name}")).await.expect(200)["status"]["phase"], phase);
+    }
+    assert_eq!(seen.load(std::sync::atomic::Ordering::SeqCst), 1);
 }

@@ -202,7 +202,13 @@ fn appended(cx: &Context, form: At, name: &str) -> Option<At> {
 
 /// `/v1beta/models/gemini-pro:generateContent`, `/model/anthropic.claude/invoke`, `/models/org/name`.
 fn model_in_path(path: &str) -> Option<String> {
-    let (_, rest) = path.split_once("/models/").or_else(|| path.split_once("/model/"))?;
+    let (_, rest) = path
+        .split_once("/models/")
+        .or_else(|| path.split_once("/model/"))
+        // `/v1/engines/davinci/completions`: one part, and what is asked of it.
+        .or_else(|| {
+            path.split_once("/engines/").map(|(before, rest)| (before, rest.split('/').next().unwrap_or(rest)))
+        })?;
     let rest = rest.split("/v1/").next()?;
     let name = rest.split(':').next()?.trim_end_matches("/invoke").trim_end_matches("/converse").trim_end_matches('/');
     is_model_name(name).then(|| name.to_owned())

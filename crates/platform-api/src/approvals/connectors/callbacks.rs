@@ -17,7 +17,7 @@ use super::wire::header;
 use super::{Activity, ConnectorRecord, ConnectorType, find, note};
 use crate::answer::{Named, Refusal};
 use crate::app::App;
-use crate::approvals::{self, AccessRequest, Decision, Rejection};
+use crate::approvals::{self, AccessRequest, Deciders, Decision, Rejection};
 use crate::auth::Identity;
 use crate::store::Resource;
 
@@ -31,6 +31,9 @@ struct CallbackDecision {
     /// Who.
     #[serde(default)]
     approver_id: Option<String>,
+    /// Of which groups.
+    #[serde(default)]
+    approver_groups: Vec<String>,
     /// What an approval is good for.
     #[serde(default)]
     scope: Option<String>,
@@ -118,7 +121,14 @@ async fn decide(
         return Err(approvals::unknown());
     }
     let approver = decision.approver_id.filter(|text| !text.is_empty()).unwrap_or_else(|| connector.name.clone());
-    let who = Identity { key: format!("{id}/{approver}"), ..Identity::platform(&workspace) };
+    let who = Identity {
+        key: format!("{id}/{approver}"),
+        name: format!("{id}/{approver}"),
+        user: Some(approver.clone()),
+        groups: decision.approver_groups,
+        ..Identity::platform(&workspace)
+    };
+    let who = Deciders::read(&request).vouch(who);
     let verdict = decision.decision;
     let decided = match verdict {
         Verdict::Approved => {
@@ -156,6 +166,7 @@ fn pressed(body: &[u8]) -> Result<CallbackDecision, ApiError> {
         request_id: action.value,
         decision: action.action_id,
         approver_id: Some(format!("slack:{}", user.id)),
+        approver_groups: Vec::new(),
         scope: None,
         duration: None,
         reason: None,

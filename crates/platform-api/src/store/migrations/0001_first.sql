@@ -34,6 +34,9 @@ create table api_key (
     prefix text not null,
     last4 text not null,
     scopes text not null,
+    -- Who shows it, if it is one person's, and the groups of whoever does, as a JSON array.
+    person text,
+    person_groups text not null,
     created_at bigint not null,
     expires_at bigint,
     last_used_at bigint
@@ -108,7 +111,9 @@ create table approval (
     -- When a grant for one call was used.
     used_at bigint,
     -- Ids of the connectors that are told of it, and so may decide, as a JSON array.
-    told text not null
+    told text not null,
+    -- Who may decide, as JSON.
+    deciders text not null
 );
 create index approval_newest on approval (workspace, created_at);
 create index approval_expiring on approval (status, expires_at);
@@ -161,6 +166,19 @@ create table idempotency (
 );
 create index idempotency_oldest on idempotency (created_at);
 
+-- What was found in submitted files, by id, until nobody asked for it for an hour. The body stands last, so that counting
+-- does not read it.
+create table analysis (
+    workspace text not null,
+    id text not null,
+    bytes bigint not null,
+    given_at bigint not null,
+    body text not null,
+    primary key (workspace, id)
+);
+create index analysis_newest on analysis (workspace, given_at, id, bytes);
+create index analysis_oldest on analysis (given_at);
+
 create table rate (
     key text not null,
     minute bigint not null,
@@ -182,4 +200,14 @@ create table spend (
     output_tokens bigint not null,
     micro_usd bigint not null,
     primary key (workspace, month, agent, role, model_provider, model)
+);
+
+-- What of the budget of one model of one agent is taken: spent, or held by a process that may spend it.
+create table budget (
+    workspace text not null,
+    month bigint not null,
+    agent text not null,
+    model text not null,
+    taken bigint not null,
+    primary key (workspace, month, agent, model)
 );
