@@ -42,6 +42,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
         formats,
         context: OnceCell::new(),
         imports: facts.imports.iter().map(|import| &*import.module).collect(),
+        imported: OnceCell::new(),
         literals,
     };
     let mut out = Vec::new();
@@ -60,6 +61,8 @@ struct Reader<'f> {
     formats: &'f Formats,
     context: OnceCell<Context<'f>>,
     imports: Vec<&'f str>,
+    /// Whose the imports are, all of them.
+    imported: OnceCell<Option<Meaning>>,
     literals: Vec<Literal>,
 }
 
@@ -107,7 +110,7 @@ impl<'f> Reader<'f> {
                     return None;
                 }
                 meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats)
-                    .or_else(|| meaning::of_imports(&self.imports, self.formats))
+                    .or_else(|| *self.imported.get_or_init(|| meaning::of_imports(&self.imports, self.formats)))
             })
     }
 
@@ -340,21 +343,11 @@ impl<'f> Reader<'f> {
             let Some(value) = self.facts.text(literal.id) else { continue };
             // `'"…"'` is code for a program that pastes it.
             let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
-            // Most strings are words: they are passed over before anything is asked of the tree.
-            // `Key …`, `Token …`: a scheme in front of what a header carries.
-            let short = value.get(..value.len().min(1024)).filter(|start| start.len() == value.len());
-            let schemed = short.and_then(|value| value.split_once(' ')).filter(|(scheme, rest)| {
-                !matches!(*scheme, "Bearer" | "bearer" | "Basic" | "basic" | "Token")
-                    && scheme.len() <= 12
-                    && rest.len() >= 16
-                    && !rest.contains(' ')
-                    && scheme.bytes().all(|b| b.is_ascii_alphabetic())
-            });
-            let value = schemed.map_or(value, |(_, rest)| rest);
-            let said = short
-                .and_then(|_| value.split_once('.'))
-                .filter(|(name, rest)| is_spelt(name) && judge::machine_made(rest));
+            let behind = behind_scheme(value);
+            let value = behind.unwrap_or(value);
+            let said = behind_name(value);
             let value = said.map_or(value, |(_, rest)| rest);
+            // Most strings are words: they are passed over before anything is asked of the tree.
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
             let cued = || {
                 names
@@ -381,8 +374,8 @@ impl<'f> Reader<'f> {
             if let Some((name, _)) = said {
                 site.name.get_or_insert_with(|| name.to_owned());
             }
-            if schemed.is_some() && !site.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("authorization"))
-            {
+            let header = || site.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("authorization"));
+            if behind.is_some() && !header() {
                 continue;
             }
             let kind = self.kind(&site);
@@ -476,48 +469,54 @@ impl<'f> Reader<'f> {
     }
 }
 
-/// Calls that [`fold`] understands.
-const FOLDING: &[&str] = &[
-    "join",
-    "b64decode",
-    "urlsafe_b64decode",
-    "standard_b64decode",
-    "atob",
-    "decodebytes",
-    "a2b_base64",
-    "fromhex",
-    "unhexlify",
-    "a2b_hex",
-    "from",
-    "decode",
-    "encode",
-    "strip",
-    "trim",
-    "toString",
-    "rstrip",
-    "lstrip",
-    "concat",
-    "replace",
-    "replaceAll",
-    "format",
-    "dedent",
-    "cleandoc",
-    "split",
-    "reduce",
-];
-
-/// `insecure-api-key`: a name of several words that says so, which a value may stand behind.
-fn is_spelt(name: &str) -> bool {
-    (6..=40).contains(&name.len())
-        && name.contains('-')
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-        && names::classify(&names::words(name)).is_some_and(|kind| kind != names::Kind::Weak)
+/// `Key …`, `Token …`: what stands behind a scheme in what a header carries.
+fn behind_scheme(value: &str) -> Option<&str> {
+    let at = value.bytes().take(13).position(|b| !b.is_ascii_alphabetic()).filter(|at| *at > 0)?;
+    let (scheme, rest) = (&value[..at], value[at..].strip_prefix(' ')?);
+    let known = matches!(scheme, "Bearer" | "bearer" | "Basic" | "basic" | "Token");
+    (!known && (16..=1024).contains(&rest.len()) && !rest.contains(' ')).then_some(rest)
 }
 
-/// It calls one of them.
+/// `insecure-api-key.…`: a name of several words that says so, and the value behind it.
+fn behind_name(value: &str) -> Option<(&str, &str)> {
+    let at = value.bytes().take(41).position(|b| !(b.is_ascii_lowercase() || b == b'-')).filter(|at| *at >= 6)?;
+    let (name, rest) = (&value[..at], value[at..].strip_prefix('.')?);
+    let says_so = || names::classify(&names::words(name)).is_some_and(|kind| kind != names::Kind::Weak);
+    (rest.len() <= 1024 && name.contains('-') && says_so() && judge::machine_made(rest)).then_some((name, rest))
+}
+
+/// It calls one of those that [`fold`] understands.
 pub fn is_folding(facts: &FileFacts, call: &Call) -> bool {
-    matches!(*facts.kind(call.callee),
-        ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&facts.name(name)))
+    let (ExprKind::Attr(_, name) | ExprKind::Name(name)) = *facts.kind(call.callee) else { return false };
+    matches!(
+        facts.name(name),
+        "join"
+            | "b64decode"
+            | "urlsafe_b64decode"
+            | "standard_b64decode"
+            | "atob"
+            | "decodebytes"
+            | "a2b_base64"
+            | "fromhex"
+            | "unhexlify"
+            | "a2b_hex"
+            | "from"
+            | "decode"
+            | "encode"
+            | "strip"
+            | "trim"
+            | "toString"
+            | "rstrip"
+            | "lstrip"
+            | "concat"
+            | "replace"
+            | "replaceAll"
+            | "format"
+            | "dedent"
+            | "cleandoc"
+            | "split"
+            | "reduce"
+    )
 }
 
 /// A text among its arguments may hide a credential.
