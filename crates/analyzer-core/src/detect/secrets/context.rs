@@ -165,6 +165,9 @@ const TAKE_SECRETS: &[(&str, usize, &str)] = &[
     ("auth", 1, "password"),
     ("basicAuth", 1, "password"),
     ("username_pw_set", 1, "password"),
+    ("generate_password_hash", 0, "password"),
+    ("hash_password", 0, "password"),
+    ("hashpw", 0, "password"),
     ("pyotp.TOTP", 0, "otp_secret"),
     ("authenticator.generate", 0, "otp_secret"),
 ];

@@ -20,6 +20,7 @@ mod shape;
 mod text;
 mod torn;
 mod value;
+mod veil;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -185,7 +186,8 @@ impl<'m> Found<'m> {
         }
     }
 
-    /// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of
+    /// The same files for a reader outside: every credential that is found in one is masked in all of them, and what
+    /// stands beside a name that speaks of secrets in any. A file of
     /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
     pub(crate) fn redact(&self, sources: &Sources, formats: &Formats) -> Sources {
         let of = (self, sources, formats);
@@ -206,7 +208,10 @@ impl<'m> Found<'m> {
         let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
         let Values { everywhere, masks, .. } = &*self.values;
         match everywhere {
-            Some(values) if is_safe => mask(&values.replace_all(&source.text, masks), formats).into(),
+            Some(values) if is_safe => {
+                let masked = values.replace_all(&source.text, masks);
+                veil::cover(&mask(&masked, formats), source.language, formats).into()
+            }
             _ => "".into(),
         }
     }

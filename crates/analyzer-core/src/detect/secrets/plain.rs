@@ -67,7 +67,7 @@ impl Pair {
 }
 
 /// The name that a cue is part of, with the word before it in prose: `API key`.
-fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
+pub fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     // Letters of other alphabets are of several bytes; punctuation of theirs is looked at behind.
     let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b) || !b.is_ascii();
