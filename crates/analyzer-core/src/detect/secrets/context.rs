@@ -168,6 +168,7 @@ const TAKE_SECRETS: &[(&str, usize, &str)] = &[
     ("generate_password_hash", 0, "password"),
     ("hash_password", 0, "password"),
     ("hashpw", 0, "password"),
+    ("AzureKeyCredential", 0, "api_key"),
     ("pyotp.TOTP", 0, "otp_secret"),
     ("authenticator.generate", 0, "otp_secret"),
 ];

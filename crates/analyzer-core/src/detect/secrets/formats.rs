@@ -292,6 +292,7 @@ impl Formats {
             cue(env, Cue::Name);
         }
         cue("Pass", Cue::Name); // `smtpPass`
+        cue("]assword", Cue::Name); // `[Pp]assword:`
         for word in names::CUES {
             let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             let mut spellings = vec![word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail];
