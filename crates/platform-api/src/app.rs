@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use crate::auth::Identity;
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::gateway::Gateway;
+use crate::identity::tokens::Tokens;
+use crate::running::Running;
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The platform. Cloning gives another handle on the same one.
@@ -26,13 +29,26 @@ struct Inner {
     ingestion: Ingestion,
     outbound: Outbound,
     gateway: Gateway,
+    egress: Egress,
+    tokens: Tokens,
+    running: Option<Running>,
 }
 
 impl App {
-    /// Over a store and an analyzer.
-    pub fn new(config: Config, store: Store, world: World, ingestion: Ingestion, outbound: Outbound) -> App {
+    /// Over a store and an analyzer, with what runs agents, if anything does.
+    pub fn new(
+        config: Config,
+        store: Store,
+        world: World,
+        ingestion: Ingestion,
+        outbound: Outbound,
+        running: Option<Running>,
+    ) -> App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
-        App { inner: Arc::new(Inner { config, store, world, ingestion, outbound, gateway }) }
+        let egress = Egress::new(&outbound);
+        let tokens = Tokens::new(&outbound, world.clone());
+        let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running };
+        App { inner: Arc::new(inner) }
     }
 
     /// What was configured.
@@ -63,6 +79,28 @@ impl App {
     /// For agents that ask models.
     pub fn gateway(&self) -> &Gateway {
         &self.inner.gateway
+    }
+
+    /// For agents that call tools.
+    pub fn egress(&self) -> &Egress {
+        &self.inner.egress
+    }
+
+    /// For end users of agents.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
+    }
+
+    /// What runs agents here, if anything does.
+    pub fn running(&self) -> Option<&Running> {
+        self.inner.running.as_ref()
+    }
+
+    /// Something was committed that a build or an agent may be waiting for.
+    pub fn wake(&self) {
+        if let Some(running) = self.running() {
+            running.wake();
+        }
     }
 
     /// Limits of request bodies.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use agent_runner::{Isolation, Limits};
 use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig, EnrichmentConfig};
 use ingestion_server::web::log::LogConfig;
 use ingestion_server::web::serve::HttpConfig;
@@ -31,6 +32,8 @@ pub struct Config {
     pub public_url: String,
     /// What builds make.
     pub builds: BuildsConfig,
+    /// What runs agents.
+    pub runner: RunnerConfig,
     /// How long model providers are waited for.
     pub gateway: GatewayConfig,
     /// Limits of connections and bodies.
@@ -98,6 +101,63 @@ pub struct AnalysesConfig {
 pub struct BuildsConfig {
     /// The registry in the names of images.
     pub registry: String,
+    /// Builds on this host at the same time.
+    pub at_once: usize,
+    /// How long one may take.
+    pub seconds: u64,
+    /// Whether packages may run code of their own while they are installed.
+    pub run_package_code: bool,
+}
+
+/// What runs agents.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerConfig {
+    /// Whether anything does.
+    pub kind: RunnerKind,
+    /// The weakest isolation that is accepted.
+    pub at_least: Isolation,
+    /// The strongest isolation that is used.
+    pub at_most: Isolation,
+    /// Memory of one agent, in MiB.
+    pub memory_mib: u64,
+    /// Thousandths of a processor for one agent.
+    pub cpu_millis: u32,
+    /// Processes and threads of one agent.
+    pub processes: u32,
+    /// Files that one process of an agent has open.
+    pub open_files: u32,
+    /// What one agent writes to temporary files, in MiB.
+    pub disk_mib: u64,
+    /// How long an agent may take until it is ready.
+    pub ready_seconds: u64,
+    /// How long it may take until it begins to answer, and between two pieces of a stream.
+    pub answer_seconds: u64,
+    /// How long requests under way get when a new version takes over or the platform stops.
+    pub drain_seconds: u64,
+}
+
+/// Who runs agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunnerKind {
+    /// Nobody: agents stay Pending.
+    None,
+    /// This host, as processes.
+    Process,
+}
+
+impl RunnerConfig {
+    /// What one agent may use up.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory: self.memory_mib << 20,
+            cpu_millis: self.cpu_millis,
+            processes: self.processes,
+            open_files: self.open_files,
+            disk: self.disk_mib << 20,
+        }
+    }
 }
 
 /// How long model providers are waited for.

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod config;
 pub mod context;
 pub mod deploy;
+pub mod egress;
 pub mod gateway;
 pub mod identity;
 pub mod jobs;
@@ -21,6 +22,7 @@ pub mod openapi;
 pub mod params;
 pub mod plans;
 pub mod policies;
+pub mod running;
 pub mod runs;
 pub mod store;
 pub mod time;
@@ -59,6 +61,7 @@ fn operations() -> OpenApiRouter<App> {
     let versioned = both()
         .merge(agents::versioned())
         .merge(deploy::starter_kit::versioned())
+        .merge(gateway::routes())
         .merge(runs::routes())
         .nest("/approvals", approvals::routes())
         .merge(approvals::connectors::routes());
@@ -76,8 +79,7 @@ pub fn router(app: &App) -> Router {
     let (routes, description) = operations().split_for_parts();
     let gateway = || gateway::routes().split_for_parts().0;
     let routes = routes
-        // The same as below `/v1`, where published examples look for it.
-        .nest("/api/v1", gateway())
+        // The same as below `/v1`, where clients look for it that put `/v1` behind whatever address they are given.
         .nest("/api/v1/v1", gateway())
         .merge(gateway::of_agents())
         .layer(from_fn_with_state(app.clone(), auth::once))

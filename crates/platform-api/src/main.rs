@@ -1,4 +1,6 @@
-//! The platform as a process: flags, the first key, the banner, signals.
+//! The platform as a process: flags, the first key, the banner, signals; and the sandbox that it becomes for an agent.
+
+mod host;
 
 use std::env;
 use std::fs::DirBuilder;
@@ -8,6 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent_runner::Isolation;
 use clap::{Args, Parser, Subcommand};
 use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
@@ -85,9 +88,15 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Flags::parse()).await {
+fn main() -> ExitCode {
+    // A process that has threads cannot become a sandbox, so this comes before anything else.
+    if host::is_sandbox() {
+        return agent_runner::launcher::main();
+    }
+    let flags = Flags::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(flags)));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             let _ = writeln!(io::stderr(), "platform-api: {problem}");
@@ -180,18 +189,31 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let fresh = first_key(&store, &world, preset.as_deref()).await?;
 
     let ingestion = Ingestion::new(&config.ingestion(), world.clone(), enricher);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut config = config;
     config.listen = address;
-    let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound);
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let banner = banner(scheme, address, &data_dir, fresh.as_ref().map(|key| key.expose()));
+    if config.public_url.is_empty() {
+        config.public_url = format!("{scheme}://{address}");
+    }
+    let (running, arrivals) = host::running(&config, &data_dir, &world).await?.unzip();
+    let isolation = running.as_ref().map(|running| running.isolation());
+    let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound, running);
+    platform_api::running::recover(&app).await?;
+    let banner = banner(scheme, address, &data_dir, isolation, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
     io::stdout().write_all(banner.as_bytes())?;
-    let jobs = tokio::spawn(platform_api::jobs::run(app.clone()));
+    let mut jobs = vec![tokio::spawn(platform_api::jobs::run(app.clone()))];
+    if let Some(arrivals) = arrivals {
+        jobs.push(tokio::spawn(platform_api::running::arrivals::serve(app.clone(), arrivals)));
+        jobs.push(tokio::spawn(platform_api::running::keep_up(app.clone())));
+    }
     let router = platform_api::router(&app);
     serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
-    // Whatever it is at is in the store and will be taken up again.
-    jobs.abort();
+    if let Some(running) = app.running() {
+        running.stop().await;
+    }
+    // Whatever they are at is in the store and will be taken up again.
+    jobs.iter().for_each(|job| job.abort());
     if let Err(error) = app.gateway().ledger().write(true).await {
         warn!(%error, "what models cost last is not written");
     }
@@ -258,7 +280,13 @@ fn layers(place: &Place) -> Result<Settings, Box<dyn std::error::Error>> {
 }
 
 /// Where the address is, where the data is, and a line to paste that works.
-fn banner(scheme: &str, address: SocketAddr, data_dir: &Path, fresh: Option<&str>) -> String {
+fn banner(
+    scheme: &str,
+    address: SocketAddr,
+    data_dir: &Path,
+    isolation: Option<Isolation>,
+    fresh: Option<&str>,
+) -> String {
     // Listening everywhere is not an address to call.
     let host = match address.ip() {
         ip if ip.is_unspecified() => "127.0.0.1".to_string(),
@@ -273,8 +301,12 @@ fn banner(scheme: &str, address: SocketAddr, data_dir: &Path, fresh: Option<&str
         ),
         None => "With an API key in PLATFORM_API_KEY:\n".to_string(),
     };
+    let agents = match isolation {
+        Some(isolation) => format!("Agents run on this host, kept apart by {isolation}."),
+        None => "Nothing runs agents here (runner.kind is \"none\").".to_string(),
+    };
     format!(
-        "platform-api listens on {scheme}://{address}, data in {}\n\n{about}\n  curl -s {scheme}://{host}:{port}/analyze -H \
+        "platform-api listens on {scheme}://{address}, data in {}\n\n{agents}\n\n{about}\n  curl -s {scheme}://{host}:{port}/analyze -H \
          \"Authorization: Bearer {key}\" -d '{EXAMPLE}'\n\n",
         data_dir.display(),
         port = address.port(),

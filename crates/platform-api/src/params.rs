@@ -41,6 +41,15 @@ pub fn number(text: Option<&str>, name: &str, least: i64, absent: i64) -> Result
     number.ok_or_else(|| ApiError::BadRequest(format!("{name} must be a whole number of at least {least}")))
 }
 
+/// `true` or `false` in the query; absent or nothing behind the `=` is `false`.
+pub fn flag(text: Option<&str>, name: &str) -> Result<bool, ApiError> {
+    match text.unwrap_or_default() {
+        "" | "false" | "0" => Ok(false),
+        "true" | "1" => Ok(true),
+        _ => Err(ApiError::BadRequest(format!("{name} must be true or false"))),
+    }
+}
+
 /// A text of the query that says something.
 pub fn said(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())

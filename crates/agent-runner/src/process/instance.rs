@@ -90,6 +90,18 @@ pub struct Instance {
     has_entry_point: bool,
 }
 
+/// How ready an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// As far as it can be.
+    Whole,
+    /// Its code was loaded and has nothing to call, so the runtime's own loop answers.
+    WithoutHandler,
+}
+
+/// For so long what an instance writes may be on its way.
+const LATE: Duration = Duration::from_millis(100);
+
 /// Why an instance did not get ready.
 #[derive(Debug)]
 pub enum NotReady {
@@ -168,8 +180,8 @@ impl Instance {
         self.sandbox.dialer.clone()
     }
 
-    /// Waits until it answers that it is well, and has the agent's code.
-    pub async fn ready(&self, within: Duration) -> Result<(), NotReady> {
+    /// Waits until it answers that it is well, and has the agent's code if that has a handler.
+    pub async fn ready(&self, within: Duration) -> Result<Ready, NotReady> {
         let wait = async {
             let mut pause = Duration::from_millis(20);
             loop {
@@ -190,11 +202,14 @@ impl Instance {
                 Err(NotReady::Yet(format!("it was not ready within {} s{last}", within.as_secs())))
             }
             Ok(health) if self.has_entry_point && !health.user_code => {
-                let lines = self.said();
-                let why = reason::of_import(&lines).unwrap_or_else(|| "its code was not loaded".into());
-                Err(NotReady::Ever(why))
+                // What it wrote about that may still be on its way.
+                tokio::time::sleep(LATE).await;
+                match reason::of_import(&self.said()) {
+                    Some(why) => Err(NotReady::Ever(why)),
+                    None => Ok(Ready::WithoutHandler),
+                }
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Ready::Whole),
         }
     }
 

@@ -1,16 +1,25 @@
 //! Reasons: what an agent wrote, as far as it says why it does not run. Pure.
 
+use serde::Deserialize;
+
 /// Why code was not loaded: what the runtime logs about it, and below it the interpreter's own error.
 pub fn of_import(lines: &[String]) -> Option<String> {
     let at = lines.iter().rposition(|line| line.contains(FAILED_IMPORT))?;
-    let said = lines[at].split(FAILED_IMPORT).nth(1).unwrap_or_default();
-    let said = said.trim_start_matches([':', ' ']);
-    let error = error_of(&lines[at + 1..]);
-    match (said.is_empty(), error) {
-        (_, Some(error)) => Some(error),
-        (false, None) => Some(said.to_string()),
-        (true, None) => None,
+    if let Some(error) = error_of(&lines[at + 1..]) {
+        return Some(error);
     }
+    let said = match serde_json::from_str::<Logged>(&lines[at]) {
+        Ok(logged) => logged.error,
+        Err(_) => lines[at].split(FAILED_IMPORT).nth(1).unwrap_or_default().trim_start_matches([':', ' ']).to_string(),
+    };
+    Some(said).filter(|said| !said.is_empty())
+}
+
+/// A line of a log whose lines are JSON objects, as the published runtime's are.
+#[derive(Deserialize)]
+struct Logged {
+    #[serde(default)]
+    error: String,
 }
 
 /// What both runtimes write where the agent's code does not load.
@@ -51,6 +60,8 @@ mod tests {
         assert_eq!(of_import(&said).as_deref(), Some("ModuleNotFoundError: No module named 'stripe'"));
         let short = lines("[x] failed to import user module: no such file");
         assert_eq!(of_import(&short).as_deref(), Some("no such file"));
+        let json = lines(r#"{"level": "error", "msg": "failed to import user module", "error": "no module 'x'"}"#);
+        assert_eq!(of_import(&json).as_deref(), Some("no module 'x'"));
         assert_eq!(of_import(&lines("all is well")), None);
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::instance::{HostDoor, Instance, NotReady, Shared};
+use super::instance::{HostDoor, Instance, NotReady, Ready, Shared};
 use super::logs::Log;
 use super::sandbox::Dialer;
 use crate::{Phase, Workload};
@@ -120,8 +120,11 @@ async fn keep(
                         say(format!("failed: {reason}")).await;
                         return turn(Phase::Failed { reason }, restarts, None);
                     }
-                    Ok(()) => {
+                    Ok(ready) => {
                         was_ready = true;
+                        if ready == Ready::WithoutHandler {
+                            say("the code was loaded and has no handler; the runtime's own loop answers".into()).await;
+                        }
                         let under_way = watch::Sender::new(0);
                         let (version, dialer) = (workload.version.clone(), instance.dialer());
                         say("running".into()).await;

@@ -28,6 +28,9 @@ pub enum ApiError {
     /// 401.
     #[error("missing or unknown API key; send `Authorization: Bearer KEY` or `X-RunAgents-API-Key: KEY`")]
     Unauthorized,
+    /// 401: the token of an end user is not taken; the text says why.
+    #[error("this identity token is not taken: {0}")]
+    BadIdentity(String),
     /// 403: the key is known, and may not do this.
     #[error("{0}")]
     Forbidden(String),
@@ -131,7 +134,7 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             ApiError::BadRequest(_) | ApiError::Invalid { .. } => StatusCode::BAD_REQUEST,
-            ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
+            ApiError::Unauthorized | ApiError::BadIdentity(_) => StatusCode::UNAUTHORIZED,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) | ApiError::Missing(_) => StatusCode::NOT_FOUND,
             ApiError::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -162,6 +165,7 @@ impl ApiError {
             ApiError::BadRequest(_) => "bad_request",
             ApiError::Invalid { .. } => "invalid_fields",
             ApiError::Unauthorized => "unauthorized",
+            ApiError::BadIdentity(_) => "bad_identity",
             ApiError::Forbidden(_) => "forbidden",
             ApiError::NotFound(_) | ApiError::Missing(_) => "not_found",
             ApiError::MethodNotAllowed(_) => "method_not_allowed",
@@ -199,7 +203,7 @@ impl IntoResponse for ApiError {
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
         match &self {
-            ApiError::Unauthorized => {
+            ApiError::Unauthorized | ApiError::BadIdentity(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             error => {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -91,16 +92,8 @@ impl Outbound {
         wait: Duration,
         most: usize,
     ) -> Result<Response<Bytes>, OutboundError> {
-        // An address that is written as one is not resolved.
-        if literal(request.uri()).is_some_and(|address| !self.reach.allows(address)) {
-            return Err(OutboundError::OutOfReach);
-        }
         let asked = async {
-            let response = self.http.request(request).await.map_err(|error| match is_out_of_reach(&error) {
-                true => OutboundError::OutOfReach,
-                false => OutboundError::Unreachable,
-            })?;
-            let (parts, body) = response.into_parts();
+            let (parts, body) = self.ask(request).await?.into_parts();
             let body = Limited::new(body, most).collect().await.map_err(|error| match error
                 .is::<http_body_util::LengthLimitError>(
             ) {
@@ -110,6 +103,27 @@ impl Outbound {
             Ok(Response::from_parts(parts, body.to_bytes()))
         };
         tokio::time::timeout(wait, asked).await.unwrap_or(Err(OutboundError::Slow(wait.as_secs())))
+    }
+
+    /// The answer as it begins, within `wait`; its body comes as it comes.
+    pub async fn open(
+        &self,
+        request: Request<Full<Bytes>>,
+        wait: Duration,
+    ) -> Result<Response<Incoming>, OutboundError> {
+        let asked = tokio::time::timeout(wait, self.ask(request)).await;
+        asked.unwrap_or(Err(OutboundError::Slow(wait.as_secs())))
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, OutboundError> {
+        // An address that is written as one is not resolved.
+        if literal(request.uri()).is_some_and(|address| !self.reach.allows(address)) {
+            return Err(OutboundError::OutOfReach);
+        }
+        self.http.request(request).await.map_err(|error| match is_out_of_reach(&error) {
+            true => OutboundError::OutOfReach,
+            false => OutboundError::Unreachable,
+        })
     }
 }
 

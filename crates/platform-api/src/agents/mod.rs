@@ -1,5 +1,7 @@
 //! Agents: what is deployed, how it is doing, and how it is configured.
 
+mod invoke;
+mod logs;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ pub use wire::{Agent, AgentConfig, AgentConfigUpdate};
 use crate::answer::{Deleted, Named, Refusal};
 use crate::app::{App, json};
 use crate::auth::{Caller, Deploy, Identity, Read};
-use crate::builds::BuildRecord;
+use crate::builds::{self, BuildRecord};
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::Dialect;
@@ -89,6 +91,9 @@ pub struct AgentStatus {
     pub phase: Phase,
     /// In a sentence; empty when there is nothing to say.
     pub message: String,
+    /// How it is kept apart, once it was started: `netns`, `landlock` or `advisory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
 }
 
 /// How an agent is doing, in one word.
@@ -107,7 +112,7 @@ pub fn older() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_older))
         .routes(routes!(get_older, delete_older))
-        .routes(routes!(invoke_older))
+        .merge(invoke::older())
         .route("/agents/{name}", axum::routing::any(no_namespace))
 }
 
@@ -117,7 +122,8 @@ pub fn versioned() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(get, delete))
         .routes(routes!(config, configure))
-        .routes(routes!(invoke))
+        .merge(invoke::versioned())
+        .merge(logs::routes())
 }
 
 /// All agents, of every namespace, oldest first.
@@ -212,40 +218,12 @@ async fn configure(
     let bound = bound(&mut tx, &caller, &name).await?;
     let usage = spend::of_agent(&mut tx, &caller.workspace, &agent, app.world().now()).await?;
     tx.commit().await?;
+    app.wake();
     Ok(Json(AgentConfig::of(agent, bound, usage)))
-}
-
-/// Asks an agent; its answer comes back as it is.
-#[utoipa::path(post, path = "/agents/{name}/invoke", tag = "agents", params(("name" = String, Path)),
-    responses((status = 200, description = "What the agent answers"), (status = 404, body = Refusal),
-        (status = 502, body = Refusal)))]
-async fn invoke(State(app): State<App>, caller: Caller<Deploy>, Named(name): Named) -> Result<(), ApiError> {
-    let mut tx = app.store().read().await?;
-    Err(unreachable_now(find(&mut tx, &caller, None, &name).await?))
-}
-
-/// Asks an agent; its answer comes back as it is.
-#[utoipa::path(post, path = "/agents/{namespace}/{name}/invoke", tag = "agents",
-    params(("namespace" = String, Path), ("name" = String, Path)),
-    responses((status = 200, description = "What the agent answers"), (status = 404, body = Refusal),
-        (status = 502, body = Refusal)))]
-async fn invoke_older(
-    State(app): State<App>,
-    caller: Caller<Deploy>,
-    Path((namespace, name)): Path<(String, String)>,
-) -> Result<(), ApiError> {
-    let mut tx = app.store().read().await?;
-    Err(unreachable_now(find(&mut tx, &caller, Some(&namespace), &name).await?))
 }
 
 async fn no_namespace(_caller: Caller<Read>) -> ApiError {
     ApiError::BadRequest("path must be /api/agents/{namespace}/{name}".into())
-}
-
-/// No runner is configured: whoever waits is told what the agent's own status says.
-fn unreachable_now(agent: Stored<AgentRecord>) -> ApiError {
-    let AgentStatus { phase, message } = agent.value.status;
-    ApiError::BadGateway(format!("failed to reach agent: it is {phase:?}: {message}"))
 }
 
 /// The agent, in that namespace if one is said.
@@ -289,6 +267,7 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     for build in tx.list::<BuildRecord>(workspace).await? {
         if build.value.name == name {
             tx.forget_sealed(workspace, SOURCE, &build.value.id).await?;
+            tx.forget_sealed(workspace, builds::LOG, &build.value.id).await?;
             tx.delete::<BuildRecord>(workspace, &build.value.id).await?;
         }
     }
@@ -298,5 +277,6 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     tx.delete::<AgentRecord>(workspace, name).await?;
     app.note(&mut tx, who, "agent.delete", format!("agents/{name}"), Some(json(&agent.value)), None).await?;
     tx.commit().await?;
+    app.wake();
     Ok(Json(Deleted::default()))
 }

@@ -96,6 +96,19 @@ impl Identity {
 }
 
 impl Identity {
+    /// Somebody without a key, who may nothing but what is done for them; a token will say their name.
+    pub fn of_token(workspace: &str) -> Identity {
+        Identity {
+            key: "identity-token".into(),
+            name: String::new(),
+            workspace: workspace.into(),
+            is_operator: false,
+            scopes: Vec::new(),
+            user: None,
+            groups: Vec::new(),
+        }
+    }
+
     /// An error unless the key may do this. Whoever may administrate may do the rest, and whoever may do anything may look.
     pub fn must(&self, needed: Scope) -> Result<(), ApiError> {
         let held = &self.scopes;

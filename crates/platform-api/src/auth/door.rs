@@ -10,6 +10,7 @@ use ingestion_server::web::{ApiError, World};
 use super::Limits;
 use super::caller::{Identity, Scope};
 use super::keys;
+use crate::identity::tokens;
 use crate::names;
 use crate::store::{KeyRow, Store};
 
@@ -41,6 +42,25 @@ pub struct Door {
 #[derive(Debug, Clone)]
 struct Named(String);
 
+/// Somebody came without a key and with a token, which nobody has looked at yet.
+#[derive(Debug, Clone)]
+pub struct ByToken {
+    /// The workspace of the agent that they ask.
+    pub workspace: String,
+}
+
+/// Whether a path asks an agent.
+fn is_invoke(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(
+        &parts[..],
+        ["", "api", "agents", _, _, "invoke"]
+            | ["", "api", "agents", _, _, "invoke", "stream"]
+            | ["", "api", "v1", "agents", _, "invoke"]
+            | ["", "api", "v1", "agents", _, "invoke", "stream"]
+    )
+}
+
 /// Middleware: who comes, and may they come in?
 pub async fn open(State(door): State<Door>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path();
@@ -51,7 +71,15 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         return Ok(next.run(request).await);
     }
     let now = door.world.now();
-    let key = door.find(request.headers(), now).await?.ok_or(ApiError::Unauthorized)?;
+    let Some(key) = door.find(request.headers(), now).await? else {
+        // An end user of an agent has a token of their identity provider, which opens nothing but that agent.
+        if !is_invoke(path) || tokens::carried(request.headers()).is_none() {
+            return Err(ApiError::Unauthorized);
+        }
+        let named = request.extensions_mut().remove::<Named>().map(|named| named.0);
+        request.extensions_mut().insert(ByToken { workspace: named.unwrap_or_else(|| DEFAULT_WORKSPACE.into()) });
+        return Ok(next.run(request).await);
+    };
     let allowance = door.limits.take(&key.id).await?;
     if !allowance.granted {
         let (limit, seconds) = (allowance.limit as u64, allowance.reset as u64);

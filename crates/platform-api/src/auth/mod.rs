@@ -7,7 +7,7 @@ pub mod keys;
 mod limits;
 
 pub use caller::{Admin, Approve, Caller, Deploy, Identity, Read, Scope, Write};
-pub use door::{DEFAULT_WORKSPACE, Door, open, take_workspace};
+pub use door::{ByToken, DEFAULT_WORKSPACE, Door, open, take_workspace};
 pub use idempotency::{forget_old, once};
 pub use keys::{FirstKeyError, Key, first_key};
 pub use limits::Limits;

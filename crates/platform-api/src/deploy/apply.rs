@@ -1,19 +1,20 @@
 //! Apply: a plan carried out, all of it or nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use analyzer_core::Analysis;
 use ingestion_server::web::{ApiError, FieldError};
 use serde::{Deserialize, Serialize};
 
-use super::env::{self, Gateways};
+use super::env;
 use super::plan::{Plan, Registered, Request, Setup, Source, plan};
 use super::policies::Generated;
 use super::wire::{Dialect, Outcome};
 use crate::agents::{AgentRecord, AgentStatus, ENVIRONMENT, Phase, SOURCE};
 use crate::app::{App, json};
 use crate::auth::{Identity, Scope};
-use crate::builds::{BuildRecord, BuildStatus};
+use crate::builds::{self, BuildRecord, BuildStatus};
 use crate::deploy::drafts;
 use crate::gateway;
 use crate::identity::IdentityProviderRecord;
@@ -21,6 +22,9 @@ use crate::models::ProviderRecord;
 use crate::policies::{Binding, BindingOrigin, PolicyOrigin, PolicyRecord, PolicySpec, RuleEvidence};
 use crate::store::{Resource, Tx};
 use crate::tools::{self, ToolRecord};
+
+/// For so long a deploy waits for its build.
+const BUILD: Duration = Duration::from_secs(10);
 
 /// What a workspace's owner decided about deploys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -85,20 +89,24 @@ pub async fn registered(tx: &mut Tx, who: &Identity, agent: &str) -> Result<Regi
     Ok(registered)
 }
 
-/// What is the operator's to say.
-pub async fn setup(app: &App, tx: &mut Tx, who: &Identity) -> Result<Setup, ApiError> {
+/// What is the operator's to say about deploys of this agent.
+pub async fn setup(app: &App, tx: &mut Tx, who: &Identity, agent: &str) -> Result<Setup, ApiError> {
     let settings = tx.get::<DeploySettings>(&who.workspace, DeploySettings::NAME).await?;
     Ok(Setup {
         registry: app.config().builds.registry.clone(),
-        gateways: gateways(app),
+        gateway: gateway_of(app, &who.workspace, agent, env::MASK)?,
         refuse_secrets: settings.is_some_and(|settings| settings.value.refuse_secrets),
     })
 }
 
-fn gateways(app: &App) -> Gateways {
-    let base = app.config().public_url();
-    let (llm, token) = (format!("{base}{}", gateway::tokens::PREFIX), env::MASK.into());
-    Gateways { egress: format!("{base}/egress"), llm, token, governance: base }
+/// Where an agent finds its gateway. Where its connections do not say whose they are, a token does.
+fn gateway_of(app: &App, workspace: &str, agent: &str, token: &str) -> Result<String, ApiError> {
+    let below = |base: String| format!("{base}{}/{agent}/{token}", gateway::tokens::PREFIX);
+    match app.running() {
+        Some(running) if running.knows_by_connection() => running.gateway(workspace, agent),
+        Some(running) => running.gateway(workspace, agent).map(below),
+        None => Ok(below(app.config().public_url())),
+    }
 }
 
 /// Carries a request out: tools, then the build, then the agent, its policies and bindings.
@@ -117,7 +125,7 @@ pub async fn apply(
     let now = app.world().now();
     let mut tx = app.store().begin().await?;
     let registered = registered(&mut tx, who, &request.agent).await?;
-    let setup = setup(app, &mut tx, who).await?;
+    let setup = setup(app, &mut tx, who, &request.agent).await?;
     let mut plan = plan(&request, analysis.as_ref(), &registered, &setup);
     refuse_secrets(&plan)?;
     check_policies(&request.policies, &registered, &plan)?;
@@ -140,12 +148,22 @@ pub async fn apply(
                 status: BuildStatus::Pending,
                 image: plan.image.clone(),
                 dockerfile: plan.dockerfile.clone(),
+                packages: builds::packages(
+                    &plan.runtime_family,
+                    files,
+                    &plan.requirements,
+                    request.requirements.is_some(),
+                ),
+                runtime_family: plan.runtime_family.clone(),
+                entry_point: plan.entry_point.clone(),
+                artifact: None,
                 error: None,
                 completed_at: None,
             };
             tx.seal(workspace, SOURCE, &request.agent, files).await?;
             tx.seal(workspace, SOURCE, &build.id, files).await?;
             tx.put(workspace, &build, now).await?;
+            tx.queue_build(workspace, &build.id).await?;
             Some(build.id)
         }
     };
@@ -171,7 +189,7 @@ pub async fn apply(
         runtime_family: plan.runtime_family.clone(),
         requirements: plan.requirements.clone(),
         tool_url_mappings: request.tool_url_mappings.clone(),
-        status: status(&plan),
+        status: status(app, &plan),
     };
     tx.put(workspace, &agent, now).await?;
     let policies_created = put_policies(&mut tx, who, &request, &mut plan, now).await?;
@@ -181,6 +199,13 @@ pub async fn apply(
     let was = before.as_ref().map(|agent| json(&agent.value));
     app.note(&mut tx, who, "agent.deploy", format!("agents/{}", agent.name), was, Some(json(&agent))).await?;
     tx.commit().await?;
+    app.wake();
+    if let (Some(_), Some(build)) = (app.running(), &agent.build_id)
+        && let Some(build) = builds::execute::wait(app, workspace, build, BUILD).await?
+        && build.status == BuildStatus::Failed
+    {
+        return Err(ApiError::Failed(build.error.unwrap_or_else(|| "build failed".into())));
+    }
 
     let outcome = Outcome {
         warnings: plan.warnings.clone(),
@@ -217,13 +242,14 @@ fn check_policies(named: &[String], registered: &Registered, plan: &Plan) -> Res
     Ok(())
 }
 
-/// Until somebody runs it, an agent waits, and says for what.
-fn status(plan: &Plan) -> AgentStatus {
-    let message = match plan.missing.is_empty() {
-        true => "deployed; this platform has no runner that could start it".to_string(),
-        false => plan.missing.join("; "),
+/// Until it runs, an agent waits, and says for what.
+fn status(app: &App, plan: &Plan) -> AgentStatus {
+    let message = match (app.running(), plan.missing.is_empty()) {
+        (None, true) => "deployed; this platform has no runner that could start it".to_string(),
+        (Some(_), true) => "deployed; it is being built".to_string(),
+        (_, false) => plan.missing.join("; "),
     };
-    AgentStatus { phase: Phase::Pending, message }
+    AgentStatus { phase: Phase::Pending, message, isolation: None }
 }
 
 /// Writes the agent's generated policies and binds them, and those that the request names; takes away what an earlier
@@ -300,7 +326,7 @@ pub async fn reconfigure(
         tools: &tools,
         mappings: &agent.tool_url_mappings,
         own: &own,
-        gateways: &gateways(app),
+        gateway: &gateway_of(app, workspace, &agent.name, env::MASK)?,
     });
     let Some(policies) = policies else { return Ok(()) };
     who.must(Scope::Write)?;
@@ -322,4 +348,31 @@ pub async fn reconfigure(
         }
     }
     Ok(())
+}
+
+/// What an agent really finds in its environment: its gateway's token included, and the user's own values.
+pub async fn environment(
+    app: &App,
+    tx: &mut Tx,
+    workspace: &str,
+    agent: &AgentRecord,
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let own: BTreeMap<String, String> = tx.unseal(workspace, ENVIRONMENT, &agent.name).await?.unwrap_or_default();
+    let mut tools = Vec::new();
+    for name in &agent.required_tools {
+        tools.extend(tx.get::<ToolRecord>(workspace, name).await?.map(|tool| tool.value));
+    }
+    let token = gateway::tokens::of(tx, workspace, &agent.name).await?.unwrap_or_default();
+    let mut all = env::platform(&env::Given {
+        agent: &agent.name,
+        entry_point: &agent.entry_point,
+        system_prompt: &agent.system_prompt,
+        models: &agent.models,
+        tools: &tools.iter().collect::<Vec<_>>(),
+        mappings: &agent.tool_url_mappings,
+        own: &own,
+        gateway: &gateway_of(app, workspace, &agent.name, &token)?,
+    });
+    all.extend(own);
+    Ok(all)
 }

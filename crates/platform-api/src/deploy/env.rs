@@ -22,19 +22,6 @@ pub struct Variable {
     pub value: String,
 }
 
-/// Where agents find what they reach through the platform.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gateways {
-    /// Tools: `{egress}/{agent}/{tool}`.
-    pub egress: String,
-    /// Models: `{llm}/{agent}/{token}/v1`.
-    pub llm: String,
-    /// By which the gateway knows the agent; a mask wherever it is shown.
-    pub token: String,
-    /// Approvals.
-    pub governance: String,
-}
-
 /// What the variables are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
@@ -52,8 +39,9 @@ pub struct Given<'a> {
     pub mappings: &'a BTreeMap<String, String>,
     /// The user's own variables.
     pub own: &'a BTreeMap<String, String>,
-    /// Where the gateways are.
-    pub gateways: &'a Gateways,
+    /// The address below which it finds what it reaches through the platform; what is secret in it is masked wherever it
+    /// is shown.
+    pub gateway: &'a str,
 }
 
 /// Everything, sorted by name; the user's own values go before ours, and may be secret.
@@ -68,7 +56,7 @@ pub fn variables(given: &Given<'_>) -> Vec<Variable> {
 
 /// The variables that the platform sets.
 pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
-    let Given { agent, gateways, tools, .. } = given;
+    let Given { agent, gateway, tools, .. } = given;
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: String| all.insert(name.to_string(), value);
     set("SYSTEM_PROMPT", given.system_prompt.to_string());
@@ -78,8 +66,8 @@ pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
     set("MAX_TOOL_ITERATIONS", "10".into());
     set("RUNAGENTS_OUTBOUND_MODE", "platform".into());
     set("RUNAGENTS_USER_CODE_DIR", "/app".into());
-    set("GOVERNANCE_URL", gateways.governance.clone());
-    set("LLM_GATEWAY_URL", format!("{}/{agent}/{}/v1", gateways.llm, gateways.token));
+    set("GOVERNANCE_URL", gateway.to_string());
+    set("LLM_GATEWAY_URL", format!("{gateway}/v1"));
     for model in given.models {
         let suffixes: &[&str] = match model.role.as_str() {
             "chat" => &["", "_DEFAULT"],
@@ -97,7 +85,7 @@ pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
             set("LLM_PROVIDER_NAME", name.clone());
         }
     }
-    let url = |tool: &str| format!("{}/{agent}/{tool}", gateways.egress);
+    let url = |tool: &str| format!("{gateway}/tools/{tool}");
     for tool in *tools {
         let name = names::in_variable(&tool.name);
         set(&format!("TOOL_URL_{name}"), url(&tool.name));

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use apply::{DeploySettings, reconfigure};
+pub use apply::{DeploySettings, environment, reconfigure};
 use plan::{Plan, Request, Source};
 use wire::{DeployAnswer, DeployRequest, Dialect, QuickstartAgent, QuickstartAnswer};
 
@@ -99,7 +99,7 @@ async fn preview(
     let analysis = analyze(&app, &caller, &request).await?;
     let mut tx = app.store().read().await?;
     let registered = apply::registered(&mut tx, &caller, &request.agent).await?;
-    let setup = apply::setup(&app, &mut tx, &caller).await?;
+    let setup = apply::setup(&app, &mut tx, &caller, &request.agent).await?;
     Ok(Json(Preview::of(plan::plan(&request, analysis.as_ref(), &registered, &setup))))
 }
 

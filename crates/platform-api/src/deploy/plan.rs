@@ -95,8 +95,8 @@ pub struct Registered {
 pub struct Setup {
     /// The registry of images that builds make.
     pub registry: String,
-    /// Where agents find the gateways.
-    pub gateways: env::Gateways,
+    /// Where the agent finds its gateway.
+    pub gateway: String,
     /// Deploys with secrets of high severity in the source are refused.
     pub refuse_secrets: bool,
 }
@@ -271,7 +271,7 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
         tools: &required_tools.iter().filter_map(|name| tools.get(name)).collect::<Vec<_>>(),
         mappings: &request.tool_url_mappings,
         own: &request.env,
-        gateways: &setup.gateways,
+        gateway: &setup.gateway,
     });
     Plan {
         entry_point,

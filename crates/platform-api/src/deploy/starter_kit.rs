@@ -56,6 +56,13 @@ pub fn builtin() -> axum::Router<App> {
     axum::Router::new().route(&format!("{ECHO_PATH}/echo"), post(echo))
 }
 
+/// Whether a tool is the platform's own. The address that it was registered with may be an earlier one of the platform's,
+/// or the one by which others reach it.
+pub fn is_own(connection: &Connection) -> bool {
+    let path = url::Url::parse(&connection.base_url).map(|url| url.path().trim_end_matches('/').to_string());
+    connection.topology == Topology::Internal && path.is_ok_and(|path| path == ECHO_PATH)
+}
+
 /// Makes the starter resources, where they are not there yet.
 #[utoipa::path(post, path = "/starter-kit", tag = "deploy", responses((status = 201, body = StarterKit)))]
 async fn seed(State(app): State<App>, caller: Caller<Deploy>) -> Result<(StatusCode, Json<StarterKit>), ApiError> {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use ingestion_server::web::{ApiError, FieldError};
+use ingestion_server::web::{ApiError, FieldError, World};
 use llm_gateway::conversation::{BadPrompt, Usage};
 use llm_gateway::exchange::{Embedding, Exchange};
 use llm_gateway::formats::{CallerFormat, Given, Shaped, failed};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::budget::{Exhausted, Ledger, Reserved};
 use super::known::Provider;
 use super::{Gateway, Who};
+use crate::running::invocation::Invocation;
 use crate::store::{BudgetKey, SpendRow};
 use crate::time::month_of;
 
@@ -63,6 +64,10 @@ struct Bill {
     /// Tokens of the prompt, for providers that count none.
     prompt: u64,
     was_sent: bool,
+    /// In which run it is made, and by what clock.
+    invocation: Option<Arc<Invocation>>,
+    world: World,
+    began: Duration,
 }
 
 impl Bill {
@@ -80,6 +85,21 @@ impl Bill {
         }
         (row.input_tokens, row.output_tokens) = (usage.input as i64, usage.output as i64);
         row.micro_usd = self.price.of(&usage);
+        if let Some(invocation) = &self.invocation {
+            let took = self.world.elapsed().saturating_sub(self.began);
+            let data = json!({
+                "model": row.model,
+                "provider": row.provider,
+                "model_provider": row.model_provider,
+                "input_tokens": row.input_tokens,
+                "output_tokens": row.output_tokens,
+                "estimated_cost_usd": row.micro_usd as f64 / 1e6,
+                "latency_ms": took.as_millis() as u64,
+            });
+            if let Value::Object(data) = data {
+                invocation.note(self.world.now(), "LLM_CALL", None, data);
+            }
+        }
         self.ledger.settle(reserved, &self.workspace, self.month, row);
     }
 }
@@ -294,6 +314,9 @@ impl Gateway {
             price,
             prompt: estimated(most),
             was_sent: false,
+            invocation: who.invocation.clone(),
+            world: self.world().clone(),
+            began: self.world().elapsed(),
         })
     }
 

@@ -3,26 +3,29 @@
 
 pub mod budget;
 mod call;
+mod described;
 pub mod known;
 pub mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Extension, Json};
 use ingestion_server::web::{ApiError, World};
 use llm_gateway::formats::CallerFormat;
 use llm_gateway::forward::{Forwarder, Patience, Rim};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use budget::Ledger;
 use call::Wanted;
+use described::{ChatCompletion, ChatCompletionRequest};
 use known::Registry;
 
 use crate::agents::AgentRecord;
@@ -30,6 +33,11 @@ use crate::app::App;
 use crate::auth::{Caller, Deploy, Limits, Read};
 use crate::config::GatewayConfig;
 use crate::deploy::plan::Model;
+use crate::egress;
+use crate::running::Running;
+use crate::running::arrivals::From;
+use crate::running::invocation::Invocation;
+use crate::runs::checkpoints;
 use crate::store::Store;
 
 /// What calls of models need. Cloning gives another handle on the same one.
@@ -56,6 +64,8 @@ pub struct Who {
     pub agent: Option<Arc<AgentRecord>>,
     /// The provider that the path names.
     pub pinned: Option<String>,
+    /// What the agent is being asked meanwhile.
+    pub invocation: Option<Arc<Invocation>>,
 }
 
 impl Who {
@@ -150,8 +160,8 @@ pub fn of_agents() -> axum::Router<App> {
 }
 
 /// Asks a model, in the words of OpenAI's chat completions.
-#[utoipa::path(post, path = "/chat/completions", tag = "models", request_body = Object,
-    responses((status = 200, body = Object), (status = 400, body = crate::answer::Refusal),
+#[utoipa::path(post, path = "/chat/completions", tag = "models", request_body = ChatCompletionRequest,
+    responses((status = 200, body = ChatCompletion), (status = 400, body = crate::answer::Refusal),
         (status = 404, body = crate::answer::Refusal), (status = 502, body = crate::answer::Refusal)))]
 async fn chat(state: State<App>, caller: Caller<Deploy>, request: Request) -> Result<Response, ApiError> {
     with_key(state, caller, Wanted::Reply(CallerFormat::Chat), request).await
@@ -218,7 +228,7 @@ async fn with_key(
     wanted: Wanted,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let who = Who { workspace: caller.workspace.clone(), agent: None, pinned: None };
+    let who = Who { workspace: caller.workspace.clone(), agent: None, pinned: None, invocation: None };
     answer(&app, &who, wanted, request).await
 }
 
@@ -226,6 +236,10 @@ async fn answer(app: &App, who: &Who, wanted: Wanted, request: Request) -> Resul
     let headers = request.headers().clone();
     let received = app.intake().receive(request).await?;
     let answered = app.gateway().answer(who, wanted, &headers, received.bytes.clone()).await;
+    if let (Err(error), Some(invocation)) = (&answered, &who.invocation) {
+        let told = Map::from_iter([("error", error.to_string())].map(|(name, text)| (name.to_string(), text.into())));
+        invocation.note(app.world().now(), "LLM_CALL", None, told);
+    }
     match (answered, wanted) {
         // The log must learn the cause.
         (Err(error @ ApiError::Internal(_)), _) => Err(error),
@@ -253,39 +267,119 @@ fn in_words_of_messages(error: &ApiError) -> Response {
     response
 }
 
+/// What agents call on connections that are theirs alone.
+pub fn of_connections() -> axum::Router<App> {
+    of_agents().route("/", any(of_connection)).route("/{*rest}", any(of_connection))
+}
+
+async fn of_connection(
+    State(app): State<App>,
+    from: Option<Extension<From>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let is_enough = app.running().is_some_and(Running::knows_by_connection);
+    let Some(Extension(From { workspace, agent })) = from.filter(|_| is_enough) else {
+        return Err(ApiError::Unauthorized);
+    };
+    let path = request.uri().path().to_string();
+    to_agent(&app, workspace, &agent, path.trim_start_matches('/'), request).await
+}
+
 async fn of_agent_itself(
     app: State<App>,
+    from: Option<Extension<From>>,
     Path((agent, token)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    below(app, &agent, &token, "", request).await
+    below(app, from, &agent, &token, request).await
 }
 
 async fn of_agent(
     app: State<App>,
-    Path((agent, token, rest)): Path<(String, String, String)>,
+    from: Option<Extension<From>>,
+    Path((agent, token, _)): Path<(String, String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    below(app, &agent, &token, &rest, request).await
+    below(app, from, &agent, &token, request).await
+}
+
+/// What an agent asks below its own address: models, its tools, and what is kept of its runs. Where the connection says
+/// whose it is, the address must say the same.
+async fn below(
+    State(app): State<App>,
+    from: Option<Extension<From>>,
+    agent: &str,
+    token: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let workspace = app.gateway().registry().workspace_of(agent, token).await?;
+    if from.is_some_and(|Extension(from)| from.agent != agent || from.workspace != workspace) {
+        return Err(ApiError::Unauthorized);
+    }
+    // As it was written: what is in it belongs to the tool that is called. Before it stand the prefix, agent and token.
+    let path = request.uri().path().to_string();
+    let rest = path.splitn(5, '/').nth(4).unwrap_or_default();
+    to_agent(&app, workspace, agent, rest, request).await
+}
+
+/// What an agent asks at a path below its own address.
+async fn to_agent(
+    app: &App,
+    workspace: String,
+    agent: &str,
+    rest: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    if let Some(tool) = rest.strip_prefix("tools/") {
+        let (tool, path) = tool.split_once('/').map_or((tool, ""), |(tool, path)| (tool, path));
+        return egress::by_tool(app, &workspace, agent, tool, path, request).await;
+    }
+    if let Some(run) = rest.strip_prefix("runs/") {
+        return checkpoints::of_agent(app, &workspace, agent, run, request).await;
+    }
+    of_models(app, workspace, agent, None, rest, request).await
+}
+
+/// The registered provider at an address, and the path that is asked there.
+pub async fn provider_at(app: &App, workspace: &str, url: &str) -> Result<Option<(String, String)>, ApiError> {
+    let Ok(url) = url.parse::<Url>() else { return Ok(None) };
+    let known = app.gateway().registry().of(workspace).await?;
+    let is_there = |endpoint: &Url| {
+        endpoint.host_str() == url.host_str() && endpoint.port_or_known_default() == url.port_or_known_default()
+    };
+    let found = known.providers.iter().find(|provider| is_there(&provider.endpoint));
+    Ok(found.map(|provider| (provider.name.clone(), url.path().to_string())))
+}
+
+/// What an agent asks a provider itself.
+pub async fn of_provider(
+    app: &App,
+    workspace: &str,
+    agent: &str,
+    provider: String,
+    path: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
+    of_models(app, workspace.to_string(), agent, Some(provider), path, request).await
 }
 
 /// Clients put their own paths behind whatever address they are given, so the end of a path decides; the address itself is
 /// chat completions. `p/{provider}` in it names the provider to ask.
-async fn below(
-    State(app): State<App>,
+async fn of_models(
+    app: &App,
+    workspace: String,
     agent: &str,
-    token: &str,
-    rest: &str,
+    provider: Option<String>,
+    path: &str,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let workspace = app.gateway().registry().workspace_of(agent, token).await?;
-    let segments: Vec<&str> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
-    let pinned = segments.iter().position(|segment| *segment == "p").and_then(|at| segments.get(at + 1));
-    let pinned = pinned.map(|name| name.to_string());
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let named = segments.iter().position(|segment| *segment == "p").and_then(|at| segments.get(at + 1));
+    let pinned = provider.or_else(|| named.map(|name| name.to_string()));
     let is_get = request.method() == Method::GET || request.method() == Method::HEAD;
     let wanted = match &segments[..] {
         [.., "healthz"] => return Ok(Json(json!({"status": "ok"})).into_response()),
-        [.., "models"] if is_get => return Ok(list(&app, &workspace).await?.into_response()),
+        [.., "models"] if is_get => return Ok(list(app, &workspace).await?.into_response()),
         [.., "chat", "completions"] | [] | ["v1"] | ["p", _] | ["v1", "p", _] => Wanted::Reply(CallerFormat::Chat),
         [.., "responses"] => Wanted::Reply(CallerFormat::Responses),
         [.., "messages"] => Wanted::Reply(CallerFormat::Messages),
@@ -297,6 +391,7 @@ async fn below(
         return Err(ApiError::MethodNotAllowed(request.method().to_string()));
     }
     let known = app.gateway().registry().of(&workspace).await?;
-    let agent = known.agent(agent).cloned().ok_or(ApiError::Unauthorized)?;
-    answer(&app, &Who { workspace, agent: Some(agent), pinned }, wanted, request).await
+    let record = known.agent(agent).cloned().ok_or(ApiError::Unauthorized)?;
+    let invocation = app.running().and_then(|running| running.invocation(&workspace, agent, request.headers()));
+    answer(app, &Who { workspace, agent: Some(record), pinned, invocation }, wanted, request).await
 }

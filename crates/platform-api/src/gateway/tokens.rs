@@ -26,6 +26,11 @@ pub async fn issue(tx: &mut Tx, workspace: &str, agent: &str) -> Result<String, 
     Ok(token)
 }
 
+/// The token of an agent, if it was given one.
+pub async fn of(tx: &mut Tx, workspace: &str, agent: &str) -> Result<Option<String>, StoreError> {
+    tx.unseal(workspace, KIND, agent).await
+}
+
 /// The token of an agent that is taken away.
 pub async fn forget(tx: &mut Tx, workspace: &str, agent: &str) -> Result<(), StoreError> {
     tx.forget_sealed(workspace, KIND, agent).await

@@ -1,5 +1,6 @@
 //! Identity: the providers whose tokens say for which end user an agent is called.
 
+pub mod tokens;
 mod wire;
 
 use axum::Json;

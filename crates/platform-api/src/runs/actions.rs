@@ -236,7 +236,7 @@ async fn settle(
     app.note(tx, who, "action.update", resource(action), Some(before), Some(after)).await?;
     about.extend(data(action));
     let (payload_hash, actor) = (action.payload_hash.clone(), Some(who.name.clone()));
-    append(app, tx, who, &action.run_id, NewEvent { kind: event, payload_hash, actor, data: about }).await?;
+    append(app, tx, who, &action.run_id, NewEvent { kind: event, payload_hash, actor, data: about, at: None }).await?;
     Ok(settled)
 }
 

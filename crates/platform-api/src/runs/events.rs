@@ -99,6 +99,8 @@ pub struct NewEvent {
     pub actor: Option<String>,
     /// More of it, for timelines; empty for nothing.
     pub data: Map<String, Value>,
+    /// When, if not now.
+    pub at: Option<i64>,
 }
 
 /// Something that happened, as it is sent.
@@ -167,7 +169,7 @@ async fn create(
     let kind = TYPES.into_iter().find(|known| *known == kind);
     let kind = kind.ok_or_else(|| ApiError::field(format!("type must be one of {}", TYPES.join(", ")), "/type"))?;
     let data = value.data.unwrap_or_default();
-    let event = NewEvent { kind, payload_hash: value.payload_hash, actor: value.actor, data };
+    let event = NewEvent { kind, payload_hash: value.payload_hash, actor: value.actor, data, at: None };
     let mut tx = app.store().begin().await?;
     let event = append(&app, &mut tx, &caller, &id, event).await?;
     tx.commit().await?;
@@ -185,7 +187,7 @@ pub async fn append(app: &App, tx: &mut Tx, who: &Identity, run: &str, event: Ne
         payload_hash: event.payload_hash,
         actor: event.actor,
         data: (!event.data.is_empty()).then(|| Value::Object(event.data).to_string()),
-        created_at: app.world().now(),
+        created_at: event.at.unwrap_or_else(|| app.world().now()),
     };
     tx.add_event(&row).await?;
     Ok(row.into())

@@ -1,6 +1,7 @@
 //! Runs: what an agent does for somebody from the first message to the end, with everything that happens on the way.
 
 pub mod actions;
+pub mod checkpoints;
 pub mod events;
 mod export;
 mod lifecycle;

@@ -56,6 +56,18 @@ impl Tx {
         rows.into_iter().map(stored).collect()
     }
 
+    /// All documents of a kind, each after its workspace.
+    pub async fn list_everywhere<T: Resource>(&mut self) -> Result<Vec<(String, Stored<T>)>, StoreError> {
+        const SQL: &str = "select workspace, name, body, version, created_at, updated_at from document \
+             where kind = $1 order by workspace, name";
+        type Placed = (String, String, String, i64, i64, i64);
+        let rows: Vec<Placed> = on!(self, db => sqlx::query_as(SQL).bind(T::KIND).fetch_all(db).await)?;
+        let placed = rows.into_iter().map(|(workspace, name, body, version, created_at, updated_at)| {
+            Ok((workspace, stored((name, body, version, created_at, updated_at))?))
+        });
+        placed.collect()
+    }
+
     /// Writes a document, whether or not there is one of its name.
     pub async fn put<T: Resource>(
         &mut self,
@@ -68,6 +80,7 @@ impl Tx {
              set version = document.version + 1, updated_at = excluded.updated_at, body = excluded.body \
              returning name, body, version, created_at, updated_at";
         let (name, body) = (value.key(), body(value)?);
+        self.has_changed = true;
         let row: Row = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(now).bind(body).fetch_one(db).await)?;
         stored(row)
@@ -84,6 +97,7 @@ impl Tx {
              values ($1, $2, $3, 1, $4, $4, $5) on conflict (workspace, kind, name) do nothing \
              returning name, body, version, created_at, updated_at";
         let (name, body) = (value.key(), body(value)?);
+        self.has_changed = true;
         let row: Option<Row> = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(now).bind(body).fetch_optional(db).await)?;
         row.map(stored).transpose()
@@ -101,6 +115,7 @@ impl Tx {
              where workspace = $1 and kind = $2 and name = $3 and version = $4 \
              returning name, body, version, created_at, updated_at";
         let (name, body) = (value.key(), body(value)?);
+        self.has_changed = true;
         let row: Option<Row> = on!(self, db => sqlx::query_as(SQL)
             .bind(workspace).bind(T::KIND).bind(name).bind(version).bind(now).bind(body).fetch_optional(db).await)?;
         row.map(stored).transpose()
@@ -110,6 +125,7 @@ impl Tx {
     pub async fn delete<T: Resource>(&mut self, workspace: Workspace<'_>, name: &str) -> Result<bool, StoreError> {
         const SQL: &str = "delete from document where workspace = $1 and kind = $2 and name = $3";
         self.forget_sealed(workspace, T::KIND, name).await?;
+        self.has_changed = true;
         let gone = on!(self, db => sqlx::query(SQL)
             .bind(workspace).bind(T::KIND).bind(name).execute(db).await.map(|done| done.rows_affected()))?;
         Ok(gone > 0)

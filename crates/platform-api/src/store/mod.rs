@@ -15,6 +15,7 @@ mod runs;
 mod sealed;
 mod spend;
 mod usage;
+mod working;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -42,7 +43,10 @@ pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
 
 /// Each migration in the order of its number; none is ever changed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("migrations/0001_first.sql")),
+    (2, "running", include_str!("migrations/0002_running.sql")),
+];
 
 /// How long a writer waits for another, and a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,6 +78,8 @@ pub struct Tx {
     engine: Engine,
     sealer: Sealer,
     changes: Arc<AtomicU64>,
+    /// Something was changed that others keep in memory.
+    has_changed: bool,
     /// From the wait for a connection until it is over.
     _span: Span,
 }
@@ -162,7 +168,13 @@ impl Store {
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
+        Ok(Tx {
+            engine,
+            sealer: self.sealer.clone(),
+            changes: Arc::clone(&self.changes),
+            has_changed: false,
+            _span: span,
+        })
     }
 
     /// To read one state of everything. What is written here would be lost.
@@ -174,11 +186,17 @@ impl Store {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx { engine, sealer: self.sealer.clone(), changes: Arc::clone(&self.changes), _span: span })
+        Ok(Tx {
+            engine,
+            sealer: self.sealer.clone(),
+            changes: Arc::clone(&self.changes),
+            has_changed: false,
+            _span: span,
+        })
     }
 
-    /// A number that is another one whenever this process has changed something. What was read before it changed may be
-    /// old; what other replicas change, it does not tell.
+    /// A number that is another one whenever this process has changed a document or something sealed. What was read
+    /// before it changed may be old; what other replicas change, it does not tell.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -221,7 +239,9 @@ impl Tx {
             Engine::Sqlite(transaction) => transaction.commit().await?,
             Engine::Postgres(transaction) => transaction.commit().await?,
         }
-        self.changes.fetch_add(1, Ordering::Release);
+        if self.has_changed {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
         Ok(())
     }
 }

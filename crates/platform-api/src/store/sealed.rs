@@ -208,6 +208,7 @@ impl Tx {
         let plain = serde_json::to_vec(value);
         let plain = plain.map_err(|cause| StoreError::Document { kind, name: name.into(), cause })?;
         let body = self.sealer.seal(&place(workspace, kind, name), &plain);
+        self.has_changed = true;
         on!(self, db => sqlx::query(SQL).bind(workspace).bind(kind).bind(name).bind(body).execute(db).await.map(drop))?;
         Ok(())
     }
@@ -220,6 +221,7 @@ impl Tx {
         name: &str,
     ) -> Result<(), StoreError> {
         const SQL: &str = "delete from sealed where workspace = $1 and kind = $2 and name = $3";
+        self.has_changed = true;
         on!(self, db => sqlx::query(SQL).bind(workspace).bind(kind).bind(name).execute(db).await.map(drop))?;
         Ok(())
     }

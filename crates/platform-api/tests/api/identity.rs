@@ -1,8 +1,16 @@
 //! Identity providers: registered, checked, taken away.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use crate::support::{Platform, on_both_engines};
+use crate::keys::Issuer;
+use crate::support::{KEY, Platform, Reply, on_both_engines};
 
 on_both_engines!(an_identity_provider_comes_back_as_it_was_sent, an_identity_provider_must_be_usable,);
 
@@ -51,4 +59,111 @@ async fn an_identity_provider_must_be_usable(platform: Platform) {
     let mut local = google();
     local["spec"]["identityProvider"]["jwksUri"] = json!("http://localhost:9000/certs");
     platform.post("/api/identity-providers", local).await.expect(201);
+}
+
+/// An agent behind an identity provider whose keys are where the test says. Nothing runs it: whoever is let in is told so.
+async fn behind(issuer: &Issuer) -> Platform {
+    let platform = Platform::on_sqlite().await;
+    platform.post("/api/identity-providers", issuer.provider("id")).await.expect(201);
+    for (name, provider) in [("guarded", json!("id")), ("plain", Value::Null)] {
+        let files = json!({"agent.py": "def handler(request):\n    return 1\n"});
+        let body = json!({"name": name, "files": files, "identity_provider": provider});
+        platform.post("/api/deploy", body).await.expect(200);
+    }
+    platform
+}
+
+async fn asks(platform: &Platform, agent: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request = Request::post(format!("/api/v1/agents/{agent}/invoke"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    platform.send(request.body(Body::from("{}")).unwrap()).await
+}
+
+fn is_let_in(reply: &Reply) -> bool {
+    match reply.status.as_u16() {
+        502 => true,
+        401 => false,
+        other => panic!("{other}: {}", reply.text()),
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_the_agent_it_is_for_and_nothing_else() {
+    let issuer = Issuer::start().await;
+    let platform = behind(&issuer).await;
+    let now = platform.world.now() / 1000;
+    let good = format!("Bearer {}", issuer.token(json!({"exp": now + 60, "sub": "ada"})));
+    let (key, key_beside) = (format!("Bearer {KEY}"), ("x-runagents-api-key", KEY));
+    let token = ("authorization", good.as_str());
+    assert!(is_let_in(&asks(&platform, "guarded", &[token]).await));
+    assert!(is_let_in(&asks(&platform, "guarded", &[token, key_beside]).await));
+    assert!(is_let_in(&asks(&platform, "guarded", &[("authorization", &key)]).await), "an operator's call");
+    assert!(is_let_in(&asks(&platform, "plain", &[token, key_beside]).await), "the key is enough");
+    // What it is not for, and what there is not, look the same to whoever has no key.
+    assert!(!is_let_in(&asks(&platform, "plain", &[token]).await));
+    assert!(!is_let_in(&asks(&platform, "missing", &[token]).await));
+    assert!(!is_let_in(&asks(&platform, "guarded", &[]).await));
+    for path in ["/api/v1/agents", "/runs", "/api/v1/agents/guarded", "/api/v1/agents/guarded/logs"] {
+        let request = Request::get(path).header("authorization", &good).body(Body::empty()).unwrap();
+        assert_eq!(platform.send(request).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_the_providers_is_refused_even_beside_a_key() {
+    let issuer = Issuer::start().await;
+    let platform = behind(&issuer).await;
+    let now = platform.world.now() / 1000;
+    let claims = json!({"iss": issuer.name(), "exp": now + 60, "sub": "ada"});
+    let other = Issuer::start().await;
+    let part = |value: Value| BASE64.encode(value.to_string());
+    let unsigned = format!("{}.{}.", part(json!({"alg": "none"})), part(claims.clone()));
+    let symmetric = Header { alg: Algorithm::HS256, kid: Some("first".into()), ..Header::default() };
+    // Whoever takes the public key for a secret would believe this one.
+    let symmetric = encode(&symmetric, &claims, &EncodingKey::from_secret(&issuer.public())).unwrap();
+    let mut tampered = issuer.token(json!({"exp": now + 60, "sub": "ada"}));
+    let from = tampered.find('.').unwrap() + 1;
+    let to = tampered.rfind('.').unwrap();
+    tampered.replace_range(from..to, &part(json!({"iss": issuer.name(), "exp": now + 60, "sub": "eve"})));
+    for (what, token) in [
+        ("expired", issuer.token(json!({"exp": now - 60, "sub": "ada"}))),
+        ("without an end", issuer.token(json!({"sub": "ada"}))),
+        ("without a user", issuer.token(json!({"exp": now + 60}))),
+        ("of another issuer", issuer.token(json!({"exp": now + 60, "sub": "ada", "iss": "https://elsewhere.test"}))),
+        ("signed by another", other.token(json!({"exp": now + 60, "sub": "ada", "iss": issuer.name()}))),
+        ("with a secret", symmetric),
+        ("changed", tampered),
+    ] {
+        let shown = format!("Bearer {token}");
+        let reply = asks(&platform, "guarded", &[("authorization", &shown), ("x-runagents-api-key", KEY)]).await;
+        assert!(!is_let_in(&reply), "{what}");
+        assert!(!reply.text().contains(&token), "{what}");
+    }
+    // Without a signature it is no token at all, and without a key nobody comes in.
+    assert!(!is_let_in(&asks(&platform, "guarded", &[("authorization", &format!("Bearer {unsigned}"))]).await));
+}
+
+#[tokio::test]
+async fn keys_are_fetched_again_when_the_provider_changes_them_and_kept_when_it_is_away() {
+    let issuer = Issuer::start().await;
+    let platform = behind(&issuer).await;
+    let asks = async |issuer: &Issuer| {
+        let token = issuer.token(json!({"exp": platform.world.now() / 1000 + 60, "sub": "ada"}));
+        is_let_in(&asks(&platform, "guarded", &[("authorization", &format!("Bearer {token}"))]).await)
+    };
+    assert!(asks(&issuer).await);
+    assert!(asks(&issuer).await);
+    assert_eq!(issuer.times_asked(), 1);
+    let rotated = issuer.rotate("second");
+    // Strangers' key ids do not make the platform ask more often.
+    assert!(!asks(&rotated).await);
+    assert_eq!(issuer.times_asked(), 1);
+    platform.world.advance(Duration::from_secs(11));
+    assert!(asks(&rotated).await);
+    assert!(!asks(&issuer).await, "the key before is nobody's any more");
+    issuer.go_away();
+    platform.world.advance(Duration::from_secs(600));
+    assert!(asks(&rotated).await);
 }

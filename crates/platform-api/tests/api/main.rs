@@ -12,6 +12,8 @@ mod documented;
 mod documents;
 mod gateway;
 mod identity;
+#[path = "../binary/keys.rs"]
+mod keys;
 mod models;
 mod openapi;
 mod plans;

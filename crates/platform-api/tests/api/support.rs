@@ -103,7 +103,7 @@ impl Platform {
         let world = World::staged();
         first_key(&store, &world, Some(KEY)).await.unwrap();
         let ingestion = Ingestion::new(&config.ingestion(), world.clone(), model);
-        let app = App::new(config, store, world.clone(), ingestion, Outbound::plain());
+        let app = App::new(config, store, world.clone(), ingestion, Outbound::plain(), None);
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
     }
 
