@@ -64,7 +64,7 @@ fn literals(text: &str, name: usize) -> impl Iterator<Item = Range<usize>> + '_ 
         let open = at + line[at..].find(['"', '\'', '`'])?;
         let between = &line[at..open];
         // Behind a comma only what opens a text may stand.
-        let another = between.rsplit_once(',').is_some_and(|(_, last)| last.contains(|c: char| c == '=' || c == ':'));
+        let another = between.rsplit_once(',').is_some_and(|(_, last)| last.contains(['=', ':']));
         let quote = line[open..].chars().next()?;
         let length = line[open + 1..].find(quote)?;
         let close = open + 1 + length;
