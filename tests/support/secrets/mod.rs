@@ -1,6 +1,7 @@
 //! A corpus of credentials and of what only looks like them, made from a seed when it is asked for: none is kept.
 
 mod contexts;
+mod fifth;
 mod fourth;
 mod kinds;
 mod look_alikes;
@@ -56,6 +57,7 @@ pub const ROUNDS: &[Round] = &[
     Round { contexts: contexts::CONTEXTS, look_alikes: look_alikes::LOOK_ALIKES },
     Round { contexts: third::CONTEXTS, look_alikes: third::LOOK_ALIKES },
     Round { contexts: fourth::CONTEXTS, look_alikes: fourth::LOOK_ALIKES },
+    Round { contexts: fifth::CONTEXTS, look_alikes: fifth::LOOK_ALIKES },
 ];
 
 /// A small generator of numbers: the same corpus on every machine.

@@ -23,7 +23,8 @@ fn is_env_file(path: &str) -> bool {
 }
 
 fn in_url(secret: &Secret) -> bool {
-    secret.reasons.iter().any(|reason| reason == "dsn" || reason == "query") || secret.kind == "connection_string"
+    secret.reasons.iter().any(|reason| matches!(reason.as_str(), "dsn" | "query" | "path"))
+        || secret.kind == "connection_string"
 }
 
 pub fn hardcoded(seen: &Seen, out: &mut Vec<Draft>) {

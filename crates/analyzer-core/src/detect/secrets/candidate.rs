@@ -159,6 +159,14 @@ pub fn of_hit(text: &str, hit: &Hit, around: &Around, formats: &Formats) -> Opti
             typed_by_issuer(&mut found, formats);
             Some(found)
         }
+        What::Path { host } => {
+            let mut found = candidate(span, value, "api_key", 400, around);
+            found.reasons.push("path");
+            found.issuer = formats.issuer_in_path(&text[host.clone()]);
+            found.goes_to(&text[host.clone()]);
+            typed_by_issuer(&mut found, formats);
+            Some(found)
+        }
         What::Bearer => {
             let mut found = candidate(span, value, "oauth_token", 250, around);
             found.reasons.push("header");
@@ -309,8 +317,11 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     if let Some(found) = of_issuer(span.clone(), value, around, formats) {
         return Some(found);
     }
-    let kind = around.kind?;
     let machine = judge::machine_made(value);
+    // What a client takes its credential as is one, of whatever shape.
+    let placed =
+        around.meaning.is_some_and(|meaning| meaning.position.is_some() && meaning.position == around.position);
+    let kind = around.kind.or((placed && machine).then_some(Kind::ApiKey))?;
     let means_use = around.meaning.is_some_and(|meaning| meaning.by <= By::Name);
     let words = || names::words(around.name.unwrap_or(""));
     // A sentence has words behind `password:`; an assignment in one has not.

@@ -10,7 +10,7 @@ use super::meaning::{self, Meaning};
 use super::names;
 use super::scan::{Scan, scan};
 use super::{exposure, fold, judge, plain};
-use crate::facts::{ExprId, ExprKind, FileFacts};
+use crate::facts::{Call, ExprId, ExprKind, FileFacts};
 
 /// A string literal: where it is, and which.
 struct Literal {
@@ -42,6 +42,7 @@ pub fn read(text: &str, facts: &FileFacts, formats: &Formats) -> Vec<Candidate> 
         formats,
         context: OnceCell::new(),
         imports: facts.imports.iter().map(|import| &*import.module).collect(),
+        imported: OnceCell::new(),
         literals,
     };
     let mut out = Vec::new();
@@ -60,6 +61,8 @@ struct Reader<'f> {
     formats: &'f Formats,
     context: OnceCell<Context<'f>>,
     imports: Vec<&'f str>,
+    /// Whose the imports are, all of them.
+    imported: OnceCell<Option<Meaning>>,
     literals: Vec<Literal>,
 }
 
@@ -88,7 +91,12 @@ impl<'f> Reader<'f> {
     fn site(&self, literal: &Literal) -> Site {
         let mut site = self.cx().site(literal.id);
         if site.name.is_none() && self.cx().stands_alone(literal.id) {
-            site.name = plain::name_before(self.text, literal.span.start).map(|name| self.text[name].to_owned());
+            let before = plain::name_before(self.text, literal.span.start).map(|name| &self.text[name]);
+            let field = || plain::field(self.text, literal.span.start);
+            site.name = match before {
+                Some("defaultValue" | "value") => field().or(before).map(str::to_owned),
+                before => before.map(str::to_owned),
+            };
         }
         site
     }
@@ -102,7 +110,7 @@ impl<'f> Reader<'f> {
                     return None;
                 }
                 meaning::of_hosts(&plain::nearby_hosts(self.text, span.start), self.formats)
-                    .or_else(|| meaning::of_imports(&self.imports, self.formats))
+                    .or_else(|| *self.imported.get_or_init(|| meaning::of_imports(&self.imports, self.formats)))
             })
     }
 
@@ -145,8 +153,11 @@ impl<'f> Reader<'f> {
             }
             let composite = match &expr.kind {
                 ExprKind::Concat(_) | ExprKind::Percent(..) => true,
-                ExprKind::Call(call) => matches!(*self.facts.kind(self.facts.calls[*call as usize].callee),
-                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name))),
+                ExprKind::Call(call) => {
+                    let call = &self.facts.calls[*call as usize];
+                    is_folding(self.facts, call)
+                        || has_text(self.facts, call) && fold::helper(self.facts, call).is_some()
+                }
                 ExprKind::Text(text) => text.len() + 6 < (expr.end - expr.start) as usize, // Escapes.
                 _ => false,
             };
@@ -169,6 +180,17 @@ impl<'f> Reader<'f> {
             let written = |found: &Candidate| texts.iter().find(|(_, text)| text.contains(found.value.expose()));
             let (there, here): (Vec<_>, Vec<_>) =
                 out.split_off(before).into_iter().partition(|found| written(found).is_some());
+            let here = here.into_iter().map(|mut found| {
+                // The password of an address that is written elsewhere is the credential, and stands there.
+                let is = |text: &str| text.len() >= 6 && found.value.expose().contains(&format!(":{text}@"));
+                if let Some((id, text)) = texts.iter().find(|(_, text)| is(text)) {
+                    found.span = self.within(self.span(*id), text);
+                    found.value = super::value::Value::new(text);
+                    found.public = 0;
+                }
+                found
+            });
+            let here: Vec<Candidate> = here.collect();
             for mut found in there {
                 let place = written(&found).map(|(id, _)| self.span(*id));
                 found.span = place.map_or(found.span.clone(), |place| self.within(place, found.value.expose()));
@@ -206,9 +228,7 @@ impl<'f> Reader<'f> {
             ExprKind::Attr(base, _) => mark(*base),
             ExprKind::Call(call) => {
                 let call = &self.facts.calls[*call as usize];
-                let folding = matches!(*self.facts.kind(call.callee),
-                    ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&self.facts.name(name)));
-                if folding {
+                if is_folding(self.facts, call) || fold::helper(self.facts, call).is_some() {
                     mark(call.callee);
                     call.args.iter().for_each(|arg| mark(arg.value));
                 }
@@ -280,7 +300,9 @@ impl<'f> Reader<'f> {
             let kinds = tables.filter_map(|name| names::of_table(name).or_else(|| self.formats.kind_of(name)));
             kinds.into_iter().find(|kind| *kind != names::Kind::Weak)
         };
-        let own = own.or_else(of_table);
+        // `apiKeyByStage = {production: "…"}`
+        let by_key = || site.outer.iter().find_map(|name| names::of_each(name));
+        let own = own.or_else(of_table).or_else(by_key);
         let own = match own {
             // `aws["key"]`, `openai.key`.
             Some(names::Kind::Weak)
@@ -321,6 +343,10 @@ impl<'f> Reader<'f> {
             let Some(value) = self.facts.text(literal.id) else { continue };
             // `'"…"'` is code for a program that pastes it.
             let value = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value);
+            let behind = behind_scheme(value);
+            let value = behind.unwrap_or(value);
+            let said = behind_name(value);
+            let value = said.map_or(value, |(_, rest)| rest);
             // Most strings are words: they are passed over before anything is asked of the tree.
             let odd = value.bytes().any(|b| b.is_ascii_digit() || b"!#@$%&*^".contains(&b)) || value.len() >= 24;
             let cued = || {
@@ -344,7 +370,14 @@ impl<'f> Reader<'f> {
             {
                 continue;
             }
-            let site = self.site(literal);
+            let mut site = self.site(literal);
+            if let Some((name, _)) = said {
+                site.name.get_or_insert_with(|| name.to_owned());
+            }
+            let header = || site.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("authorization"));
+            if behind.is_some() && !header() {
+                continue;
+            }
             let kind = self.kind(&site);
             let named = kind.is_some() && (!address || kind == Some(names::Kind::Webhook))
                 || judge::telling(value) && meaning::of_name(site.name.as_deref(), &[], self.formats).is_some();
@@ -425,6 +458,7 @@ impl<'f> Reader<'f> {
                 continue;
             }
             let meaning = meaning::of_name(Some(name), &[], self.formats)
+                .or_else(|| meaning::of_call(self.text, pair.name.start, &self.imports, self.formats))
                 .or_else(|| meaning::of_hosts(&plain::nearby_hosts(self.text, pair.name.start), self.formats));
             let within = self.literal_at(&pair.name).map(|literal| self.cx().site(literal.id)).unwrap_or_default();
             let exposed = exposure::of(&within, &[]);
@@ -435,33 +469,60 @@ impl<'f> Reader<'f> {
     }
 }
 
-/// Calls that [`fold`] understands.
-pub const FOLDING: &[&str] = &[
-    "join",
-    "b64decode",
-    "urlsafe_b64decode",
-    "standard_b64decode",
-    "atob",
-    "decodebytes",
-    "a2b_base64",
-    "fromhex",
-    "unhexlify",
-    "a2b_hex",
-    "from",
-    "decode",
-    "encode",
-    "strip",
-    "trim",
-    "toString",
-    "rstrip",
-    "lstrip",
-    "concat",
-    "replace",
-    "replaceAll",
-    "format",
-    "dedent",
-    "cleandoc",
-];
+/// `Key …`, `Token …`: what stands behind a scheme in what a header carries.
+fn behind_scheme(value: &str) -> Option<&str> {
+    let at = value.bytes().take(13).position(|b| !b.is_ascii_alphabetic()).filter(|at| *at > 0)?;
+    let (scheme, rest) = (&value[..at], value[at..].strip_prefix(' ')?);
+    let known = matches!(scheme, "Bearer" | "bearer" | "Basic" | "basic" | "Token");
+    (!known && (16..=1024).contains(&rest.len()) && !rest.contains(' ')).then_some(rest)
+}
+
+/// `insecure-api-key.…`: a name of several words that says so, and the value behind it.
+fn behind_name(value: &str) -> Option<(&str, &str)> {
+    let at = value.bytes().take(41).position(|b| !(b.is_ascii_lowercase() || b == b'-')).filter(|at| *at >= 6)?;
+    let (name, rest) = (&value[..at], value[at..].strip_prefix('.')?);
+    let says_so = || names::classify(&names::words(name)).is_some_and(|kind| kind != names::Kind::Weak);
+    (rest.len() <= 1024 && name.contains('-') && says_so() && judge::machine_made(rest)).then_some((name, rest))
+}
+
+/// It calls one of those that [`fold`] understands.
+pub fn is_folding(facts: &FileFacts, call: &Call) -> bool {
+    let (ExprKind::Attr(_, name) | ExprKind::Name(name)) = *facts.kind(call.callee) else { return false };
+    matches!(
+        facts.name(name),
+        "join"
+            | "b64decode"
+            | "urlsafe_b64decode"
+            | "standard_b64decode"
+            | "atob"
+            | "decodebytes"
+            | "a2b_base64"
+            | "fromhex"
+            | "unhexlify"
+            | "a2b_hex"
+            | "from"
+            | "decode"
+            | "encode"
+            | "strip"
+            | "trim"
+            | "toString"
+            | "rstrip"
+            | "lstrip"
+            | "concat"
+            | "replace"
+            | "replaceAll"
+            | "format"
+            | "dedent"
+            | "cleandoc"
+            | "split"
+            | "reduce"
+    )
+}
+
+/// A text among its arguments may hide a credential.
+fn has_text(facts: &FileFacts, call: &Call) -> bool {
+    call.args.iter().any(|arg| facts.text(arg.value).is_some_and(|text| text.len() >= 8 && !text.contains(' ')))
+}
 
 /// Bytes in front of a literal in which a name of secrets may stand that it is given.
 const CUED: usize = 80;

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::names::{self, Kind};
 use super::{fold, plain};
-use crate::facts::{Bound, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
+use crate::facts::{Bound, Call, ClassId, ExprId, ExprKind, FileFacts, FunctionId, ScopeId, ScopeKind, Sym};
 
 /// What stands around a text.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,8 @@ pub struct Site {
     pub login: Option<usize>,
     /// The element before it in its list names it.
     pub listed: bool,
+    /// Whose the call that takes it says it is: its provider, the first part of its model.
+    pub routes: Vec<String>,
 }
 
 /// Why an expression exists.
@@ -55,6 +57,8 @@ pub struct Context<'f> {
     parents: Vec<Parent>,
     /// Where each name is used, as a variable or an attribute; asked for in few files.
     uses: OnceCell<FxHashMap<Sym, Vec<ExprId>>>,
+    /// Annotated fields of classes, by their scope; asked for in few files.
+    fields: OnceCell<FxHashMap<ScopeId, Vec<Sym>>>,
 }
 
 /// Calls whose first argument names what the second is.
@@ -132,6 +136,9 @@ const WRAPPERS: &[&str] = &[
     "cleandoc",
     "useState",
     "useRef",
+    "raw",
+    "unsafePlainText",
+    "encodeURIComponent",
 ];
 
 /// Calls that make a login of a name and a password.
@@ -155,13 +162,26 @@ const TAKE_SECRETS: &[(&str, usize, &str)] = &[
     ("URLSafeTimedSerializer", 0, "signing_key"),
     ("cookieParser", 0, "signing_key"),
     ("login", 1, "password"),
+    ("auth", 1, "password"),
+    ("basicAuth", 1, "password"),
+    ("username_pw_set", 1, "password"),
+    ("generate_password_hash", 0, "password"),
+    ("hash_password", 0, "password"),
+    ("hashpw", 0, "password"),
+    ("AzureKeyCredential", 0, "api_key"),
     ("pyotp.TOTP", 0, "otp_secret"),
     ("authenticator.generate", 0, "otp_secret"),
 ];
 
+/// Calls that type a text into a field or at a prompt.
+const TYPED: &[&str] = &["send_keys", "sendKeys", "fill", "sendline", "type", "press_sequentially", "setValue"];
+
+/// Parameters that stand in for what is not given.
+const DEFAULTS: &[&str] = &["default", "fallback", "default_value", "defaultValue", "otherwise"];
+
 /// Keys beside a credential that say whose it is.
 const WHOSE: &[&str] =
-    &["provider", "service", "vendor", "platform", "model_provider", "llm_provider", "name", "type", "id"];
+    &["provider", "service", "vendor", "platform", "model_provider", "llm_provider", "api_type", "name", "type", "id"];
 
 /// Steps upwards from a text to its name.
 const CLIMB: usize = 16;
@@ -250,7 +270,7 @@ impl<'f> Context<'f> {
                 set(*returned, Parent::Part(ExprId(index as u32)));
             }
         }
-        Context { facts, parents, uses: OnceCell::new() }
+        Context { facts, parents, uses: OnceCell::new(), fields: OnceCell::new() }
     }
 
     /// Nothing takes the value: a docstring, not the text of an assignment.
@@ -278,7 +298,7 @@ impl<'f> Context<'f> {
                     None => break,
                 },
                 Parent::Bound(scope, sym) => {
-                    site.bound = Some(sym);
+                    site.bound.get_or_insert(sym);
                     add_name(&mut site, self.facts.name(sym).to_owned());
                     if let ScopeKind::Class(class) = self.facts.scopes[scope.0 as usize].kind
                         && let Some(name) = self.facts.classes[class.0 as usize].name
@@ -290,7 +310,7 @@ impl<'f> Context<'f> {
                 Parent::Place(target) => {
                     match *self.facts.kind(target) {
                         ExprKind::Attr(base, sym) => {
-                            site.bound = Some(sym);
+                            site.bound.get_or_insert(sym);
                             add_name(&mut site, self.facts.name(sym).to_owned());
                             site.outer.extend(self.path(base));
                             // `client = Client()`, then `client.api_key = "…"`
@@ -315,7 +335,7 @@ impl<'f> Context<'f> {
                 Parent::Default(param, function) => {
                     site.fallback = true;
                     if let Some(param) = param {
-                        site.bound = Some(param);
+                        site.bound.get_or_insert(param);
                         add_name(&mut site, self.facts.name(param).to_owned());
                     }
                     site.outer.extend(function.map(|f| self.facts.name(f).to_owned()));
@@ -346,6 +366,13 @@ impl<'f> Context<'f> {
                 let before = parts.iter().take_while(|part| **part != at).last();
                 let said = before.and_then(|before| self.facts.text(*before)).and_then(|text| announced(text, 1));
                 site.name = said.filter(|name| names_secret(name));
+            }
+            // `Secret(value="…").save(name="api-key")`: what is made is given a name.
+            ExprKind::Call(call) if site.name.is_none() => {
+                let named = |arg: &&crate::facts::Arg| arg.name.is_some_and(|name| self.facts.name(name) == "name");
+                let given = self.facts.calls[*call as usize].args.iter().find(named);
+                let name = given.and_then(|arg| self.facts.text(arg.value));
+                site.name = name.filter(|name| names_secret(name)).map(str::to_owned);
             }
             ExprKind::List(parts) => {
                 let index = parts.iter().position(|part| *part == at).unwrap_or(0);
@@ -396,6 +423,8 @@ impl<'f> Context<'f> {
             false => add_name(site, key),
         }
         site.outer.extend(beside(WHOSE).filter(|text| text.len() <= 40).map(str::to_owned));
+        // `{ secretName: "agent/api_key", secretStringValue: "…" }`
+        site.outer.extend(beside(&["secretName", "SecretId", "secret_name"]).map(str::to_owned));
         let model = beside(&["model", "model_id", "model_name"]).and_then(|model| model.split_once('/'));
         site.outer.extend(model.map(|(provider, _)| provider.to_owned()));
         for (_, value) in pairs.iter().take(32) {
@@ -405,7 +434,8 @@ impl<'f> Context<'f> {
 
     /// What a call says of one of its arguments; and the call itself when it hands the argument on.
     fn argument(&self, site: &mut Site, call: u32, index: u16, name: Option<Sym>) -> Option<ExprId> {
-        let call = &self.facts.calls[call as usize];
+        let number = call as usize;
+        let call = &self.facts.calls[number];
         let path = self.path(call.callee).join(".");
         let callee = path.rsplit('.').next().unwrap_or("").to_owned();
         let name = name.map(|name| self.facts.name(name));
@@ -415,6 +445,37 @@ impl<'f> Context<'f> {
             site.login = Some(index as usize);
             site.name.get_or_insert_with(|| "auth".to_owned());
             return Some(call.expr);
+        }
+        let path = match path.starts_with("super") {
+            true => self.base_around(call.expr).unwrap_or(path),
+            false => path,
+        };
+        self.routed(site, call, name);
+        let is_free = name.is_none() && site.name.is_none();
+        if let Some((said, hands_on)) = is_free.then(|| self.parameter(call, index as usize)).flatten() {
+            match DEFAULTS.contains(&said) {
+                true => {
+                    let others = call.args.iter().filter_map(|arg| self.looked_up(arg.value));
+                    site.fallback = true;
+                    site.name = others.into_iter().find(|name| names_secret(name));
+                }
+                false => site.name = Some(said.to_owned()),
+            }
+            site.bound = site.bound.or(self.facts.symbol(said));
+            call.args.iter().take(32).for_each(|arg| self.add_host(site, arg.value));
+            site.outer.extend(
+                call.args
+                    .iter()
+                    .filter_map(|arg| self.facts.text(arg.value))
+                    .filter(|text| text.len() <= 40)
+                    .take(4)
+                    .map(str::to_owned),
+            );
+            if hands_on {
+                return Some(call.expr);
+            }
+            site.callee.get_or_insert(path);
+            return None;
         }
         let taken = TAKE_SECRETS.iter().find(|(taker, position, _)| {
             *position == index as usize
@@ -430,6 +491,19 @@ impl<'f> Context<'f> {
             };
             let secret = names::classify(told).is_some_and(|kind| kind != Kind::Weak);
             site.name = secret.then(|| told.join("_")).or_else(|| self.compared(call.callee));
+        }
+        // `'api-key': Flags.string({ default: "…" })`: what takes the options stands for the value.
+        if index == 0
+            && site.fallback
+            && site.name.is_none()
+            && name.is_none()
+            && matches!(self.facts.kind(call.args[index as usize].value), ExprKind::Dict(_))
+        {
+            return Some(call.expr);
+        }
+        // What is typed where a password is asked for: `find_element(By.NAME, "password").send_keys("…")`.
+        if index == 0 && site.name.is_none() && TYPED.contains(&callee.as_str()) {
+            site.name = self.asked_for(number);
         }
         if let Some((_, _, called)) = taken.filter(|_| name.is_none() && site.name.is_none()) {
             site.name = Some((*called).to_owned());
@@ -510,6 +584,120 @@ impl<'f> Context<'f> {
         }
         site.callee.get_or_insert(path);
         None
+    }
+
+    /// What the field or the prompt is called that a call types into: its own, or that of the call before.
+    fn asked_for(&self, number: usize) -> Option<String> {
+        let ExprKind::Attr(base, _) = *self.facts.kind(self.facts.calls[number].callee) else { return None };
+        let own = self.facts.call(base);
+        let before = number.checked_sub(1).map(|before| &self.facts.calls[before]);
+        let before =
+            before.filter(|before| self.path(before.callee).pop().is_some_and(|name| name.starts_with("expect")));
+        let texts = own.or(before)?.args.iter().filter_map(|arg| self.facts.text(arg.value));
+        let mut texts = texts.filter(|text| text.len() <= 60);
+        // A prompt is a pattern: `[Pp]assword:`.
+        let said = |text: &str| {
+            text.to_ascii_lowercase().replace("[pp]", "p").trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
+        };
+        texts.find_map(|text| Some(said(text)).filter(|name| plain::kind(name) == Some(Kind::Password)))
+    }
+
+    /// `super().__init__(…)` asks the base of the class around it.
+    fn base_around(&self, id: ExprId) -> Option<String> {
+        let mut scope = Some(self.facts.scope_of(id));
+        for _ in 0..CLIMB {
+            let here = self.facts.scopes[scope?.0 as usize];
+            if let ScopeKind::Class(class) = here.kind {
+                let base = self.facts.classes[class.0 as usize].bases.first()?;
+                return Some(self.path(*base).join("."));
+            }
+            scope = here.parent;
+        }
+        None
+    }
+
+    /// `f(model_provider="groq", api_key="…")`, `f(model="groq/…", api_key="…")`: whose the call says it is.
+    fn routed(&self, site: &mut Site, call: &Call, name: Option<&str>) {
+        if !name.is_some_and(names_secret) {
+            return;
+        }
+        for (index, arg) in call.args.iter().take(32).enumerate() {
+            let Some(text) = self.facts.text(arg.value).filter(|text| text.len() <= 80) else { continue };
+            let by = arg.name.map(|name| self.facts.name(name));
+            let whose = match by {
+                Some("provider" | "model_provider" | "llm_provider" | "api_type" | "service" | "vendor") => Some(text),
+                Some("model" | "model_id" | "model_name") => text.split_once('/').map(|(route, _)| route),
+                None if index == 0 => text.split_once('/').map(|(route, _)| route),
+                _ => None,
+            };
+            site.routes.extend(whose.map(str::to_owned));
+        }
+    }
+
+    /// The parameter of a function or the field of a class of this file that an argument becomes; and whether what is
+    /// called gives something back that it is part of.
+    fn parameter(&self, call: &Call, index: usize) -> Option<(&'f str, bool)> {
+        let function = |id: FunctionId, skip: usize| {
+            let param = self.facts.functions[id.0 as usize].params.get(index + skip)?;
+            Some((self.facts.name(param.name?), true))
+        };
+        let sym = match *self.facts.kind(call.callee) {
+            ExprKind::Function(id) => return function(id, 0),
+            ExprKind::Name(sym) => sym,
+            _ => return None,
+        };
+        let [binding] = self.facts.bindings_in(crate::facts::MODULE, sym) else { return None };
+        match binding.value {
+            Bound::Function(id) => function(id, 0),
+            Bound::Expr(value) => match self.facts.kind(value) {
+                ExprKind::Function(id) => function(*id, 0),
+                ExprKind::Call(made) => {
+                    let made = &self.facts.calls[*made as usize];
+                    let fields = made
+                        .args
+                        .get(1)
+                        .filter(|_| self.path(made.callee).last().is_some_and(|n| n == "namedtuple"))?;
+                    let mut fields = self.facts.text(fields.value)?.split([' ', ',']).filter(|field| !field.is_empty());
+                    Some((fields.nth(index)?, false))
+                }
+                _ => None,
+            },
+            Bound::Class(class) => {
+                let scope = self.facts.classes[class.0 as usize].scope;
+                let made = ["__init__", "constructor"].iter().find_map(|name| {
+                    match self.facts.bindings_named(scope, name).last()?.value {
+                        Bound::Function(id) => Some((id, usize::from(*name == "__init__"))),
+                        _ => None,
+                    }
+                });
+                match made {
+                    Some((id, skip)) => function(id, skip),
+                    None => Some((self.facts.name(*self.fields(class).get(index)?), false)),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The annotated fields of a class, in order: what a data class takes.
+    fn fields(&self, class: ClassId) -> &[Sym] {
+        let all = self.fields.get_or_init(|| {
+            let mut all: FxHashMap<ScopeId, Vec<(ExprId, Sym)>> = FxHashMap::default();
+            for ((scope, sym), bindings) in self.facts.bindings.iter() {
+                let annotated = bindings.iter().find(|binding| matches!(binding.value, Bound::Annotation(_)));
+                if let Some(binding) =
+                    annotated.filter(|_| matches!(self.facts.scopes[scope.0 as usize].kind, ScopeKind::Class(_)))
+                {
+                    all.entry(*scope).or_default().push((binding.at, *sym));
+                }
+            }
+            let sorted = |mut fields: Vec<(ExprId, Sym)>| {
+                fields.sort();
+                fields.into_iter().map(|(_, sym)| sym).collect()
+            };
+            all.into_iter().map(|(scope, fields)| (scope, sorted(fields))).collect()
+        });
+        all.get(&self.facts.classes[class.0 as usize].scope).map_or(&[], Vec::as_slice)
     }
 
     /// `expect(config.token).toBe`: what is compared with the argument.

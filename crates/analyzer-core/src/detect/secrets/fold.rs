@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 
-use crate::facts::{Bound, Call, ExprId, ExprKind, FileFacts, MODULE, Sym};
+use crate::facts::{Bound, Call, ClassId, ExprId, ExprKind, FileFacts, Function, FunctionId, MODULE, ScopeKind, Sym};
 
 /// What cannot be known: no credential holds it, so a match never reaches over it.
 pub const HOLE: char = '\0';
@@ -20,15 +20,38 @@ pub fn fold(facts: &FileFacts, id: ExprId) -> Option<String> {
 
 /// The same, and what the names in it stand for: texts that are written elsewhere.
 pub fn fold_from(facts: &FileFacts, id: ExprId) -> Option<(String, Vec<ExprId>)> {
-    let mut folder = Folder { facts, steps: STEPS, elsewhere: Vec::new() };
+    let mut folder = Folder { facts, steps: STEPS, elsewhere: Vec::new(), given: Vec::new() };
     let text = folder.text(id, DEPTH)?;
     Some((text, folder.elsewhere))
+}
+
+/// The function of this file that a call asks, when it does nothing but give one thing back.
+pub fn helper<'f>(facts: &'f FileFacts, call: &Call) -> Option<(FunctionId, &'f Function, ExprId)> {
+    let ExprKind::Name(sym) = *facts.kind(call.callee) else { return None };
+    let [binding] = facts.bindings_in(MODULE, sym) else { return None };
+    let id = match binding.value {
+        Bound::Function(id) => id,
+        Bound::Expr(value) => match *facts.kind(value) {
+            ExprKind::Function(id) => id,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let function = &facts.functions[id.0 as usize];
+    match function.returns[..] {
+        [returned] if matches!(facts.kind(returned), ExprKind::Call(_) | ExprKind::Concat(_)) => {
+            Some((id, function, returned))
+        }
+        _ => None,
+    }
 }
 
 struct Folder<'f> {
     facts: &'f FileFacts,
     steps: usize,
     elsewhere: Vec<ExprId>,
+    /// What the parameters of the functions stand for that are being followed.
+    given: Vec<(FunctionId, u32, Option<String>)>,
 }
 
 impl Folder<'_> {
@@ -54,9 +77,112 @@ impl Folder<'_> {
                 Some(out)
             }
             ExprKind::Name(sym) => self.constant(*sym, id, depth),
-            ExprKind::Call(call) => self.call(&self.facts.calls[*call as usize], depth),
+            ExprKind::Call(call) => {
+                let call = &self.facts.calls[*call as usize];
+                self.call(call, depth).or_else(|| self.helped(call, depth))
+            }
+            ExprKind::Index(base, key) => {
+                let value = self.entry(*base, *key)?;
+                self.written(value, id, depth)
+            }
+            ExprKind::Attr(base, name) => {
+                let value = self.member(*base, *name)?;
+                self.written(value, id, depth)
+            }
             _ => None,
         }
+    }
+
+    /// A text that is written elsewhere, before its use.
+    fn written(&mut self, value: ExprId, at: ExprId, depth: usize) -> Option<String> {
+        if value >= at {
+            return None;
+        }
+        self.elsewhere.push(value);
+        self.text(value, depth)
+    }
+
+    /// `parts["a"]`, `parts[0]`: what a table holds that a name is bound to once.
+    fn entry(&self, base: ExprId, key: ExprId) -> Option<ExprId> {
+        let table = self.origin(base)?;
+        match (self.facts.kind(table), self.facts.kind(key)) {
+            (ExprKind::Dict(_), ExprKind::Text(key)) => self.keyed(table, self.facts.text_of(*key)),
+            (ExprKind::List(parts), ExprKind::Number(index)) => {
+                parts.get(self.facts.text_of(*index).parse::<usize>().ok()?).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// `Keys.head`, `self.head`, `keys.head`: what a class or an object holds.
+    fn member(&self, base: ExprId, name: Sym) -> Option<ExprId> {
+        let ExprKind::Name(sym) = *self.facts.kind(base) else { return None };
+        let class = match self.facts.name(sym) {
+            "self" | "cls" | "this" => self.class_around(base),
+            _ => match self.facts.bindings_in(MODULE, sym) {
+                [one] => match one.value {
+                    Bound::Class(class) => Some(class),
+                    _ => None,
+                },
+                _ => None,
+            },
+        };
+        let Some(class) = class else { return self.keyed(self.origin(base)?, self.facts.name(name)) };
+        match self.facts.bindings_in(self.facts.classes[class.0 as usize].scope, name) {
+            [one] => match one.value {
+                Bound::Expr(value) => Some(value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn class_around(&self, id: ExprId) -> Option<ClassId> {
+        let mut scope = Some(self.facts.scope_of(id));
+        for _ in 0..DEPTH {
+            let here = self.facts.scopes[scope?.0 as usize];
+            if let ScopeKind::Class(class) = here.kind {
+                return Some(class);
+            }
+            scope = here.parent;
+        }
+        None
+    }
+
+    /// What a name is bound to once, in its own scope or the module's.
+    fn origin(&self, id: ExprId) -> Option<ExprId> {
+        let ExprKind::Name(sym) = *self.facts.kind(id) else { return None };
+        let bindings = [self.facts.scope_of(id), MODULE].map(|scope| self.facts.bindings_in(scope, sym));
+        let [binding] = bindings.into_iter().find(|bindings| !bindings.is_empty())? else { return None };
+        match binding.value {
+            Bound::Expr(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn keyed(&self, dict: ExprId, wanted: &str) -> Option<ExprId> {
+        let ExprKind::Dict(pairs) = self.facts.kind(dict) else { return None };
+        let mut pairs = pairs.iter().take(STEPS);
+        let is = |key: ExprId| match self.facts.kind(key) {
+            ExprKind::Name(sym) => self.facts.name(*sym) == wanted,
+            _ => self.facts.text(key) == Some(wanted),
+        };
+        pairs.find(|(key, _)| key.is_some_and(is)).map(|(_, value)| *value)
+    }
+
+    /// What a function of the file makes of its arguments: `reveal("…")`.
+    fn helped(&mut self, call: &Call, depth: usize) -> Option<String> {
+        let (id, function, returned) = helper(self.facts, call)?;
+        let before = self.given.len();
+        for (index, param) in function.params.iter().enumerate() {
+            let named = call.args.iter().find(|arg| arg.name.is_some() && arg.name == param.name);
+            let given = named.or_else(|| call.args.get(index).filter(|arg| arg.name.is_none()));
+            let text = given.and_then(|arg| self.text(arg.value, depth));
+            self.given.push((id, index as u32, text));
+        }
+        let text = self.text(returned, depth);
+        self.given.truncate(before);
+        text
     }
 
     /// A name that is bound once, in its own scope or the module's, or again and again in one block: then the last before.
@@ -67,6 +193,10 @@ impl Folder<'_> {
             let Some(first) = bindings.first() else { continue };
             let straight = bindings.len() <= STEPS && bindings.iter().all(|binding| binding.block == first.block);
             let last = bindings.iter().rfind(|binding| straight && binding.at <= at)?;
+            if let Bound::Param(function, index) = last.value {
+                let given = self.given.iter().rfind(|(of, place, _)| (*of, *place) == (function, index))?;
+                return given.2.clone();
+            }
             let Bound::Expr(value) = last.value else { return None };
             if value >= at {
                 return None;
@@ -82,13 +212,38 @@ impl Folder<'_> {
         if let ExprKind::List(parts) = self.facts.kind(id) {
             return Some(parts.clone());
         }
-        let ExprKind::Name(sym) = *self.facts.kind(id) else { return None };
-        let bindings = [self.facts.scope_of(id), MODULE].map(|scope| self.facts.bindings_in(scope, sym));
-        let [binding] = bindings.into_iter().find(|bindings| !bindings.is_empty())? else { return None };
-        let Bound::Expr(value) = binding.value else { return None };
+        let value = self.origin(id)?;
         let ExprKind::List(parts) = self.facts.kind(value) else { return None };
         self.elsewhere.extend(parts.iter().take(STEPS));
         Some(parts.clone())
+    }
+
+    /// `"a b".split()`, `"a|b".split("|")`: the pieces, put together again.
+    fn split(&mut self, id: ExprId, between: &str, depth: usize) -> Option<String> {
+        let call = self.facts.call(id)?;
+        let ExprKind::Attr(base, name) = *self.facts.kind(call.callee) else { return None };
+        let text = (self.facts.name(name) == "split").then(|| self.text(base, depth)).flatten()?;
+        match call.args.first() {
+            None => Some(text.split_whitespace().collect::<Vec<_>>().join(between)),
+            Some(separator) => {
+                let separator = self.text(separator.value, depth).filter(|separator| !separator.is_empty())?;
+                let grown = text.len() + text.matches(separator.as_str()).count() * between.len();
+                (grown <= LONGEST).then(|| text.replace(&separator, between))
+            }
+        }
+    }
+
+    /// `(a, b) => a + b`
+    fn adds(&self, id: ExprId) -> bool {
+        let ExprKind::Function(function) = *self.facts.kind(id) else { return false };
+        let function = &self.facts.functions[function.0 as usize];
+        let ([returned], [one, other]) = (&function.returns[..], &function.params[..]) else { return false };
+        let is =
+            |id: ExprId, param: Option<Sym>| matches!(*self.facts.kind(id), ExprKind::Name(sym) if Some(sym) == param);
+        match self.facts.kind(*returned) {
+            ExprKind::Concat(parts) => parts.len() == 2 && is(parts[0], one.name) && is(parts[1], other.name),
+            _ => false,
+        }
     }
 
     fn joined(&mut self, parts: &[ExprId], between: &str, depth: usize) -> Option<String> {
@@ -126,13 +281,25 @@ impl Folder<'_> {
                     let separator = separator.and_then(|s| self.text(s, depth)).unwrap_or_else(|| ",".into());
                     self.joined(&parts.clone(), &separator, depth)
                 }
+                (ExprKind::Call(_), Some(separator)) if self.facts.text(separator).is_some() => {
+                    let separator = self.text(separator, depth)?;
+                    self.split(base, &separator, depth)
+                }
                 (_, Some(list)) => {
-                    let parts = self.list(list)?;
                     let separator = self.text(base, depth)?;
+                    if let Some(joined) = self.split(list, &separator, depth) {
+                        return Some(joined);
+                    }
+                    let parts = self.list(list)?;
                     self.joined(&parts, &separator, depth)
                 }
                 _ => None,
             },
+            ("reduce", Some(base)) => {
+                let parts = self.list(base).filter(|_| argument(0).is_some_and(|by| self.adds(by)))?;
+                let start = argument(1).map_or(Some(String::new()), |start| self.text(start, depth))?;
+                Some(start + &self.joined(&parts, "", depth)?)
+            }
             ("b64decode" | "urlsafe_b64decode" | "standard_b64decode" | "atob" | "decodebytes" | "a2b_base64", _) => {
                 from_base64(&self.text(argument(0)?, depth)?)
             }
@@ -162,6 +329,7 @@ impl Folder<'_> {
                 let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
                 Some(lines.join("\n"))
             }
+            ("quote" | "quote_plus" | "encodeURIComponent", _) => self.text(argument(0)?, depth),
             ("encode" | "toString", Some(base)) => self.text(base, depth),
             ("concat", Some(base)) => {
                 let parts: Vec<ExprId> = std::iter::once(base).chain(call.args.iter().map(|a| a.value)).collect();

@@ -39,10 +39,16 @@ pub struct Issuer {
     /// Hosts that its credentials are sent to; `*.` in front for any subdomain.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// Of those whose addresses hold the credential in their path.
+    #[serde(default)]
+    pub in_path: Vec<String>,
     /// Classes and functions that take its credential: `Groq` alone when the name tells, `twilio.rest.Client` when
     /// the module must be imported too, `#1` behind for a credential at that position.
     #[serde(default)]
     pub clients: Vec<String>,
+    /// Its clients take the credential of whoever the model's name begins with: `model="groq/…"`.
+    #[serde(default)]
+    pub routes: bool,
     /// What the public says of addresses with its schemes, by the names in [`CHECKED_WITH`].
     #[serde(default)]
     pub checked: Vec<String>,
@@ -186,6 +192,7 @@ pub struct Formats {
     by_env: FxHashMap<String, usize>,
     by_word: FxHashMap<String, usize>,
     by_host: FxHashMap<String, usize>,
+    by_path: FxHashMap<String, usize>,
     by_scheme: FxHashMap<String, usize>,
     by_client: FxHashMap<String, Vec<Client>>,
     of_issuer: Vec<Vec<usize>>,
@@ -221,7 +228,7 @@ impl Formats {
         let (mut formats, mut public) = (Vec::new(), Vec::new());
         let mut of_issuer = vec![Vec::new(); issuers.len()];
         let [mut by_env, mut by_word, mut by_host] = [FxHashMap::default(), FxHashMap::default(), FxHashMap::default()];
-        let mut by_scheme = FxHashMap::default();
+        let [mut by_scheme, mut by_path] = [FxHashMap::default(), FxHashMap::default()];
         let mut by_client: FxHashMap<String, Vec<Client>> = FxHashMap::default();
         let mut published = FxHashSet::default();
         for (issuer, entry) in issuers.iter().enumerate() {
@@ -252,6 +259,7 @@ impl Formats {
             entry.hosts.iter().for_each(|host| {
                 by_host.entry(host.clone()).or_insert(issuer);
             });
+            by_path.extend(entry.in_path.iter().map(|host| (host.clone(), issuer)));
             by_scheme.extend(entry.schemes.iter().map(|scheme| (scheme.clone(), issuer)));
             for client in &entry.clients {
                 let (path, position) = match client.split_once('#') {
@@ -284,6 +292,7 @@ impl Formats {
             cue(env, Cue::Name);
         }
         cue("Pass", Cue::Name); // `smtpPass`
+        cue("]assword", Cue::Name); // `[Pp]assword:`
         for word in names::CUES {
             let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             let mut spellings = vec![word.to_string(), word.to_ascii_uppercase(), head.to_ascii_uppercase() + tail];
@@ -305,6 +314,7 @@ impl Formats {
             by_env,
             by_word,
             by_host,
+            by_path,
             by_scheme,
             by_client,
             of_issuer,
@@ -361,17 +371,12 @@ impl Formats {
     }
 
     pub(super) fn issuer_of_host(&self, host: &str) -> Option<usize> {
-        let mut rest = host;
-        if let Some(&issuer) = self.by_host.get(host) {
-            return Some(issuer);
-        }
-        while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(&issuer) = self.by_host.get(&format!("*.{parent}")) {
-                return Some(issuer);
-            }
-            rest = parent;
-        }
-        None
+        of_host(&self.by_host, host)
+    }
+
+    /// The issuer whose addresses at this host hold a credential in their path.
+    pub(super) fn issuer_in_path(&self, host: &str) -> Option<usize> {
+        of_host(&self.by_path, host)
     }
 
     /// The issuer of connection strings of a scheme; `postgresql+asyncpg` is `postgresql`.
@@ -407,6 +412,21 @@ impl Formats {
     pub(super) fn is_public_id(&self, value: &str) -> bool {
         self.public.iter().any(|shape| shape.is(value))
     }
+}
+
+/// What is known of a host, or of any below one that it is below.
+fn of_host(known: &FxHashMap<String, usize>, host: &str) -> Option<usize> {
+    if let Some(&issuer) = known.get(host) {
+        return Some(issuer);
+    }
+    let mut rest = host;
+    while let Some((_, parent)) = rest.split_once('.') {
+        if let Some(&issuer) = known.get(&format!("*.{parent}")) {
+            return Some(issuer);
+        }
+        rest = parent;
+    }
+    None
 }
 
 fn anchors(shape: &Shape) -> impl Iterator<Item = (usize, Anchor)> + '_ {

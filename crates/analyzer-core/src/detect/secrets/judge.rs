@@ -1,5 +1,9 @@
 //! Is a value random enough to open something, or is it there to be replaced?
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 /// Entropy from which the documents call a base64-like value a secret whatever its name.
 pub const DOCUMENTED_ENTROPY: f32 = 4.5;
 
@@ -303,76 +307,85 @@ const COMMON: &[&str] = &[
     "welcome",
 ];
 
+/// Texts that are looked for all at once.
+fn any_of(texts: &[&str]) -> AhoCorasick {
+    let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).prefilter(false).build(texts);
+    automaton.expect("a few short texts")
+}
+
+/// What is written where a value belongs.
+const STANDS_FOR: &[&str] = &[
+    "your",
+    "example",
+    "placeholder",
+    "changeme",
+    "change-me",
+    "change_me",
+    "cambiame",
+    "cámbiame",
+    "changez",
+    "tu-clave",
+    "tu_clave",
+    "votre",
+    "replace",
+    "insert",
+    "dummy",
+    "sample",
+    "redacted",
+    "xxxx",
+    "fake",
+    "enter",
+    "put-",
+    "put_",
+    "-here",
+    "_here",
+    "not-needed",
+    "not_needed",
+    "notneeded",
+    "not-real",
+    "mock",
+    "foobar",
+    "lorem",
+    "todo",
+    "fixme",
+    "<",
+    "****",
+    "....",
+    "invalid",
+    "no-key",
+    "nokey",
+    "-key-required",
+    "not-a-",
+    "not_a_",
+    "test-key",
+    "test_key",
+    "testkey",
+    "test-token",
+    "test_token",
+    "my-",
+    "my_",
+    "lm-studio",
+    "undefined",
+    "unused",
+    "any-string",
+    "ollama",
+    "-----",
+    "____",
+    "secret-key",
+    "secret_key",
+    "api-key",
+    "api_key",
+    "apikey",
+];
+
 /// Somebody is asked to put a value here, or a program will.
 pub fn placeholder(value: &str) -> bool {
+    static SAID: LazyLock<AhoCorasick> = LazyLock::new(|| any_of(STANDS_FOR));
     if value.trim().is_empty() || template(value) {
         return true;
     }
     let lower = value.to_ascii_lowercase();
-    const SAID: &[&str] = &[
-        "your",
-        "example",
-        "placeholder",
-        "changeme",
-        "change-me",
-        "change_me",
-        "cambiame",
-        "cámbiame",
-        "changez",
-        "tu-clave",
-        "tu_clave",
-        "votre",
-        "replace",
-        "insert",
-        "dummy",
-        "sample",
-        "redacted",
-        "xxxx",
-        "fake",
-        "enter",
-        "put-",
-        "put_",
-        "-here",
-        "_here",
-        "not-needed",
-        "not_needed",
-        "notneeded",
-        "not-real",
-        "mock",
-        "foobar",
-        "lorem",
-        "todo",
-        "fixme",
-        "<",
-        "****",
-        "....",
-        "invalid",
-        "no-key",
-        "nokey",
-        "-key-required",
-        "not-a-",
-        "not_a_",
-        "test-key",
-        "test_key",
-        "testkey",
-        "test-token",
-        "test_token",
-        "my-",
-        "my_",
-        "lm-studio",
-        "undefined",
-        "unused",
-        "any-string",
-        "ollama",
-        "-----",
-        "____",
-        "secret-key",
-        "secret_key",
-        "api-key",
-        "api_key",
-        "apikey",
-    ];
-    SAID.iter().any(|said| lower.contains(said)) || matches!(lower.as_str(), "empty" | "none" | "null" | "na" | "n/a")
+    SAID.is_match(&lower) || matches!(lower.as_str(), "empty" | "none" | "null" | "na" | "n/a")
 }
 
 /// A password as it is kept for comparison: `$2b$12$…`, `pbkdf2:sha256:…`.
@@ -388,16 +401,31 @@ pub fn hashed(value: &str) -> bool {
 
 /// Syntax that fetches a value from elsewhere.
 pub fn template(value: &str) -> bool {
-    value.contains(['\0', '…'])
-        || ["${", "{{", "$(", "%(", "<%", "#{", "}}", "$ENV", "%s", "env."].iter().any(|mark| value.contains(mark))
+    static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        any_of(&[
+            "\0",
+            "…",
+            "${",
+            "{{",
+            "$(",
+            "%(",
+            "<%",
+            "#{",
+            "}}",
+            "$ENV",
+            "%s",
+            "env.",
+            "process.env",
+            "os.environ",
+        ])
+    });
+    MARKS.is_match(value)
         || value.starts_with('$') && value[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         || value.starts_with('{') && value.ends_with('}')
         || value.starts_with('<') && value.ends_with('>')
         || value.starts_with('[') && value.ends_with(']')
         || value.len() > 2 && value.starts_with('%') && value.ends_with('%')
         || value.starts_with("__") && value.ends_with("__")
-        || value.contains("process.env")
-        || value.contains("os.environ")
         || value.starts_with("secrets.")
         || value.starts_with("vault:")
         || value.starts_with("op://")
@@ -455,7 +483,7 @@ pub fn language(value: &str) -> bool {
 
 /// Pairs of letters, and those of them that words are made of.
 fn familiar(value: &str) -> (usize, usize) {
-    static COMMON_PAIRS: std::sync::LazyLock<[bool; 26 * 26]> = std::sync::LazyLock::new(|| {
+    static COMMON_PAIRS: LazyLock<[bool; 26 * 26]> = LazyLock::new(|| {
         let mut table = [false; 26 * 26];
         for pair in PAIRS.split_whitespace().map(str::as_bytes) {
             table[usize::from(pair[0] - b'a') * 26 + usize::from(pair[1] - b'a')] = true;

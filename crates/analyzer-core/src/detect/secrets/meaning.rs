@@ -74,11 +74,14 @@ pub fn of_site(site: &Site, used: &[Site], imports: &[&str], formats: &Formats) 
     if let Some(named) = named.filter(|_| elsewhere) {
         return Some(named);
     }
+    let route = sites().find_map(|site| of_name(None, &site.routes, formats));
     let client = sites().find_map(|site| {
         let (issuer, position) = formats.issuer_of_client(site.callee.as_deref()?, imports)?;
         Some(Meaning { issuer, by: By::Client, position })
     });
-    client.filter(|_| !elsewhere).or(named).or_else(|| {
+    // A client of many services is told whose the key is; one of a service of its own may name another's model.
+    let client = client.filter(|client| route.is_none() || !formats.issuers[client.issuer].routes);
+    client.filter(|_| !elsewhere).or(named).or(route).or_else(|| {
         let mut callee = used.iter().chain([site]).filter_map(|site| site.callee.as_deref());
         let words = callee.find_map(|path| formats.issuer_of_words(&names::words(path)));
         words.map(|issuer| Meaning { issuer, by: By::Client, position: None })
@@ -101,6 +104,12 @@ pub fn of_line(text: &str, at: usize, formats: &Formats) -> Option<Meaning> {
     let line = text[start..at].rsplit('\n').next().unwrap_or("");
     let host = line.split_whitespace().find_map(|word| formats.issuer_of_host(word));
     host.map(|issuer| Meaning { issuer, by: By::Name, position: None }).or_else(|| of_name(Some(line), &[], formats))
+}
+
+/// Whose client is told it, where no tree says so: `# client = Groq(api_key="…")`.
+pub fn of_call(text: &str, at: usize, imports: &[&str], formats: &Formats) -> Option<Meaning> {
+    let (issuer, _) = formats.issuer_of_client(plain::called(text, at)?, imports)?;
+    Some(Meaning { issuer, by: By::Client, position: None })
 }
 
 /// Whose credential the branch is about that it stands in: `if provider == "groq":`, `case "groq":`.

@@ -20,6 +20,7 @@ mod shape;
 mod text;
 mod torn;
 mod value;
+mod veil;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -185,7 +186,8 @@ impl<'m> Found<'m> {
         }
     }
 
-    /// The same files for a reader outside: every credential that is found in one is masked in all of them. A file of
+    /// The same files for a reader outside: every credential that is found in one is masked in all of them, and what
+    /// stands beside a name that speaks of secrets in any. A file of
     /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
     pub(crate) fn redact(&self, sources: &Sources, formats: &Formats) -> Sources {
         let of = (self, sources, formats);
@@ -206,7 +208,10 @@ impl<'m> Found<'m> {
         let is_safe = found.len() < MOST && found.iter().all(whole) && !is_generated(&source.path, &source.text);
         let Values { everywhere, masks, .. } = &*self.values;
         match everywhere {
-            Some(values) if is_safe => mask(&values.replace_all(&source.text, masks), formats).into(),
+            Some(values) if is_safe => {
+                let masked = values.replace_all(&source.text, masks);
+                veil::cover(&mask(&masked, formats), source.language, formats).into()
+            }
             _ => "".into(),
         }
     }
@@ -265,6 +270,9 @@ fn is_prose(path: &str) -> bool {
     [".md", ".rst", ".txt", ".mdx", ".adoc", ".html"].iter().any(|end| path.ends_with(end))
 }
 
+/// The shortest mean line of a file that nobody wrote.
+const LINE: usize = 401;
+
 /// Lock files, source maps, minified code, tables of data.
 fn is_generated(path: &str, text: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
@@ -296,7 +304,7 @@ fn is_generated(path: &str, text: &str) -> bool {
         || !name.ends_with(".ipynb")
             && !name.ends_with(".json")
             && text.len() > 4096
-            && (text.lines().take(3).any(|line| line.len() > 3000) || text.len() / text.lines().count().max(1) > 400)
+            && (text.lines().take(3).any(|line| line.len() > 3000) || text.lines().nth(text.len() / LINE).is_none())
 }
 
 /// One finding for one place: of those that overlap the most specific stays, and learns what the others knew.

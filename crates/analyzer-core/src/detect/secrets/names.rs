@@ -105,6 +105,13 @@ pub fn of_table(name: &str) -> Option<Kind> {
     }
 }
 
+/// What each value of a table is whose name says so: `apiKeyByStage`, `TOKENS_PER_TENANT`.
+pub fn of_each(name: &str) -> Option<Kind> {
+    let words = words(name);
+    let by = words.iter().position(|word| matches!(word.as_str(), "by" | "per"))?;
+    classify(&words[..by]).or_else(|| of_table(&words[..by].join("_"))).filter(|kind| *kind != Kind::Weak)
+}
+
 /// Lower-case words of a name: `X-Api-Key`, `openaiApiKey`, `APIKey`.
 pub fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -143,6 +150,11 @@ pub fn classify(words: &[String]) -> Option<Kind> {
     if after.iter().any(|word| SPEAKS_OF.contains(&word.as_str()) || SPEAKS_OF.contains(&&*counted(word))) {
         return None;
     }
+    // `secret_or_key`
+    let (at, kind) = match (kind, at.checked_sub(2).filter(|_| words[at - 1] == "or")) {
+        (Kind::Weak, Some(other)) => keyword(words, other).map_or((at, kind), |kind| (other, kind)),
+        _ => (at, kind),
+    };
     let before = &words[..at];
     if before.iter().any(|word| NOT_SECRET.contains(&word.as_str())) {
         return None;
@@ -166,6 +178,7 @@ fn keyword(words: &[String], at: usize) -> Option<Kind> {
         "privatekey" => Kind::PrivateKey,
         "secret" if matches!(before, "client" | "app" | "oauth" | "consumer") => Kind::ClientSecret,
         "secret" => Kind::ApiKey,
+        "secrets" if matches!(before, "client" | "app" | "oauth" | "consumer") => Kind::ClientSecret,
         "token" | "accesstoken" | "authtoken" | "bearer" | "jwt" | "pat" => match before {
             "api" => Kind::ApiKey,
             _ => Kind::Token,
@@ -501,6 +514,15 @@ const SPEAKS_OF: &[&str] = &[
     "kind",
     "hashes",
     "model",
+    "address",
+    "mint",
+    "js",
+    "ts",
+    "css",
+    "html",
+    "md",
+    "png",
+    "svg",
 ];
 
 /// Before the keyword: something else has this name.

@@ -1,5 +1,7 @@
 //! Names and values in text that has no tree: `.env`, YAML, JSON, TOML, Dockerfiles, shell, prose, comments.
 
+mod columns;
+
 use std::ops::Range;
 
 use super::names;
@@ -28,6 +30,11 @@ pub fn pairs(text: &str, cues: &[usize]) -> Vec<Pair> {
         }
         let Some(name) = name_around(text, cue) else { continue };
         done = name.end;
+        let columns = columns::values(text, &name);
+        if !columns.is_empty() {
+            pairs.extend(columns.into_iter().map(|value| Pair { name: name.clone(), value, assigned: true }));
+            continue;
+        }
         if let Some(value) = value_after(text, &name) {
             let assigned = is_assigned(text, &name, &value);
             pairs.push(Pair { name, value, assigned });
@@ -60,7 +67,7 @@ impl Pair {
 }
 
 /// The name that a cue is part of, with the word before it in prose: `API key`.
-fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
+pub fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     // Letters of other alphabets are of several bytes; punctuation of theirs is looked at behind.
     let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b) || !b.is_ascii();
@@ -79,6 +86,10 @@ fn name_around(text: &str, cue: usize) -> Option<Range<usize>> {
         }
     }
     while end > start && bytes[start] == b'-' {
+        start += 1;
+    }
+    // `"…\nAPI_KEY=…"`: the letter of an escape is none of the name.
+    if start > 0 && start < cue && bytes[start - 1] == b'\\' && b"nrt".contains(&bytes[start]) {
         start += 1;
     }
     let name = text.get(start..end)?;
@@ -119,8 +130,9 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     if let Some(start) = otherwise(text, name.end, i) {
         return value_at(text, start);
     }
-    if let Some(value) = markup(text, name, i).or_else(|| declared(text, separator)).or_else(|| piped(text, name.start))
-    {
+    let before = || piped(text, name.start).or_else(|| columns::updated(text, name.start));
+    let behind = || declared(text, separator).or_else(|| unset(text, name, separator));
+    if let Some(value) = markup(text, name, i).or_else(behind).or_else(before) {
         return Some(value);
     }
     // `CREATE USER agent WITH PASSWORD '…'`
@@ -275,7 +287,8 @@ fn spaced(text: &str, name: usize) -> bool {
     let start = super::scan::floor(text, name.saturating_sub(160));
     let line = text[start..name].rsplit('\n').next().unwrap_or("").trim_start_matches([' ', '\t', '"']).trim_end();
     const STATEMENTS: &[&str] = &[
-        "ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine", "#define", "%env", "%set_env",
+        "ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine", "#define", "%env",
+        "%set_env", "SetEnv",
     ];
     let sets = [" configure set", " config set", " config --global"].iter().any(|command| line.ends_with(command));
     sets || STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
@@ -298,9 +311,44 @@ fn piped(text: &str, name: usize) -> Option<Range<usize>> {
 /// `secret set NAME --body value`: where the value of the option begins.
 fn option(text: &str, at: usize) -> Option<usize> {
     const OPTIONS: &[&str] = &["--body", "-b", "--value", "--data", "--secret-string", "--plaintext"];
-    OPTIONS.iter().find_map(|option| {
-        let rest = text[at..].strip_prefix(option)?;
-        rest.starts_with([' ', '=']).then_some(at + option.len() + 1)
+    let mut at = at;
+    for _ in 0..8 {
+        let given = OPTIONS.iter().find_map(|option| {
+            let rest = text[at..].strip_prefix(option)?;
+            rest.starts_with([' ', '=']).then_some(at + option.len() + 1)
+        });
+        if given.is_some() {
+            return given;
+        }
+        // Another option, with what it is given: `--type SecureString --value …`
+        let window = &text[at..super::scan::floor(text, at + NAME + GAP)];
+        let line = window.split('\n').next().filter(|line| line.starts_with("--"))?;
+        at += line[2..].find(" -").map(|next| next + 3)?;
+    }
+    None
+}
+
+/// `value := os.Getenv("NAME")` and, where that is empty, `value = "…"`.
+fn unset(text: &str, name: &Range<usize>, at: usize) -> Option<Range<usize>> {
+    if !text[..name.start].ends_with("(\"") && !text[..name.start].ends_with("('") {
+        return None;
+    }
+    let start = super::scan::floor(text, name.start.saturating_sub(NAME + GAP));
+    let line = text[start..name.start].rsplit('\n').next()?;
+    let variable = line.split_once('=')?.0.trim_end_matches([':', ' ', '\t']);
+    let variable = &variable[variable.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_').len()..];
+    let window = &text[at..super::scan::floor(text, at + 240)];
+    let mut lines = window.split_inclusive('\n').skip(1).take(3);
+    let asked = lines.next()?;
+    let words =
+        |line: &str| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| word == variable);
+    if variable.is_empty() || !asked.trim_start().starts_with("if") || !words(asked) {
+        return None;
+    }
+    lines.find_map(|line| {
+        let rest = line.trim_start().strip_prefix(variable)?.trim_start().strip_prefix('=')?.trim_start();
+        let from = line.as_ptr() as usize - window.as_ptr() as usize + line.len() - rest.len();
+        rest.starts_with(['"', '\'', '`']).then(|| value_at(text, at + from)).flatten()
     })
 }
 
@@ -333,7 +381,8 @@ fn markup(text: &str, name: &Range<usize>, behind: usize) -> Option<Range<usize>
         return (value.trim().len() >= 4).then(|| start..start + value.trim().len());
     }
     let rest = window.trim_start();
-    let value = rest.strip_prefix("value=").or_else(|| rest.strip_prefix("content=")).filter(|_| attribute)?;
+    let given = ["value=", "content=", "defaultValue="].iter().find_map(|given| rest.strip_prefix(given));
+    let value = given.filter(|_| attribute)?;
     value_at(text, behind + window.len() - value.len())
 }
 
@@ -402,7 +451,7 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
         }
     }
     let window = &bytes[start.min(bytes.len())..(start + VALUE).min(bytes.len())];
-    if let Some(inner) = nested(text, start, quote) {
+    if let Some(inner) = nested(text, start, quote).or_else(|| shell(text, start)) {
         return Some(inner);
     }
     let end = match quote {
@@ -424,6 +473,30 @@ fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
     let declares = || text[start + end..].trim_start_matches(' ').starts_with("= ");
     let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]) || declares());
     (!code && end >= 4).then_some(start..start + end)
+}
+
+/// `${1:-value}`, `$(echo 'value' | base64 -d)`: what a shell makes of it.
+fn shell(text: &str, start: usize) -> Option<Range<usize>> {
+    let window = text[start..super::scan::floor(text, start + VALUE)].split('\n').next()?;
+    if let Some(rest) = window.strip_prefix("${") {
+        let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
+        let value = rest[name..].strip_prefix(":-").or_else(|| rest[name..].strip_prefix('-'))?;
+        let from = start + window.len() - value.len();
+        let length = value.find(['}', '$', '"', '\''])?;
+        return (length >= 4 && value[length..].starts_with('}')).then_some(from..from + length);
+    }
+    let rest = window.strip_prefix("$(")?;
+    let rest = ["echo -n ", "echo ", "printf '%s' ", "printf %s ", "printf "]
+        .iter()
+        .find_map(|word| rest.strip_prefix(word))?;
+    let command = rest.split(')').next()?;
+    let (value, decoder) = command.split_once('|')?;
+    let decodes = ["base64", "openssl", "xxd"].iter().any(|word| decoder.trim_start().starts_with(word));
+    let value = value.trim_end().trim_end_matches(['"', '\'', '\\']);
+    let quotes = value.len() - value.trim_start_matches(['"', '\'', '\\']).len();
+    let from = start + window.len() - rest.len() + quotes;
+    let length = value.len() - quotes;
+    (decodes && length >= 4 && !value.contains(' ')).then_some(from..from + length)
 }
 
 /// A header whose value is JSON in JSON, `"{\"x\": \"…\"}"`: the one value in it that a machine made. A constructor,
@@ -487,8 +560,8 @@ pub fn enclosing_lines(text: &str, at: usize) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands beside a place under a key such as `provider`: in its mapping, or in one around it.
-pub fn whose(text: &str, at: usize) -> Option<String> {
+/// What stands beside a place under keys such as `provider`: in its mapping and in those around it, the nearest first.
+pub fn whose(text: &str, at: usize) -> Vec<String> {
     let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
     let line = text[start..].lines().next().unwrap_or("");
     // One line holds the whole mapping: `{"provider": "groq", "apiKey": "…"}`.
@@ -500,23 +573,23 @@ pub fn whose(text: &str, at: usize) -> Option<String> {
         let (key, value) = (plain(key), plain(value.trim_end_matches([',', '}'])));
         let provider = match key.as_str() {
             "model" | "model_id" | "model_name" => value.split_once('/')?.0.to_owned(),
-            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" | "name" => value,
+            "id" => value.split_once(':')?.0.to_owned(), // `id: groq:chat:model`
+            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" | "name" | "type" => {
+                value
+            }
             _ => return None,
         };
         (2..=40).contains(&provider.len()).then_some(provider)
     };
-    if let Some(found) = text[open..close].split(',').find_map(entry) {
-        return Some(found);
-    }
+    let mut found: Vec<String> = text[open..close].split(',').filter_map(entry).collect();
+    found.extend(columns::row(text, start, at));
     let mut own = indent(line);
     let above = text[..start].lines().rev().take(24).take_while(|line| !line.trim().is_empty());
     for line in above {
         if indent(line) > own {
             continue;
         }
-        if let Some(found) = entry(line) {
-            return Some(found);
-        }
+        found.extend(entry(line));
         // An item of a list or a mapping begins here: what stands further up with it is another's.
         if line.trim_start().starts_with(['-', '{']) && indent(line) == own {
             own = own.saturating_sub(1);
@@ -524,7 +597,50 @@ pub fn whose(text: &str, at: usize) -> Option<String> {
         own = own.min(indent(line));
     }
     let below = text[(start + line.len()).min(text.len())..].lines().skip(1).take(12);
-    below.take_while(|next| indent(next) >= indent(line) && !next.trim_start().starts_with(['-', '}'])).find_map(entry)
+    let below = below.take_while(|next| indent(next) >= indent(line) && !next.trim_start().starts_with(['-', '}']));
+    found.extend(below.filter_map(entry));
+    found
+}
+
+/// The name of the field of a form that a place belongs to: `<input name="api_key" defaultValue=`.
+pub fn field(text: &str, at: usize) -> Option<&str> {
+    let start = super::scan::floor(text, at.saturating_sub(NAME * 4));
+    let tag = &text[start..at];
+    let tag = &tag[tag.rfind('<').filter(|open| !tag[*open..].contains('>'))?..];
+    let name =
+        [" name=\"", " id=\""].iter().find_map(|attribute| Some(&tag[tag.find(attribute)? + attribute.len()..]))?;
+    name.split('"').next()
+}
+
+/// What a shell appends to on the next line, `NAME+="…"`: where it stands, and the whole.
+pub fn continued(text: &str, pair: &Pair) -> Option<(Range<usize>, String)> {
+    let name = &text[pair.name.clone()];
+    let mut whole = text[pair.value.clone()].to_owned();
+    let mut end = pair.value.end;
+    while whole.len() < VALUE {
+        let rest = text[end..].trim_start_matches(['"', '\'']);
+        let next = rest.trim_start_matches(['\r', '\n']).trim_start_matches([' ', '\t']);
+        let Some(value) = next.strip_prefix(name).and_then(|next| next.strip_prefix("+=")) else { break };
+        let Some(value) = value_at(text, text.len() - value.len()) else { break };
+        whole.push_str(&text[value.clone()]);
+        end = value.end;
+    }
+    (end > pair.value.end).then_some((pair.value.start..end, whole))
+}
+
+/// Below a key that says its values are encrypted: Kubernetes' sealed secrets.
+pub fn is_sealed(text: &str, at: usize) -> bool {
+    enclosing(text, at).iter().any(|key| matches!(key.as_str(), "encryptedData" | "encrypted_data"))
+}
+
+/// The call that a place stands in, on its line: `# client = Groq(api_key=`.
+pub fn called(text: &str, at: usize) -> Option<&str> {
+    let start = super::scan::floor(text, at.saturating_sub(VALUE / 8));
+    let line = text[start..at].rsplit('\n').next()?;
+    let open = line.rfind('(').filter(|open| !line[*open..].contains(')'))?;
+    let path = &line[..open];
+    let from = path.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_.".contains(c)).len();
+    (from < path.len()).then_some(&path[from..])
 }
 
 /// Keys of the enclosing mappings, nearest first, by indentation.

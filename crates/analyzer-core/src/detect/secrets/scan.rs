@@ -33,6 +33,8 @@ pub enum What {
     Login { scheme: Range<usize>, host: Range<usize> },
     /// A parameter of an address: its name, the host.
     Query { name: Range<usize>, host: Range<usize> },
+    /// A part of the path of an address at a host that takes its credential there.
+    Path { host: Range<usize> },
     /// Behind `Bearer` or `Token`.
     Bearer,
     /// Behind `Basic`: base64 of a name and a password.
@@ -74,7 +76,7 @@ pub fn scan(text: &str, formats: &Formats) -> Scan {
                 Cue::Public { shape, flat, anchor } => {
                     scan.public.extend(around(&formats.public[*shape].flats[*flat], anchor, bytes, at));
                 }
-                Cue::Scheme => address(text, at, &mut scan.hits),
+                Cue::Scheme => address(text, at, formats, &mut scan.hits),
                 Cue::Presented => presented(text, at, found.end(), &mut scan.hits),
                 Cue::Login => flag(text, found.end(), &mut scan.hits),
                 Cue::Password => option(text, at, found.end(), &mut scan.hits),
@@ -105,7 +107,7 @@ fn word_end(text: &str, at: usize, stop: &[u8]) -> usize {
 }
 
 /// `scheme://user:password@host/…?api_key=…`.
-fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
+fn address(text: &str, at: usize, formats: &Formats, hits: &mut Vec<Hit>) {
     let bytes = text.as_bytes();
     let scheme_char = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
     let back = bytes[at.saturating_sub(32)..at].iter().rev().take_while(|b| scheme_char(b)).count();
@@ -139,6 +141,9 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
         let span = scheme.start..end - trailing(&text[scheme.start..end]);
         hits.push(Hit { span, what: What::Login { scheme: scheme.clone(), host: host.clone() } });
     }
+    let path_start = host_start + host_len;
+    let path = rest[path_start..].split(['?', '#']).next().unwrap_or("");
+    in_path(&text[host.clone()], path, start + path_start, formats, hits);
     let Some(query) = rest.find('?') else { return };
     let mut offset = start + query + 1;
     for parameter in rest[query + 1..].split('&') {
@@ -150,6 +155,18 @@ fn address(text: &str, at: usize, hits: &mut Vec<Hit>) {
             hits.push(Hit { span, what: What::Query { name, host: host.clone() } });
         }
         offset += parameter.len() + 1;
+    }
+}
+
+/// `https://eth-mainnet.g.alchemy.com/v2/…`
+fn in_path(host: &str, path: &str, at: usize, formats: &Formats, hits: &mut Vec<Hit>) {
+    let is_long =
+        |part: &&str| part.len() >= 20 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let Some(part) = path.split('/').find(is_long) else { return };
+    if formats.issuer_in_path(host).is_some() && judge::machine_made(part) {
+        let from = at + (part.as_ptr() as usize - path.as_ptr() as usize);
+        let host = at - host.len()..at;
+        hits.push(Hit { span: from..from + part.len(), what: What::Path { host } });
     }
 }
 

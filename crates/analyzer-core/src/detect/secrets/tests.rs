@@ -398,3 +398,157 @@ fn a_cell_that_is_one_text_shows_its_credential_where_it_stands() {
     );
     assert_eq!(short("a.ipynb", &text), ["api_key - 3"]);
 }
+
+fn drawn(seed: u64, length: usize) -> String {
+    Rng(seed).of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", length)
+}
+
+#[test]
+fn a_value_is_called_what_the_parameter_is_that_it_becomes() {
+    let key = drawn(31, 40);
+    let helper = |name: &str| format!("def login({name}):\n    return {{\"x\": {name}}}\n\nlogin(\"{key}\")\n");
+    assert_eq!(short("a.py", &helper("api_key")), ["api_key - 4"]);
+    assert_eq!(short("a.py", &helper("digest")), [""; 0]);
+    let class = format!("class Crm {{\n  constructor(private token: string) {{}}\n}}\nnew Crm('{key}');\n");
+    assert_eq!(short("a.ts", &class), ["oauth_token - 4"]);
+    let row = |field: &str| format!("Row = namedtuple(\"Row\", \"name {field}\")\nRow(\"a\", \"{key}\")\n");
+    assert_eq!(short("a.py", &row("api_key")), ["api_key - 2"]);
+    assert_eq!(short("a.py", &row("revision")), [""; 0]);
+}
+
+#[test]
+fn the_provider_that_a_call_is_told_owns_the_key_unless_the_client_has_a_service_of_its_own() {
+    let key = drawn(32, 32);
+    let routed = |client: &str| format!("{client}(model=\"mistral/any-model\", api_key=\"{key}\")\n");
+    assert_eq!(short("a.py", &routed("LLM")), ["api_key mistral 1"]);
+    assert_eq!(short("a.py", &routed("LiteLLMModel")), ["api_key mistral 1"]);
+    assert_eq!(short("a.py", &routed("Together")), ["api_key together 1"]);
+}
+
+#[test]
+fn what_heads_a_column_names_the_values_below_it() {
+    let (key, other) = (drawn(33, 40), drawn(34, 40));
+    let table = |head: &str| format!("| User | {head} |\n| --- | --- |\n| a | {key} |\n| b | `{other}` |\n");
+    assert_eq!(short("a.md", &table("Password")), ["password - 3", "password - 4"]);
+    assert_eq!(short("a.md", &table("Revision")), [""; 0]);
+    let insert = format!("INSERT INTO t (name, api_key) VALUES ('a', '{key}');\n");
+    assert_eq!(short("a.sql", &insert), ["api_key - 1"]);
+    let update = |name: &str| format!("UPDATE t SET value = '{key}' WHERE name = '{name}';\n");
+    assert_eq!(short("a.sql", &update("CRM_API_KEY")), ["api_key - 1"]);
+    assert_eq!(short("a.sql", &update("COMMIT")), [""; 0]);
+}
+
+#[test]
+fn what_a_shell_makes_of_a_text_is_its_value() {
+    use base64::Engine;
+    let key = drawn(35, 40);
+    assert_eq!(short("a.sh", &format!("API_KEY=\"${{1:-{key}}}\"\n")), ["api_key - 1"]);
+    assert_eq!(short("a.sh", "API_KEY=\"${1:-$DEFAULT_KEY_2}\"\n"), [""; 0]);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&key);
+    assert_eq!(short("a.sh", &format!("API_KEY=\"$(echo '{encoded}' | base64 -d)\"\n")), ["api_key - 1"]);
+    assert_eq!(short("a.sh", &format!("API_KEY=\"$(echo '{encoded}' | sha256sum)\"\n")), [""; 0]);
+    let parts = format!("API_KEY=\"{}\"\nAPI_KEY+=\"{}\"\n", &key[..20], &key[20..]);
+    assert_eq!(short("a.sh", &parts), ["api_key - 1"]);
+}
+
+#[test]
+fn parts_in_a_table_or_a_class_are_put_together_and_a_helper_is_followed() {
+    let key = drawn(36, 40);
+    let (head, tail) = key.split_at(14);
+    let table = format!("parts = {{\"a\": \"{head}\", \"b\": \"{tail}\"}}\nAPI_KEY = parts[\"a\"] + parts[\"b\"]\n");
+    assert_eq!(short("a.py", &table), ["api_key - 2"]);
+    let reduced = format!("const apiKey = ['{head}', '{tail}'].reduce((a, b) => a + b);\n");
+    assert_eq!(short("a.js", &reduced), ["api_key - 1"]);
+    let helper = |body: &str| format!("const f = (t) => {body};\nconst apiKey = f('{}');\n", hex_of(&key));
+    assert_eq!(short("a.js", &helper("Buffer.from(t, 'hex').toString()")), ["api_key - 2"]);
+    // A helper that asks itself ends.
+    assert_eq!(short("a.js", "const f = (t) => f(t + t);\nconst apiKey = f('aaaaaaaa1');\n"), [""; 0]);
+}
+
+#[test]
+fn a_scheme_or_a_name_before_a_value_is_none_of_it() {
+    let key = drawn(37, 40);
+    let header = |scheme: &str| format!("headers = {{\"Authorization\": \"{scheme} {key}\"}}\n");
+    assert_eq!(short("a.py", &header("Key")), ["api_key - 1"]);
+    assert_eq!(short("a.py", &header("Revision of")), [""; 0]);
+    assert_eq!(short("a.py", &format!("commit = \"Key {key}\"\n")), [""; 0]);
+    assert_eq!(short("a.py", &format!("set(\"insecure-api-key.{key}\")\n")), ["api_key - 1"]);
+    assert_eq!(short("a.py", &format!("set(\"insecure-image.{key}\")\n")), [""; 0]);
+}
+
+#[test]
+fn what_is_typed_where_a_password_is_asked_for_is_one() {
+    let typed = |field: &str| format!("page.find_element(By.NAME, \"{field}\").send_keys(\"zk41mmvQ\")\n");
+    assert_eq!(short("a.py", &typed("password")), ["password - 1"]);
+    assert_eq!(short("a.py", &typed("city")), [""; 0]);
+    assert_eq!(short("a.py", "child.expect(\"[Pp]assword:\")\nchild.sendline(\"zk41mmvQ\")\n"), ["password - 2"]);
+    assert_eq!(short("a.py", "child.expect(\"Name:\")\nchild.sendline(\"zk41mmvQ\")\n"), [""; 0]);
+    assert_eq!(short("a.py", "users = {\"admin\": generate_password_hash(\"zk41mmvQ\")}\n"), ["password - 1"]);
+    assert_eq!(short("a.py", "users = {\"admin\": measure(\"zk41mmvQ\")}\n"), [""; 0]);
+}
+
+#[test]
+fn a_table_a_sibling_an_option_or_a_field_says_what_its_values_are() {
+    let key = drawn(38, 40);
+    let stages = |name: &str| format!("const {name} = {{ production: '{key}' }};\n");
+    assert_eq!(short("a.ts", &stages("apiKeyByStage")), ["api_key - 1"]);
+    assert_eq!(short("a.ts", &stages("digestByStage")), [""; 0]);
+    let stored = |name: &str| format!("store({{ secretName: '{name}', secretStringValue: '{key}' }});\n");
+    assert_eq!(short("a.ts", &stored("agent/api_key")).len(), 1);
+    let option = |name: &str| format!("const flags = {{ '{name}': Flags.string({{ default: '{key}' }}) }};\n");
+    assert_eq!(short("a.ts", &option("api-key")), ["api_key - 1"]);
+    assert_eq!(short("a.ts", &option("revision")), [""; 0]);
+    let field = |name: &str| format!("const f = <input name=\"{name}\" defaultValue=\"{key}\" />;\n");
+    assert_eq!(short("a.tsx", &field("api_key")), ["api_key - 1"]);
+    assert_eq!(short("a.tsx", &field("revision")), [""; 0]);
+    let saved = |name: &str| format!("Secret(value=\"{key}\").save(name=\"{name}\")\n");
+    assert_eq!(short("a.py", &saved("crm-api-key")), ["api_key - 1"]);
+}
+
+#[test]
+fn a_default_of_a_helper_or_of_a_branch_is_what_it_stands_in_for() {
+    let key = drawn(39, 40);
+    let helper = |name: &str| {
+        format!(
+            "def env(name, fallback=None):\n    return os.environ.get(name) or fallback\n\nx = env(\"{name}\", fallback=\"{key}\")\n"
+        )
+    };
+    assert_eq!(short("a.py", &helper("CRM_API_KEY")), ["api_key - 4"]);
+    assert_eq!(short("a.py", &helper("CRM_REVISION")), [""; 0]);
+    let go = |name: &str| format!("value := os.Getenv(\"{name}\")\nif value == \"\" {{\n\tvalue = \"{key}\"\n}}\n");
+    assert_eq!(short("a.go", &go("CRM_API_KEY")), ["api_key - 3"]);
+    assert_eq!(short("a.go", &go("CRM_REVISION")), [""; 0]);
+}
+
+#[test]
+fn an_encrypted_value_is_none_and_one_behind_an_escape_or_an_option_is() {
+    let key = drawn(40, 40);
+    let sealed = |key_name: &str| format!("spec:\n  {key_name}:\n    api_key: {key}\n");
+    assert_eq!(short("a.yaml", &sealed("encryptedData")), [""; 0]);
+    assert_eq!(short("a.yaml", &sealed("data")), ["api_key - 3"]);
+    assert_eq!(short("a.py", &format!("write(\"MODE=1\\nAPI_KEY={key}\")\n")), ["api_key - 1"]);
+    let put = |name: &str| format!("aws ssm put-parameter --name {name} --type SecureString --value {key}\n");
+    assert_eq!(short("a.sh", &put("/crm/API_KEY")).len(), 1);
+    assert_eq!(short("a.sh", &put("/crm/COMMIT")), [""; 0]);
+}
+
+#[test]
+fn a_key_in_the_path_of_an_address_is_one_where_keys_stand_there() {
+    let key = drawn(41, 43);
+    let called = |host: &str| format!("w3 = Web3(HTTPProvider(\"https://{host}/v2/{key}\"))\n");
+    assert_eq!(short("a.py", &called("eth-mainnet.g.alchemy.com")), ["api_key alchemy 1"]);
+    assert_eq!(short("a.py", &called("objects.acme.io")), [""; 0]);
+}
+
+#[test]
+fn what_a_client_takes_as_its_credential_is_one_whatever_its_shape() {
+    let key = drawn(42, 43);
+    let made = |class: &str| format!("search = {class}(\"{key}\")\n");
+    assert_eq!(short("a.py", &made("ApifyClient")), ["api_key apify 1"]);
+    assert_eq!(short("a.py", &made("AzureKeyCredential")), ["api_key - 1"]);
+    assert_eq!(short("a.py", &made("Checksum")), [""; 0]);
+}
+
+fn hex_of(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}

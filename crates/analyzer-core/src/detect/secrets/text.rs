@@ -4,7 +4,7 @@ use super::candidate::{self, Around, Candidate};
 use super::formats::Formats;
 use super::names::Kind;
 use super::plain::{self, Pair};
-use super::{fold, judge, meaning, scan};
+use super::{fold, judge, meaning, scan, torn};
 
 /// Candidates of one text. `remark` when it is prose, whose names are less sure.
 pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
@@ -37,7 +37,7 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
             Some(Kind::Weak) => plain::used_as(text, pair).or(Some(Kind::Weak)),
             kind => kind,
         };
-        if kind.is_none() && !encoded {
+        if kind.is_none() && !encoded || plain::is_sealed(text, pair.value.start) {
             continue;
         }
         let meaning = meaning_at(text, Some(pair), pair.value.start, formats);
@@ -48,6 +48,21 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         if encoded {
             out.extend(candidate::of_encoded(pair.value.clone(), value, &around, formats));
         }
+    }
+    for pair in &pairs {
+        let Some((span, whole)) = plain::continued(text, pair) else { continue };
+        let name = &text[pair.name.clone()];
+        let meaning = meaning_at(text, Some(pair), pair.value.start, formats);
+        let around = Around { name: Some(name), kind: formats.kind_of(name), meaning, remark, ..Around::default() };
+        let hits = scan::scan(&whole, formats).hits;
+        let found = hits.iter().filter_map(|hit| candidate::of_hit(&whole, hit, &around, formats));
+        let found: Vec<Candidate> = found.chain(candidate::of_name(span.clone(), &whole, &around, formats)).collect();
+        out.retain(|part| found.is_empty() || part.span.end <= span.start || span.end <= part.span.start);
+        out.extend(found.into_iter().map(|mut found| {
+            found.reasons.extend(["folded", torn::PART]);
+            found.span = span.clone();
+            found
+        }));
     }
     out.retain(|candidate| candidate.rank >= 600 || !found.public.contains(&candidate.span));
     out
@@ -64,7 +79,8 @@ fn beside(text: &str, at: usize) -> Vec<String> {
 fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> Option<meaning::Meaning> {
     let name = pair.map(|pair| &text[pair.name.clone()]);
     let own = meaning::of_name(name, &[], formats);
-    own.or_else(|| meaning::of_name(plain::whose(text, at).as_deref(), &[], formats))
+    own.or_else(|| meaning::of_name(None, &plain::whose(text, at), formats))
+        .or_else(|| meaning::of_call(text, at, &[], formats))
         .or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
         .or_else(|| meaning::of_line(text, at, formats))
         .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))

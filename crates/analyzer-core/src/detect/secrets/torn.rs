@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::candidate::Candidate;
-use super::code::FOLDING;
+use super::code::is_folding;
 use super::fold;
 use crate::facts::{ExprId, ExprKind, FileFacts};
 
@@ -42,8 +42,7 @@ pub fn mark(facts: &FileFacts, text: &str, found: &mut [Candidate]) {
 fn is_composite(facts: &FileFacts, id: ExprId) -> bool {
     match facts.kind(id) {
         ExprKind::Concat(_) | ExprKind::Percent(..) => true,
-        ExprKind::Call(call) => matches!(*facts.kind(facts.calls[*call as usize].callee),
-            ExprKind::Attr(_, name) | ExprKind::Name(name) if FOLDING.contains(&facts.name(name))),
+        ExprKind::Call(call) => is_folding(facts, &facts.calls[*call as usize]),
         _ => false,
     }
 }
