@@ -116,23 +116,18 @@ async fn upstream() {
             let (whole, events) = (whole.clone(), events.clone());
             async move {
                 let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-                let streams = body.windows(14).any(|part| part == b"\"stream\": true" || part == b"\"stream\":true,");
-                let answer = match streams || body.windows(13).any(|part| part == b"\"stream\":true") {
-                    false => {
-                        Response::builder().header(CONTENT_TYPE, "application/json").body(axum::body::Body::from(whole))
-                    }
-                    true => {
-                        let pieces = futures_util::stream::unfold(events.into_iter(), |mut events| async move {
-                            let event = events.next()?;
-                            tokio::task::yield_now().await;
-                            Some((Ok::<_, Infallible>(event), events))
-                        });
-                        Response::builder()
-                            .header(CONTENT_TYPE, "text/event-stream")
-                            .body(axum::body::Body::from_stream(pieces))
-                    }
-                };
-                answer
+                let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+                if asked["stream"] != true {
+                    let answer = Response::builder().header(CONTENT_TYPE, "application/json");
+                    return answer.body(axum::body::Body::from(whole));
+                }
+                let pieces = futures_util::stream::unfold(events.into_iter(), |mut events| async move {
+                    let event = events.next()?;
+                    tokio::task::yield_now().await;
+                    Some((Ok::<_, Infallible>(event), events))
+                });
+                let answer = Response::builder().header(CONTENT_TYPE, "text/event-stream");
+                answer.body(axum::body::Body::from_stream(pieces))
             }
         });
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
