@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::caller::Identity;
 use crate::app::App;
+use crate::identity::tokens;
 use crate::store::{Known, Reply};
 
 const HEADER: &str = "idempotency-key";
@@ -56,6 +57,9 @@ pub async fn once(State(app): State<App>, request: Request, next: Next) -> Resul
     let mut hash = Sha256::new();
     hash.update(parts.method.as_str());
     hash.update(parts.uri.to_string());
+    hash.update(b"\n");
+    // For another end user it is another request, whosever key it comes with.
+    hash.update(tokens::carried(&parts.headers).unwrap_or_default());
     hash.update(b"\n");
     hash.update(&received.bytes);
     let print: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

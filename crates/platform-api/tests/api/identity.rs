@@ -112,6 +112,25 @@ async fn a_token_opens_the_agent_it_is_for_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_answer_is_never_repeated_to_another_end_user() {
+    let issuer = Issuer::start().await;
+    let platform = behind(&issuer).await;
+    let end = platform.world.now() / 1000 + 60;
+    let [ada, eve] = ["ada", "eve"].map(|user| format!("Bearer {}", issuer.token(json!({"exp": end, "sub": user}))));
+    let asks = async |token: &str| {
+        let headers = [("authorization", token), ("x-runagents-api-key", KEY), ("idempotency-key", "same")];
+        let mut request = Request::post("/api/v1/starter-kit");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        platform.send(request.body(Body::from("{}")).unwrap()).await
+    };
+    assert_eq!(asks(&ada).await.status, 201);
+    assert_eq!(asks(&ada).await.header("idempotent-replayed"), "true");
+    assert_eq!(asks(&eve).await.status, 422);
+}
+
+#[tokio::test]
 async fn a_token_that_is_not_the_providers_is_refused_even_beside_a_key() {
     let issuer = Issuer::start().await;
     let platform = behind(&issuer).await;
