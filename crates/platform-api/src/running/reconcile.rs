@@ -41,7 +41,11 @@ pub async fn recover(app: &App) -> Result<(), ApiError> {
     tx.forget_silent(now + 1).await?;
     for (workspace, Stored { mut value, version, .. }) in tx.list_everywhere::<AgentRecord>().await? {
         if value.status.phase == Phase::Running {
-            let message = "the platform was started again, and the agent is about to be".into();
+            let message = match app.running() {
+                Some(_) => "the platform was started again, and the agent is about to be",
+                None => "the platform was started again, without a runner that could start the agent",
+            };
+            let message = message.to_string();
             value.status = AgentStatus { phase: Phase::Pending, message, isolation: None };
             tx.update(&workspace, &value, version, now).await?;
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use analyzer_core::analysis::{Tool, ToolKind};
 use analyzer_core::policy::{Call, Outcome, Policy, Rules, Target};
+use platform_api::agents::{AgentRecord, AgentStatus, Phase};
 use serde_json::{Value, json};
 
 use crate::support::{Platform, on_both_engines};
@@ -451,4 +452,21 @@ fn read(root: &std::path::Path, folder: &std::path::Path, files: &mut BTreeMap<S
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_ran_is_not_said_to_run_by_a_platform_that_runs_nothing() {
+    let platform = Platform::on_sqlite().await;
+    let files = json!({"agent.py": "def handler(request):\n    return 1\n"});
+    platform.post("/api/deploy", json!({"name": "hello-world", "files": files})).await.expect(200);
+    let mut tx = platform.app.store().begin().await.unwrap();
+    let mut agent = tx.get::<AgentRecord>("default", "hello-world").await.unwrap().unwrap().value;
+    agent.status = AgentStatus { phase: Phase::Running, message: String::new(), isolation: Some("netns".into()) };
+    tx.put("default", &agent, platform.world.now()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    platform_api::running::recover(&platform.app).await.unwrap();
+    let status = platform.get("/api/v1/agents/hello-world").await.expect(200)["status"].clone();
+    assert_eq!(status["phase"], "Pending");
+    assert!(status["message"].as_str().unwrap().contains("without a runner"), "{status}");
 }
