@@ -73,6 +73,16 @@ async fn a_call_carries_a_key_that_its_agent_never_sees_and_goes_no_further_than
     let kept = json!(host.events(&run).await).to_string() + &host.logs("banker").await + &reply.text;
     assert!(!kept.contains("the-banks-own-key"));
     assert!(!kept.contains("limit=3"), "queries are not kept");
+
+    // It is the policy that lets the call through: without it nothing does.
+    host.call("DELETE", "/api/v1/policies/banker-bank-auto", &[], None).await.expect(200);
+    let reply = host.invoke("banker", "list").await;
+    let refused = said(&reply.expect(200));
+    assert_eq!([&refused[0], &refused[1]["code"]], [&json!(403), &json!("POLICY_DENIED")], "{refused}");
+    assert_eq!(asked.lock().unwrap().len(), 1, "nothing more reached the tool");
+    let events = host.events(reply.headers["x-run-id"].to_str().unwrap()).await;
+    let called = events.iter().find(|event| event["type"] == "TOOL_CALLED").unwrap();
+    assert_eq!([&called["data"]["decision"], &called["data"]["status_code"]], [&json!("denied"), &json!(403)]);
 }
 
 #[tokio::test]
