@@ -58,8 +58,22 @@ pub struct Config {
 pub struct ApprovalsConfig {
     /// After so long a request expires.
     pub undecided_hours: u32,
+    /// Who lets a run go on once its call is approved.
+    pub resumes: Resumes,
+    /// For so long a call waits at the gateway itself for a decision, before its agent is told that it is not there yet.
+    pub hold_seconds: u64,
     /// Slack's Web API.
     pub slack_api: String,
+}
+
+/// Who lets a run go on once its call is approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resumes {
+    /// The platform asks the agent again by itself.
+    Platform,
+    /// Whoever invokes it again with the run's `X-Run-ID`.
+    Caller,
 }
 
 impl ApprovalsConfig {

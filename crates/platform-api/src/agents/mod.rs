@@ -1,5 +1,6 @@
 //! Agents: what is deployed, how it is doing, and how it is configured.
 
+mod asked;
 mod invoke;
 mod logs;
 mod wire;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use asked::{LastAnswer, resume};
 pub use wire::{Agent, AgentConfig, AgentConfigUpdate};
 
 use crate::answer::{Deleted, Named, Refusal};

@@ -4,6 +4,9 @@
 mod forward;
 mod judges;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use analyzer_core::policy::Outcome;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -18,18 +21,25 @@ use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
 use crate::app::App;
-use crate::approvals::{self, CreateAccessRequest, grants};
+use crate::approvals::{self, ApprovalStatus, CreateAccessRequest, grants};
 use crate::auth::Identity;
 use crate::deploy::starter_kit;
 use crate::gateway;
 use crate::policies::evaluate::{Because, Judge, Judgement};
 use crate::running::arrivals::{From, Outside};
 use crate::running::invocation::Invocation;
+use crate::running::recording::{self, Key, Known, Waiting};
+use crate::running::resume;
+use crate::runs::{ActionStatus, actions};
+use crate::store::{ApprovalRow, Tx};
 use crate::tools::{ToolRecord, Topology};
 use judges::Judges;
 
 /// Where requests for the world outside are answered, once they came from an agent's own connection.
 pub const PATH: &str = "/egress";
+
+/// How often a call that is held looks for the decision.
+const PACE: Duration = Duration::from_millis(250);
 
 /// What calls of tools need.
 #[derive(Debug)]
@@ -64,7 +74,9 @@ struct Call<'a> {
     method: Method,
     body: Bytes,
     payload_hash: Option<String>,
-    invocation: Option<&'a Invocation>,
+    invocation: Option<&'a Arc<Invocation>>,
+    /// What it is known by when it comes again; none for an address that cannot be compared.
+    key: Option<Key>,
 }
 
 /// For connections of agents alone.
@@ -121,26 +133,67 @@ async fn call(app: &App, workspace: &str, agent: &str, url: &str, request: Reque
     let payload_hash = (!body.is_empty()).then(|| hex(&Sha256::digest(&body)));
     let user = invocation.as_ref().and_then(|invocation| invocation.user.as_deref());
     let judge = app.egress().judges.of(app, workspace, agent, user).await?;
-    let invocation = invocation.as_deref();
-    let call = Call { workspace, agent, method: parts.method.clone(), body, payload_hash, invocation };
-    let judgement = judge.judge(call.method.as_str(), url);
+    said_truly(&parts.headers, &body)?;
+    let invocation = invocation.as_ref();
+    let method = parts.method.clone();
+    let judgement = judge.judge(method.as_str(), url);
+    let key = judgement.target.as_ref().map(|target| Key::tool(&method, target.url(), &body));
+    let call = Call { workspace, agent, method, body, payload_hash, invocation, key };
+    if let Some(answer) = before(app, &call).await {
+        return Ok(answer);
+    }
     let began = app.world().elapsed();
     let answer = settle(app, &call, &judge, &judgement, &parts.headers).await;
-    let status = match &answer {
-        Ok(response) => response.status(),
-        Err(error) => error.status(),
+    let (status, error) = match &answer {
+        Ok(response) => (response.status(), response.extensions().get::<Arc<ApiError>>().map(ToString::to_string)),
+        Err(error) => (error.status(), Some(error.to_string())),
     };
     if let Some(invocation) = invocation {
         let mut data = about(&call, &judge, &judgement);
         data.insert("status_code".into(), status.as_u16().into());
         let took = app.world().elapsed().saturating_sub(began);
         data.insert("latency_ms".into(), (took.as_millis() as u64).into());
-        if let Err(error) = &answer {
-            data.insert("error".into(), error.to_string().into());
+        if let Some(error) = error {
+            data.insert("error".into(), error.into());
         }
         invocation.note(app.world().now(), "TOOL_CALLED", call.payload_hash.clone(), data);
     }
     answer
+}
+
+/// An agent may say what it believes to send; then it sends that or nothing.
+fn said_truly(headers: &axum::http::HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+    let Some(said) = headers.get("x-payload-hash") else { return Ok(()) };
+    let said = said.to_str().unwrap_or_default();
+    match said.strip_prefix("sha256:").unwrap_or(said).eq_ignore_ascii_case(&hex(&Sha256::digest(body))) {
+        true => Ok(()),
+        false => Err(ApiError::Conflict("X-Payload-Hash is not the SHA-256 of the body".into())),
+    }
+}
+
+/// The answer to a call that the run made before it paused, and to one that it may not make.
+async fn before(app: &App, call: &Call<'_>) -> Option<Response> {
+    let (invocation, key) = (call.invocation?, call.key.as_ref()?);
+    let refused = |code, text: &str| {
+        let body = json!({"error": text, "code": code, "message": text});
+        Some((StatusCode::CONFLICT, Json(body)).into_response())
+    };
+    match invocation.recording.known(key) {
+        Known::Answered(answer) => return Some(answer.into_response()),
+        Known::Unknown => {
+            let text = "this call was made before the platform stopped, and what became of it is not known";
+            resume::fail(app, invocation, text).await;
+            return refused("OUTCOME_UNKNOWN", text);
+        }
+        Known::Changed => {
+            let text = "the payload is not the one of this call before the run paused, which is what was approved";
+            resume::fail(app, invocation, text).await;
+            return refused("PAYLOAD_CHANGED", text);
+        }
+        Known::Nothing => {}
+    }
+    let told = invocation.recording.waits_before(key)?;
+    Some((StatusCode::FORBIDDEN, Json(told)).into_response())
 }
 
 async fn settle(
@@ -162,7 +215,37 @@ async fn settle(
             }
         }
     }
-    let uri: Uri = target.url().parse().map_err(|_| ApiError::BadRequest("the address cannot be sent on".into()))?;
+    let at = begin(app, call).await?;
+    let answered = pass(app, call, tool, target.url(), headers).await;
+    let (Some(invocation), Some(at)) = (call.invocation, at) else { return answered };
+    match answered {
+        Err(error @ ApiError::Internal(_)) => {
+            invocation.recording.lost(at);
+            Err(error)
+        }
+        answered => Ok(recording::keep(app, invocation, at, answered.into_response())),
+    }
+}
+
+/// From here on the call may have happened; a run that may begin again has that in the store first.
+async fn begin(app: &App, call: &Call<'_>) -> Result<Option<usize>, ApiError> {
+    let (Some(invocation), Some(key)) = (call.invocation, &call.key) else { return Ok(None) };
+    let at = invocation.recording.begin(key);
+    if at.is_some() && key.has_effect() && invocation.recording.is_kept() {
+        invocation.write(app, async |_, _| Ok(())).await?;
+    }
+    Ok(at)
+}
+
+/// A call that may be made.
+async fn pass(
+    app: &App,
+    call: &Call<'_>,
+    tool: &ToolRecord,
+    url: &str,
+    headers: &axum::http::HeaderMap,
+) -> Result<Response, ApiError> {
+    let uri: Uri = url.parse().map_err(|_| ApiError::BadRequest("the address cannot be sent on".into()))?;
     if let Some(answer) = builtin(app, tool, &uri, call).await {
         return Ok(answer);
     }
@@ -193,51 +276,73 @@ async fn approval(
     judgement: &Judgement<'_>,
     tool: &ToolRecord,
 ) -> Result<Option<Response>, ApiError> {
-    let who = Identity::platform(call.workspace);
-    let capability = judgement.capability.map(|capability| capability.name.clone());
-    let url = judgement.target.as_ref().map(|target| without_query(target.url()).to_string());
-    let run = call.invocation.map(|invocation| invocation.run.clone());
-    let mut tx = app.store().begin().await?;
-    let subject = match &run {
-        Some(run) => tx.run(call.workspace, run).await?.map(|run| run.user_id),
-        None => None,
-    };
-    let subject = subject.unwrap_or_else(|| call.agent.to_string());
-    let asked = grants::Call {
-        subject: &subject,
-        agent: call.agent,
-        tool: &tool.name,
-        run: run.as_deref(),
-        capability: capability.as_deref(),
-        method: Some(call.method.as_str()),
-        url: url.as_deref(),
-        payload_hash: call.payload_hash.as_deref(),
-    };
-    if grants::take(&mut tx, call.workspace, &asked, app.world().now()).await?.is_some() {
-        tx.commit().await?;
+    if granted(app, call, judgement, tool).await? {
         return Ok(None);
     }
-    drop(tx);
-    if let Some(invocation) = call.invocation {
-        // What happened before stands before it.
-        invocation.write(app, async |_, _| Ok(())).await?;
+    let (request, told) = match (call.invocation, &call.key) {
+        (Some(invocation), Some(key)) => {
+            let mut asked = None;
+            // What the run did is in the store when it waits, or it could not begin again.
+            invocation.recording.keep();
+            invocation
+                .write(app, async |tx, who| {
+                    let (request, told) = ask(app, tx, who, call, judgement, tool).await?;
+                    let waiting = Waiting { key: key.clone(), told: told.clone() };
+                    if let Some(action) = &request.action_id {
+                        resume::pause(tx, invocation, action, &waiting).await?;
+                    }
+                    asked = Some((request, told, waiting));
+                    Ok(())
+                })
+                .await?;
+            let (request, told, waiting) = asked.expect("it was written");
+            invocation.recording.pause(waiting);
+            (request, told)
+        }
+        _ => {
+            let who = Identity::platform(call.workspace);
+            let mut tx = app.store().begin().await?;
+            let asked = ask(app, &mut tx, &who, call, judgement, tool).await?;
+            tx.commit().await?;
+            asked
+        }
+    };
+    let until = app.world().elapsed() + Duration::from_secs(app.config().approvals.hold_seconds);
+    while app.world().elapsed() < until {
+        tokio::time::sleep(PACE).await;
+        let decided = app.store().read().await?.approval(call.workspace, &request.id).await?;
+        match decided.map(|request| request.status) {
+            Some(ApprovalStatus::Pending) => {}
+            Some(ApprovalStatus::Approved) if granted(app, call, judgement, tool).await? => return Ok(None),
+            _ => break,
+        }
     }
-    let mut tx = app.store().begin().await?;
+    Ok(Some((StatusCode::FORBIDDEN, Json(told)).into_response()))
+}
+
+/// Asks for approval of a call: the request, and what its agent is told.
+async fn ask(
+    app: &App,
+    tx: &mut Tx,
+    who: &Identity,
+    call: &Call<'_>,
+    judgement: &Judgement<'_>,
+    tool: &ToolRecord,
+) -> Result<(ApprovalRow, Value), ApiError> {
     let request = CreateAccessRequest {
-        subject: Some(subject),
+        subject: Some(subject(tx, call).await?),
         tool_id: Some(tool.name.clone()),
         agent_id: Some(call.agent.to_string()),
-        run_id: run,
-        capability,
+        run_id: call.invocation.map(|invocation| invocation.run.clone()),
+        capability: judgement.capability.map(|capability| capability.name.clone()),
         payload_hash: call.payload_hash.clone(),
         tool_method: Some(call.method.to_string()),
-        tool_url: url,
+        tool_url: address(judgement),
         by_payload: true,
         ..CreateAccessRequest::default()
     };
-    let (request, _) = approvals::ask(app, &mut tx, &who, request).await?;
-    tx.commit().await?;
-    let body = json!({
+    let (request, _) = approvals::ask(app, tx, who, request).await?;
+    let told = json!({
         "error": "APPROVAL_REQUIRED",
         "code": "APPROVAL_REQUIRED",
         "action_id": request.action_id,
@@ -245,7 +350,55 @@ async fn approval(
         "tool": tool.name,
         "message": format!("{} {} waits for a person's decision", call.method, tool.name),
     });
-    Ok(Some((StatusCode::FORBIDDEN, Json(body)).into_response()))
+    Ok((request, told))
+}
+
+/// Whether somebody has said yes to this call. What they said yes to once is used up, and the run goes on.
+async fn granted(app: &App, call: &Call<'_>, judgement: &Judgement<'_>, tool: &ToolRecord) -> Result<bool, ApiError> {
+    let url = address(judgement);
+    let mut tx = app.store().begin().await?;
+    let subject = subject(&mut tx, call).await?;
+    let asked = grants::Call {
+        subject: &subject,
+        agent: call.agent,
+        tool: &tool.name,
+        run: call.invocation.map(|invocation| invocation.run.as_str()),
+        capability: judgement.capability.map(|capability| capability.name.as_str()),
+        method: Some(call.method.as_str()),
+        url: url.as_deref(),
+        payload_hash: call.payload_hash.as_deref(),
+    };
+    let Some(grant) = grants::take(&mut tx, call.workspace, &asked, app.world().now()).await? else {
+        return Ok(false);
+    };
+    if let (Some(run), Some(action)) = (&grant.run_id, &grant.action_id)
+        && let Some(action) = tx.action(run, action).await?
+        && action.status == ActionStatus::Approved
+    {
+        actions::execute(app, &mut tx, &Identity::platform(call.workspace), &action).await?;
+    }
+    if let Some(invocation) = call.invocation
+        && invocation.recording.goes_on()
+    {
+        // The agent is still being asked: nobody has to ask it again.
+        tx.drop_resumption(&invocation.run).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// For whom the call is made.
+async fn subject(tx: &mut Tx, call: &Call<'_>) -> Result<String, ApiError> {
+    let user = match call.invocation {
+        Some(invocation) => tx.run(call.workspace, &invocation.run).await?.map(|run| run.user_id),
+        None => None,
+    };
+    Ok(user.unwrap_or_else(|| call.agent.to_string()))
+}
+
+/// Where the call goes, as people are shown it.
+fn address(judgement: &Judgement<'_>) -> Option<String> {
+    judgement.target.as_ref().map(|target| without_query(target.url()).to_string())
 }
 
 /// No tool has this host. The host is named, since whoever wrote the agent has to register it.

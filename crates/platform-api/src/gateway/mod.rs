@@ -37,6 +37,7 @@ use crate::egress;
 use crate::running::Running;
 use crate::running::arrivals::From;
 use crate::running::invocation::Invocation;
+use crate::running::recording::{self, Key, Known};
 use crate::runs::checkpoints;
 use crate::store::Store;
 
@@ -235,7 +236,19 @@ async fn with_key(
 async fn answer(app: &App, who: &Who, wanted: Wanted, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let received = app.intake().receive(request).await?;
+    let mut recorded = None;
+    if let Some(invocation) = &who.invocation {
+        let key = Key::model(format!("{wanted:?} {}", who.pinned.as_deref().unwrap_or_default()), &received.bytes);
+        if let Known::Answered(answer) = invocation.recording.known(&key) {
+            return Ok(answer.into_response());
+        }
+        recorded = invocation.recording.begin(&key).map(|at| (invocation, at));
+    }
     let answered = app.gateway().answer(who, wanted, &headers, received.bytes.clone()).await;
+    let answered = match (answered, recorded) {
+        (Ok(response), Some((invocation, at))) => Ok(recording::keep(app, invocation, at, response)),
+        (answered, _) => answered,
+    };
     if let (Err(error), Some(invocation)) = (&answered, &who.invocation) {
         let told = Map::from_iter([("error", error.to_string())].map(|(name, text)| (name.to_string(), text.into())));
         invocation.note(app.world().now(), "LLM_CALL", None, told);

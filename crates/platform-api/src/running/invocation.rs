@@ -10,6 +10,8 @@ use ingestion_server::web::ApiError;
 use serde_json::{Map, Value};
 use tracing::warn;
 
+use super::recording::Recording;
+use super::resume::{self, Question};
 use super::{Running, agent_id};
 use crate::app::App;
 use crate::auth::Identity;
@@ -33,6 +35,10 @@ pub struct Invocation {
     pub request: String,
     /// For whom, where an identity provider vouches for them.
     pub user: Option<String>,
+    /// What the agent is asked.
+    pub question: Question,
+    /// What it was answered in this run.
+    pub recording: Recording,
     noted: Mutex<Vec<NewEvent>>,
     /// Held while what was noted is written, so that events stay in their order.
     writing: tokio::sync::Mutex<()>,
@@ -48,13 +54,15 @@ pub struct Entered {
 
 impl Invocation {
     /// One that begins.
-    pub fn new(workspace: &str, agent: &str, run: &str, request: &str, user: Option<String>) -> Invocation {
+    pub fn new(workspace: &str, agent: &str, run: &str, request: &str, question: Question) -> Invocation {
         Invocation {
             workspace: workspace.into(),
             agent: agent.into(),
             run: run.into(),
             request: request.into(),
-            user,
+            user: None,
+            question,
+            recording: Recording::default(),
             noted: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
         }
@@ -66,7 +74,7 @@ impl Invocation {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 
-    /// Writes what was noted, and then whatever `more` does, in one transaction.
+    /// Writes what was noted and recorded, and then whatever `more` does, in one transaction.
     pub async fn write(
         &self,
         app: &App,
@@ -74,18 +82,21 @@ impl Invocation {
     ) -> Result<(), ApiError> {
         let _in_order = self.writing.lock().await;
         let noted = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+        let recorded = self.recording.unsaved();
         let who = Identity::platform(&self.workspace);
         let written = async {
             let mut tx = app.store().begin().await?;
             for event in noted.iter().cloned() {
                 append(app, &mut tx, &who, &self.run, event).await?;
             }
+            resume::save(&mut tx, &self.workspace, &self.run, &recorded).await?;
             more(&mut tx, &who).await?;
             Ok(tx.commit().await?)
         };
         let written: Result<(), ApiError> = written.await;
         if written.is_err() {
             self.noted.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, noted);
+            self.recording.not_saved(&recorded);
         }
         written
     }
@@ -147,14 +158,17 @@ pub async fn flush(app: &App, running: &Running) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Runs in which a process that is gone was asking an agent end as failed: nobody will bring their answer.
+/// Runs in which a process that is gone was asking an agent end as failed: nobody will bring their answer. Those that the
+/// platform itself made go on do so once more.
 pub async fn fail_lost(app: &App) -> Result<(), ApiError> {
     let lost = app.store().read().await?.lost_invocations(BATCH).await?;
     for (workspace, run) in lost {
         warn!(run, "the platform stopped while an agent was asked in this run");
         let who = Identity::platform(&workspace);
         let mut tx = app.store().begin().await?;
-        if let Some(row) = tx.lock_run(&workspace, &run).await? {
+        if let Some(row) = tx.lock_run(&workspace, &run).await?
+            && !resume::again(&mut tx, &run).await?
+        {
             let data =
                 Map::from_iter([("error".to_string(), Value::from("the platform stopped before the agent answered"))]);
             append(
@@ -184,7 +198,7 @@ mod tests {
     fn a_call_belongs_to_what_it_names_or_to_what_alone_is_under_way() {
         let one = |n: u8| {
             let (run, request) = (format!("run-{n}"), format!("req-{n}"));
-            (request.clone(), Arc::new(Invocation::new("w", "a", &run, &request, None)))
+            (request.clone(), Arc::new(Invocation::new("w", "a", &run, &request, Question::default())))
         };
         let of = |own: &BTreeMap<String, Arc<Invocation>>, name: &'static str, value: &str| {
             let headers = HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), value.parse().unwrap())]);

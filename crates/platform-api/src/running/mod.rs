@@ -4,6 +4,8 @@
 pub mod arrivals;
 pub mod invocation;
 mod reconcile;
+pub mod recording;
+pub mod resume;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Running, Started, agent_id, invocation, workspace_and_agent};
+use super::{Running, Started, agent_id, invocation, resume, workspace_and_agent};
 use crate::agents::{AgentRecord, AgentStatus, Phase};
 use crate::app::App;
 use crate::builds::{self, BuildRecord, BuildStatus};
@@ -78,6 +78,7 @@ impl Round {
         alive(app, running).await?;
         builds::execute::take(app, running).await?;
         invocation::flush(app, running).await?;
+        resume::due(app, running).await?;
         let changes = app.store().changes();
         if self.changes == Some(changes) && self.left > 0 {
             self.left -= 1;

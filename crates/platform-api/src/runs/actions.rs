@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::approvals::{self, Decision};
 use crate::auth::{Approve, Caller, Identity, Read, Write};
 use crate::params::{MaybeBody, Pair};
+use crate::running::resume;
 use crate::store::{ActionRow, RunRow, Tx};
 
 /// An action as it is answered.
@@ -200,8 +201,17 @@ pub async fn release(
     let approved = settle(app, tx, who, action, ActionStatus::Approved, "APPROVED", about).await?;
     if run.blocked_action_id.as_ref() == Some(&action.id) && run.status == RunStatus::PausedApproval {
         change(app, tx, who, run, RunStatus::Running, None).await?;
+        resume::ready(app, tx, &run.id).await?;
     }
     Ok(approved)
+}
+
+/// An approved action is done, at least begun.
+pub async fn execute(app: &App, tx: &mut Tx, who: &Identity, action: &ActionRow) -> Result<(), ApiError> {
+    action.status.go(ActionStatus::Executed).map_err(|refusal| ApiError::Conflict(refusal.to_string()))?;
+    tx.set_action(&action.id, ActionStatus::Executed, app.world().now()).await?;
+    let (before, after) = (json!({"status": action.status}), json!({"status": ActionStatus::Executed}));
+    Ok(app.note(tx, who, "action.update", resource(action), Some(before), Some(after)).await?)
 }
 
 /// Refuses a blocked action of a locked run, and so the run; `event` says how.

@@ -79,6 +79,11 @@ async fn answered(app: &App, workspace: &str, agent: &str, run: &str, request: R
     Ok(Json(json!({"status": "ok"})).into_response())
 }
 
+/// Whether the agent's runtime kept the state in which a run waits.
+pub async fn exists(tx: &mut Tx, workspace: &str, run: &str, action: &str) -> Result<bool, ApiError> {
+    Ok(tx.unseal::<Value>(workspace, KIND, &format!("{run}/{action}")).await?.is_some())
+}
+
 async fn object(app: &App, request: Request) -> Result<Value, ApiError> {
     let received = app.intake().receive(request).await?;
     let value: Value = serde_json::from_slice(&received.bytes)

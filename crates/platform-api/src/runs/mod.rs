@@ -1,9 +1,11 @@
 //! Runs: what an agent does for somebody from the first message to the end, with everything that happens on the way.
 
 pub mod actions;
+mod answer;
 pub mod checkpoints;
 pub mod events;
 mod export;
+mod follow;
 mod lifecycle;
 
 use axum::Json;
@@ -27,6 +29,7 @@ use crate::approvals;
 use crate::auth::{Caller, Identity, Read, Write};
 use crate::config::Config;
 use crate::params::{Params, number, said};
+use crate::running::resume;
 use crate::store::{RunRow, Tx};
 
 /// Where an agent is that nobody said more of.
@@ -142,6 +145,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, update))
         .merge(events::routes())
         .merge(actions::routes())
+        .merge(answer::routes())
+        .merge(follow::routes())
         .merge(export::routes())
 }
 
@@ -274,6 +279,7 @@ pub async fn change(
             }
         }
         tx.close_approvals(&run.id, "the run ended before a decision", now).await?;
+        resume::forget(tx, &who.workspace, &run.id).await?;
     }
     let (before, after) = (json!({"status": run.status}), json!({"status": to}));
     app.note(tx, who, "run.update", format!("runs/{}", run.id), Some(before), Some(after)).await?;

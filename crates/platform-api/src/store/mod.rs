@@ -11,6 +11,7 @@ mod budget;
 pub mod documents;
 mod idempotency;
 mod keys;
+mod resuming;
 mod runs;
 mod sealed;
 mod spend;
@@ -38,6 +39,7 @@ pub use budget::BudgetKey;
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
+pub use resuming::ResumptionRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
@@ -46,6 +48,7 @@ pub use spend::SpendRow;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "running", include_str!("migrations/0002_running.sql")),
+    (3, "resuming", include_str!("migrations/0003_resuming.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.

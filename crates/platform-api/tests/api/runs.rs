@@ -13,6 +13,7 @@ use crate::support::{Platform, on_both_engines};
 on_both_engines!(
     a_run_goes_from_its_first_message_to_its_end_as_the_documents_show,
     both_vocabularies_are_answered,
+    who_follows_a_run_hears_each_event_once_and_goes_on_where_they_were_cut_off,
     runs_are_found_by_agent_and_status,
     what_is_not_as_it_must_be_is_refused_in_the_documents_words,
     two_hundred_at_once_leave_no_gap,
@@ -64,6 +65,36 @@ async fn a_run_goes_from_its_first_message_to_its_end_as_the_documents_show(plat
     let done = platform.call("PATCH", &format!("/runs/{run}"), Some(json!({"status": "COMPLETED"}))).await;
     assert_eq!(done.expect(200)["status"], "COMPLETED");
     assert_eq!(types(&platform, &run).await, ["USER_MESSAGE", "TOOL_REQUEST", "APPROVAL_REQUIRED", "APPROVED"]);
+}
+
+async fn who_follows_a_run_hears_each_event_once_and_goes_on_where_they_were_cut_off(platform: Platform) {
+    let run = begin(&platform).await;
+    let say = async |kind: &str| {
+        platform.post(&format!("/runs/{run}/events"), json!({"type": kind})).await.expect(201);
+    };
+    let follow = async |last: &str| {
+        let request = axum::http::Request::get(format!("/api/v1/runs/{run}/events/stream"));
+        let request = request.header("authorization", format!("Bearer {}", crate::support::KEY));
+        let told = platform.send(request.header("last-event-id", last).body(axum::body::Body::empty()).unwrap()).await;
+        assert_eq!(told.status.as_u16(), 200, "{}", told.text());
+        let lines = told.text().lines().map(str::to_string);
+        lines.filter(|line| line.starts_with("id:") || line.starts_with("event:")).collect::<Vec<_>>()
+    };
+    say("USER_MESSAGE").await;
+    let going_on = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        say("AGENT_MESSAGE").await;
+        platform.call("PATCH", &format!("/runs/{run}"), Some(json!({"status": "COMPLETED"}))).await.expect(200);
+    };
+    let (heard, ()) = tokio::join!(follow(""), going_on);
+    assert_eq!(heard, ["id: 1", "id: 2", "event: end"]);
+    assert_eq!(follow("1").await, ["id: 2", "event: end"]);
+    let unknown = platform.get("/runs/run-of-nobody/events/stream").await;
+    assert_eq!(unknown.refused(404), "run run-of-nobody not found");
+    let request = axum::http::Request::get(format!("/runs/{run}/events/stream")).header("last-event-id", "soon");
+    let request = request.header("authorization", format!("Bearer {}", crate::support::KEY));
+    let refused = platform.send(request.body(axum::body::Body::empty()).unwrap()).await.refused(400);
+    assert_eq!(refused, "Last-Event-ID must be a whole number of at least 0");
 }
 
 async fn both_vocabularies_are_answered(platform: Platform) {

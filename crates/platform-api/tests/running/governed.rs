@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::support::Host;
 
 /// What a tool was asked: method, path with query, the key that it was shown, and the body.
-type Asked = Arc<Mutex<Vec<(String, String, String, String)>>>;
+pub type Asked = Arc<Mutex<Vec<(String, String, String, String)>>>;
 
-async fn tool() -> (String, Asked) {
+/// A tool that says yes to whatever it is asked.
+pub async fn tool() -> (String, Asked) {
     let asked: Asked = Arc::default();
     let routes = Router::new().fallback(answer).with_state(Arc::clone(&asked));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -44,12 +45,18 @@ const BANKER: &str = "import json, os, requests\n\
 
 async fn banker(name: &str) -> (Host, Asked) {
     let host = Host::start(name).await;
+    let asked = register(&host).await;
+    (host, asked)
+}
+
+/// Registers that tool under the name `bank`.
+pub async fn register(host: &Host) -> Asked {
     let (base, asked) = tool().await;
     let body = json!({"name": "bank", "credentials": {"api_key": "the-banks-own-key"}, "spec": {
         "connection": {"topology": "Internal", "baseUrl": base, "authentication": {"type": "APIKey"}},
         "governance": {"accessControl": {"mode": "Open"}}}});
     host.post("/api/tools", body).await.expect(201);
-    (host, asked)
+    asked
 }
 
 fn said(reply: &Value) -> Value {
@@ -88,15 +95,11 @@ async fn a_call_carries_a_key_that_its_agent_never_sees_and_goes_no_further_than
 #[tokio::test]
 #[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
 async fn a_call_that_needs_a_person_waits_for_one_and_is_made_once() {
-    let (host, asked) = banker("governed-approval").await;
+    let host = Host::start_with("governed-approval", &[("PLATFORM_APPROVALS_RESUMES", "caller")]).await;
+    let asked = register(&host).await;
     host.deploy("banker", &[("agent.py", BANKER)], json!({"required_tools": ["bank"]})).await.expect(200);
     let base = host.get("/api/tools/bank").await.expect(200)["base_url"].as_str().unwrap().to_string();
-    let rule =
-        json!({"permission": "approval_required", "operations": ["POST"], "resource": format!("{base}/v1/refunds")});
-    host.post("/api/v1/policies", json!({"name": "ask-first", "spec": {"policies": [rule]}})).await.expect(201);
-    let binding = json!({"name": "ask", "policy": "ask-first",
-        "subjects": [{"kind": "ServiceAccount", "name": "banker"}]});
-    host.post("/api/v1/policy-bindings", binding).await.expect(201);
+    host.ask_first("banker", "POST", &format!("{base}/v1/refunds")).await;
     host.until("banker", "Running").await;
 
     let reply = host.invoke("banker", "20").await;
@@ -110,7 +113,7 @@ async fn a_call_that_needs_a_person_waits_for_one_and_is_made_once() {
     assert_eq!(request["tool_method"], "POST");
     assert_eq!(request["payload_hash"].as_str().unwrap().len(), 64);
 
-    // Another payload is another request; this one is approved, and the run goes on.
+    // It is approved, and the run goes on when its caller says so.
     let id = request["id"].as_str().unwrap();
     host.post(&format!("/governance/requests/{id}/approve"), json!({})).await.expect(200);
     assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "RUNNING");

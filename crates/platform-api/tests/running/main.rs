@@ -12,6 +12,7 @@ mod keys;
 mod kills;
 mod model;
 mod quickstart;
+mod resumed;
 #[path = "../binary/runner.rs"]
 mod runner;
 mod support;

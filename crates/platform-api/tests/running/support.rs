@@ -40,7 +40,16 @@ impl Reply {
 
 impl Host {
     pub async fn start(name: &str) -> Host {
-        let host = Host::over(Platform::start(name, with_runner), Model::start().await);
+        Host::start_with(name, &[]).await
+    }
+
+    /// With these variables in the platform's environment.
+    pub async fn start_with(name: &str, variables: &[(&str, &str)]) -> Host {
+        let platform = Platform::start(name, |command| {
+            with_runner(command);
+            command.envs(variables.iter().copied());
+        });
+        let host = Host::over(platform, Model::start().await);
         host.post("/api/starter-kit", json!({})).await.expect(200);
         host.register_model().await;
         host
@@ -112,6 +121,32 @@ impl Host {
             body[key] = value.clone();
         }
         self.post("/api/deploy", body).await
+    }
+
+    /// Says that calls of this method below an address need a person's yes, when an agent makes them.
+    pub async fn ask_first(&self, agent: &str, method: &str, resource: &str) {
+        let rule = json!({"permission": "approval_required", "operations": [method], "resource": resource});
+        self.post("/api/v1/policies", json!({"name": "ask-first", "spec": {"policies": [rule]}})).await.expect(201);
+        let subjects = json!([{"kind": "ServiceAccount", "name": agent}]);
+        let binding = json!({"name": "ask", "policy": "ask-first", "subjects": subjects});
+        self.post("/api/v1/policy-bindings", binding).await.expect(201);
+    }
+
+    /// Waits until a run has a status.
+    pub async fn until_run(&self, run: &str, status: &str) {
+        let wait = async {
+            loop {
+                let now = self.get(&format!("/runs/{run}")).await.expect(200)["status"].clone();
+                if now == status {
+                    return;
+                }
+                assert!(now == "RUNNING" || now == "PAUSED_APPROVAL", "{now}: {:#?}", self.events(run).await);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(LONG, wait).await.is_err() {
+            panic!("{run} is not {status}: {:#?}", self.events(run).await);
+        }
     }
 
     /// Waits until an agent is in a phase; its message then.

@@ -1,0 +1,181 @@
+//! A run that pauses goes on: a person says yes, and the platform asks the agent again. What the run did before is not done
+//! twice, whatever stops in between; what nobody agreed to is not done at all.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::governed::{Asked, register};
+use crate::support::Host;
+
+/// It takes a note, refunds, and takes another note. Its runtime is the published one.
+const CLERK: &str = "import json, os, time, requests\n\
+    BASE = os.environ['TOOL_URL_BANK']\n\n\
+    def note(text):\n    return requests.post(f'{BASE}/v1/notes', json={'text': text})\n\n\
+    def refund(amount):\n    return requests.post(f'{BASE}/v1/refunds', json={'amount': amount})\n\n\
+    def handler(request):\n    \
+    wish = json.loads(request['message'])\n    \
+    note('wanted')\n    \
+    answer = refund(time.time() if wish.get('drifts') else wish['amount'])\n    \
+    if answer.status_code == 200:\n        print('refunded', flush=True)\n        time.sleep(wish.get('sleeps', 0))\n    \
+    note('over')\n    \
+    return json.dumps([answer.status_code, answer.json()])\n";
+
+async fn clerk(name: &str, variables: &[(&str, &str)]) -> (Host, Asked) {
+    let host = Host::start_with(name, variables).await;
+    let asked = register(&host).await;
+    host.deploy("clerk", &[("agent.py", CLERK)], json!({"required_tools": ["bank"]})).await.expect(200);
+    let base = host.get("/api/tools/bank").await.expect(200)["base_url"].as_str().unwrap().to_string();
+    host.ask_first("clerk", "POST", &format!("{base}/v1/refunds")).await;
+    host.until("clerk", "Running").await;
+    (host, asked)
+}
+
+/// Asks for a refund: the run, and the request that waits.
+async fn paused(host: &Host, wish: Value) -> (String, String) {
+    let reply = host.invoke("clerk", &wish.to_string()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_APPROVAL");
+    let pending = host.get("/governance/requests?status=PENDING").await.expect(200);
+    (run, pending[0]["id"].as_str().unwrap().to_string())
+}
+
+async fn approve(host: &Host, request: &str) {
+    host.post(&format!("/governance/requests/{request}/approve"), json!({})).await.expect(200);
+}
+
+/// What the tool was asked: the end of each path, and the body.
+fn told(asked: &Asked) -> Vec<String> {
+    let asked = asked.lock().unwrap();
+    asked.iter().map(|(_, path, _, body)| format!("{} {body}", path.rsplit('/').next().unwrap())).collect()
+}
+
+async fn types(host: &Host, run: &str) -> Vec<String> {
+    host.events(run).await.iter().map(|event| event["type"].as_str().unwrap().to_string()).collect()
+}
+
+const DONE: [&str; 3] = ["notes {\"text\": \"wanted\"}", "refunds {\"amount\": 20}", "notes {\"text\": \"over\"}"];
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn an_approved_run_goes_on_by_itself_and_does_nothing_twice() {
+    let (host, asked) = clerk("resumed", &[]).await;
+    let (run, request) = paused(&host, json!({"amount": 20})).await;
+    assert_eq!(told(&asked), DONE[..1], "a run that waits does nothing more");
+    approve(&host, &request).await;
+    host.until_run(&run, "COMPLETED").await;
+    assert_eq!(told(&asked), DONE);
+    let events = host.events(&run).await;
+    let kinds = types(&host, &run).await;
+    let calls = kinds.iter().filter(|kind| *kind == "TOOL_CALLED").count();
+    let at = |kind: &str| kinds.iter().position(|own| own == kind).unwrap_or_else(|| panic!("{kind}: {kinds:?}"));
+    assert!(
+        at("APPROVAL_REQUIRED") < at("APPROVED") && at("APPROVED") < at("RESUMED") && at("RESUMED") < at("COMPLETED")
+    );
+    assert_eq!(calls, 4, "two notes, the refund that waited and the one that was made: {events:#?}");
+    assert!(events.iter().any(|event| event["data"]["replayed_calls"] == 1), "{events:#?}");
+    let seqs: Vec<i64> = events.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=events.len() as i64).collect::<Vec<_>>());
+    let action = events[at("APPROVAL_REQUIRED")]["data"]["action_id"].as_str().unwrap().to_string();
+    let action = host.get(&format!("/runs/{run}/actions/{action}")).await.expect(200);
+    assert_eq!(action["status"], "EXECUTED");
+    // Whoever asked has left: the answer is kept.
+    let answer = host.get(&format!("/runs/{run}/answer")).await.expect(200);
+    assert_eq!(answer["status_code"], 200);
+    assert_eq!(answer["body"]["response"], "[200, {\"done\": true}]", "{answer}");
+}
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn what_is_rejected_or_is_not_what_was_approved_is_not_done() {
+    let (host, asked) = clerk("resumed-refused", &[]).await;
+    let (run, request) = paused(&host, json!({"amount": 20})).await;
+    let reason = json!({"reason": "too much"});
+    host.post(&format!("/governance/requests/{request}/reject"), reason).await.expect(200);
+    host.until_run(&run, "FAILED").await;
+    assert!(types(&host, &run).await.contains(&"REJECTED".to_string()));
+
+    let (run, request) = paused(&host, json!({"drifts": true})).await;
+    approve(&host, &request).await;
+    host.until_run(&run, "FAILED").await;
+    let events = host.events(&run).await;
+    let failed = events.iter().find(|event| event["type"] == "FAILED").unwrap();
+    assert!(failed["data"]["error"].as_str().unwrap().starts_with("the payload is not the one"), "{failed}");
+    assert!(!told(&asked).iter().any(|call| call.starts_with("refunds")), "{:?}", told(&asked));
+}
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn a_call_that_is_held_is_answered_when_somebody_has_decided() {
+    let (host, asked) = clerk("resumed-held", &[("PLATFORM_APPROVALS_HOLD_SECONDS", "50")]).await;
+    let deciding = async {
+        loop {
+            let pending = host.get("/governance/requests?status=PENDING").await.expect(200);
+            if let Some(request) = pending[0]["id"].as_str() {
+                approve(&host, request).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let wish = json!({"amount": 20}).to_string();
+    let (reply, ()) = tokio::join!(host.invoke("clerk", &wish), deciding);
+    assert_eq!(reply.expect(200)["response"], "[200, {\"done\": true}]", "{}", reply.text);
+    let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "COMPLETED");
+    assert_eq!(told(&asked), DONE);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(told(&asked), DONE, "and nobody asks the agent again");
+}
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn a_run_goes_on_to_its_end_wherever_the_platform_is_killed() {
+    let name = "resumed-killed";
+    let (host, asked) = clerk(name, &[]).await;
+    let (run, request) = paused(&host, json!({"amount": 20, "sleeps": 3})).await;
+    // While it waits for a person.
+    let host = host.again(name).await;
+    host.until("clerk", "Running").await;
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_APPROVAL");
+    // As soon as somebody has said yes.
+    approve(&host, &request).await;
+    let host = host.again(name).await;
+    // When what was approved is done and the rest is not.
+    let refunded = async {
+        while told(&asked).len() < 2 || !host.logs("clerk").await.contains("\"refunded\"") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(240), refunded).await.expect("the refund is made");
+    assert_eq!(told(&asked), DONE[..2]);
+    let host = host.again(name).await;
+    host.until_run(&run, "COMPLETED").await;
+    assert_eq!(told(&asked), DONE, "each thing once");
+    let resumed = types(&host, &run).await.iter().filter(|kind| *kind == "RESUMED").count();
+    assert!(resumed >= 2, "{:?}", types(&host, &run).await);
+}
+
+/// The runtime's loop takes no notice of a call that waits, and tells the model that it failed.
+#[tokio::test]
+#[ignore = "needs uv; `cargo xtask test` installs it"]
+async fn the_runtimes_own_loop_is_paused_and_resumed_too() {
+    let host = Host::start("resumed-loop").await;
+    let more = json!({"required_tools": ["echo-tool"], "system_prompt": "Be brief.",
+        "llm_configs": [{"role": "chat", "provider": "openai", "model": "gpt-4o-mini"}]});
+    host.deploy("looped", &[("README.md", "An agent that echoes.\n")], more).await.expect(200);
+    let base = host.get("/api/tools/echo-tool").await.expect(200)["base_url"].as_str().unwrap().to_string();
+    host.ask_first("looped", "POST", &format!("{base}/**")).await;
+    host.until("looped", "Running").await;
+    let reply = host.invoke("looped", "ping").await;
+    let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_APPROVAL", "{}", reply.text);
+    let models_asked = host.model.asked.lock().unwrap().len();
+    let pending = host.get("/governance/requests?status=PENDING").await.expect(200);
+    approve(&host, pending[0]["id"].as_str().unwrap()).await;
+    host.until_run(&run, "COMPLETED").await;
+    let answer = host.get(&format!("/runs/{run}/answer")).await.expect(200);
+    assert_eq!(answer["body"]["response"], "pong: {\"echo\":\"ping\",\"reply\":\"ping\"}", "{answer}");
+    assert_eq!(host.model.asked.lock().unwrap().len(), models_asked + 1, "what the model said first was kept");
+}
