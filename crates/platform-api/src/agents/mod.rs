@@ -1,6 +1,7 @@
 //! Agents: what is deployed, how it is doing, and how it is configured.
 
 mod asked;
+mod coverage;
 mod invoke;
 mod logs;
 mod wire;
@@ -125,6 +126,7 @@ pub fn versioned() -> OpenApiRouter<App> {
         .routes(routes!(get, delete))
         .routes(routes!(config, configure))
         .merge(invoke::versioned())
+        .merge(coverage::routes())
         .merge(logs::routes())
 }
 

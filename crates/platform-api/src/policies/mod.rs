@@ -3,6 +3,7 @@
 mod bindings;
 pub mod evaluate;
 mod record;
+mod recorded;
 mod simulate;
 mod translate;
 mod translation;
@@ -21,7 +22,7 @@ pub use record::{
     ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, Membership, PolicyOrigin, PolicyRecord,
     PolicySpec, Principal, RuleEvidence, Subject,
 };
-pub use wire::{Policy, PolicyRequest};
+pub use wire::{Policy, PolicyRequest, RuleRequest};
 
 use crate::answer::{Deleted, Named};
 use crate::app::{App, json};

@@ -1,4 +1,5 @@
-//! Simulate: what would become of a call that nobody made, and what each rule says of it.
+//! Simulate: what would become of a call that nobody made, and what each rule says of it; or of the calls that were made,
+//! under another policy.
 
 use analyzer_core::policy::{Permission, Rule, RuleRef, Verdict, WhyNot};
 use axum::Json;
@@ -10,29 +11,42 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::evaluate::{Because, Judge, Judgement, permission};
+use super::recorded::{self, RecordedSimulation};
 use super::wire::RuleRequest;
-use super::{Principal, bound_policies};
+use super::{PolicyRequest, Principal, bound_policies};
 use crate::agents;
 use crate::app::App;
 use crate::auth::{Caller, Read};
 use crate::tools::{AccessMode, ToolRecord};
 
-/// A call that nobody made.
+/// A call that nobody made, or a policy that nobody keeps.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SimulationRequest {
-    /// The agent that would make it.
-    #[schema(required)]
+    /// The agent that would make it; with a policy, the one agent whose calls are looked at.
     agent: Option<String>,
     /// Its HTTP method; GET when absent.
     method: Option<String>,
     /// Its address.
-    #[schema(required)]
     url: Option<String>,
     /// The user that the agent would act for; absent: nobody.
     user: Option<String>,
     /// The groups of that user.
     #[serde(default)]
     groups: Vec<String>,
+    /// Instead of a call: a changed or a new policy, to be tried on the calls that were made.
+    policy: Option<PolicyRequest>,
+    /// Those of the last so many days; 30 when absent.
+    days: Option<u32>,
+}
+
+/// What was simulated.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Simulated {
+    /// One call.
+    Call(Box<Simulation>),
+    /// The calls that were made.
+    Recorded(RecordedSimulation),
 }
 
 /// What would become of it.
@@ -110,15 +124,24 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(simulate))
 }
 
-/// Says what would become of a call: the decision, the rule that makes it, and why each other rule does not.
+/// Says what would become of a call: the decision, the rule that makes it, and why each other rule does not. With a policy
+/// instead of a call: which of the recorded calls of the last days that policy would have made into something else.
 #[utoipa::path(post, path = "/policies/simulate", tag = "policies", request_body = SimulationRequest,
-    responses((status = 200, body = Simulation), (status = 400, body = crate::answer::Refusal),
+    responses((status = 200, body = Simulated), (status = 400, body = crate::answer::Refusal),
     (status = 404, body = crate::answer::Refusal)))]
 async fn simulate(
     State(app): State<App>,
     caller: Caller<Read>,
     Body { value, .. }: Body<SimulationRequest>,
-) -> Result<Json<Simulation>, ApiError> {
+) -> Result<Json<Simulated>, ApiError> {
+    if let Some(policy) = value.policy {
+        let days = i64::from(value.days.unwrap_or(30).max(1));
+        let agent = value.agent.filter(|agent| !agent.is_empty());
+        let changed = policy.read(None)?;
+        return Ok(Json(Simulated::Recorded(
+            recorded::simulate(&app, &caller, changed, agent.as_deref(), days).await?,
+        )));
+    }
     let user = value.user.clone().filter(|user| !user.is_empty());
     let groups = value.groups.clone();
     let (agent, method, url) = value.read()?;
@@ -133,7 +156,7 @@ async fn simulate(
     drop(tx);
     let judge = Judge::new(tools, &policies).map_err(|error| ApiError::Internal(error.into()))?;
     let names = policies.into_iter().map(|policy| policy.name).collect();
-    Ok(Json(Simulation::new(&judge, agent, method, &url, names)))
+    Ok(Json(Simulated::Call(Box::new(Simulation::new(&judge, agent, method, &url, names)))))
 }
 
 impl SimulationRequest {
@@ -214,7 +237,8 @@ fn explanation(why_not: WhyNot) -> &'static str {
     }
 }
 
-fn reason(judge: &Judge, judgement: &Judgement<'_>, unbound: bool) -> String {
+/// Why, in one sentence.
+pub fn reason(judge: &Judge, judgement: &Judgement<'_>, unbound: bool) -> String {
     let tool = judgement.tool.map_or("", |tool| tool.name.as_str());
     match &judgement.because {
         Because::Address(error) => error.to_string(),

@@ -7,6 +7,7 @@ pub mod events;
 mod export;
 mod follow;
 mod lifecycle;
+pub mod observed;
 
 use axum::Json;
 use axum::extract::State;

@@ -17,4 +17,19 @@ impl Tx {
              and event.created_at >= $2 and event.created_at < $3 group by day order by day";
         Ok(on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(from).bind(until).fetch_all(db).await)?)
     }
+
+    /// Calls of tools of an agent, or of all, since then, the newest first: the agent, what is said of it, and when.
+    pub async fn tool_calls(
+        &mut self,
+        workspace: Workspace<'_>,
+        agent: Option<&str>,
+        since: i64,
+        limit: i64,
+    ) -> Result<Vec<(String, Option<String>, i64)>, StoreError> {
+        const SQL: &str = "select run.agent_id, event.data, event.created_at from event \
+             join run on run.id = event.run_id where run.workspace = $1 and run.agent_id = coalesce($2, run.agent_id) \
+             and event.type = 'TOOL_CALLED' and event.created_at >= $3 order by event.created_at desc limit $4";
+        Ok(on!(self, db => sqlx::query_as(SQL)
+            .bind(workspace).bind(agent).bind(since).bind(limit).fetch_all(db).await)?)
+    }
 }

@@ -7,6 +7,7 @@ mod approvers;
 mod auth;
 mod catalog;
 mod connectors;
+mod coverage;
 mod deploy;
 mod documented;
 mod documents;
