@@ -45,7 +45,7 @@ impl App {
         running: Option<Running>,
     ) -> App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
-        let egress = Egress::new(&outbound);
+        let egress = Egress::new(&outbound, store.clone(), world.clone());
         let tokens = Tokens::new(&outbound, world.clone());
         let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running };
         App { inner: Arc::new(inner) }

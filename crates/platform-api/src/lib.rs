@@ -16,6 +16,7 @@ pub mod egress;
 pub mod gateway;
 pub mod identity;
 pub mod jobs;
+pub mod kept;
 pub mod models;
 pub mod names;
 pub mod openapi;
@@ -87,7 +88,7 @@ pub fn router(app: &App) -> Router {
         .merge(openapi::routes(openapi::complete(description)))
         .merge(app.ingestion().routes().layer(from_fn_with_state(app.clone(), analyses::shelve)));
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
-    let door = Door { store: app.store().clone(), world: app.world().clone(), limits };
+    let door = Door::new(app.store().clone(), app.world().clone(), limits);
     let surrounded = app.ingestion().surround(routes, |router| {
         router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open))
     });

@@ -1,5 +1,8 @@
 //! Door: the layer through which every request comes. It finds the key, the workspace and what is left of the limit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
@@ -11,6 +14,7 @@ use super::Limits;
 use super::caller::{Identity, Scope};
 use super::keys;
 use crate::identity::tokens;
+use crate::kept::Kept;
 use crate::names;
 use crate::store::{KeyRow, Store};
 
@@ -27,8 +31,11 @@ const OPEN_BELOW: [&str; 4] = ["/docs/", "/builtin/", "/callbacks/", "/agents-ga
 /// The same resources of a workspace that the path names.
 const WORKSPACES: &str = "/api/v1/workspaces/";
 
+/// How often it is written down that a key is used, in milliseconds.
+const MINUTE: i64 = 60_000;
+
 /// What the door needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Door {
     /// Knows the keys.
     pub store: Store,
@@ -36,6 +43,15 @@ pub struct Door {
     pub world: World,
     /// How often a key may ask.
     pub limits: Limits,
+    /// Who came lately, by the hash of their key.
+    keys: Arc<Kept<String, Arc<Seen>>>,
+}
+
+/// A key that was shown lately.
+struct Seen {
+    row: KeyRow,
+    /// When that was written down last.
+    used_at: AtomicI64,
 }
 
 /// The workspace that the path named, before it was taken out of it.
@@ -80,13 +96,13 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         request.extensions_mut().insert(ByToken { workspace: named.unwrap_or_else(|| DEFAULT_WORKSPACE.into()) });
         return Ok(next.run(request).await);
     };
-    let allowance = door.limits.take(&key.id).await?;
+    let allowance = door.limits.take(&key.row.id).await?;
     if !allowance.granted {
         let (limit, seconds) = (allowance.limit as u64, allowance.reset as u64);
         return Ok(with_limits(ApiError::RateLimited { limit, seconds }.into_response(), &allowance));
     }
     let named = request.extensions_mut().remove::<Named>().map(|named| named.0);
-    let workspace = match (&key.workspace, named) {
+    let workspace = match (&key.row.workspace, named) {
         (None, named) => named.unwrap_or_else(|| DEFAULT_WORKSPACE.into()),
         (Some(own), None) => own.clone(),
         (Some(own), Some(named)) if *own == named => named,
@@ -94,39 +110,57 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
             return Err(ApiError::Forbidden(format!("this API key does not open the workspace {named:?}")));
         }
     };
+    let KeyRow { id, person, .. } = &key.row;
     let identity = Identity {
         workspace,
-        is_operator: key.workspace.is_none(),
-        scopes: Scope::split(&key.scopes),
-        groups: serde_json::from_str(&key.person_groups).unwrap_or_default(),
-        name: key.person.clone().unwrap_or_else(|| key.id.clone()),
-        user: key.person,
-        key: key.id,
+        is_operator: key.row.workspace.is_none(),
+        scopes: Scope::split(&key.row.scopes),
+        groups: serde_json::from_str(&key.row.person_groups).unwrap_or_default(),
+        name: person.clone().unwrap_or_else(|| id.clone()),
+        user: person.clone(),
+        key: id.clone(),
     };
     request.extensions_mut().insert(identity);
     Ok(with_limits(next.run(request).await, &allowance))
 }
 
 impl Door {
-    async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<KeyRow>, ApiError> {
+    /// Over a store.
+    pub fn new(store: Store, world: World, limits: Limits) -> Door {
+        let keys = Arc::new(Kept::new(store.clone(), world.clone()));
+        Door { store, world, limits, keys }
+    }
+
+    async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
         for shown in keys_in(headers) {
             if std::str::from_utf8(shown).is_ok_and(|key| !keys::is_sound(key)) {
                 continue;
             }
-            let mut tx = self.store.read().await?;
-            let Some(row) = tx.key_by_hash(&keys::hash(shown)).await? else { continue };
-            drop(tx);
-            if row.expires_at.is_some_and(|end| end <= now) {
+            let Some(key) = self.known(keys::hash(shown)).await? else { continue };
+            if key.row.expires_at.is_some_and(|end| end <= now) {
                 continue;
             }
-            if row.last_used_at.is_none_or(|last| now - last >= 60_000) {
+            if now - key.used_at.load(Ordering::Relaxed) >= MINUTE {
                 let mut tx = self.store.begin().await?;
-                tx.use_key(&row.id, now).await?;
+                tx.use_key(&key.row.id, now).await?;
                 tx.commit().await?;
+                key.used_at.store(now, Ordering::Relaxed);
             }
-            return Ok(Some(row));
+            return Ok(Some(key));
         }
         Ok(None)
+    }
+
+    /// The key with that hash.
+    async fn known(&self, hash: String) -> Result<Option<Arc<Seen>>, ApiError> {
+        if let Some(key) = self.keys.get(&hash) {
+            return Ok(Some(key));
+        }
+        let read = self.keys.moment();
+        let Some(row) = self.store.read().await?.key_by_hash(&hash).await? else { return Ok(None) };
+        let key = Arc::new(Seen { used_at: row.last_used_at.unwrap_or(i64::MIN / 2).into(), row });
+        self.keys.put(hash, read, Arc::clone(&key));
+        Ok(Some(key))
     }
 }
 

@@ -1,37 +1,29 @@
 //! Judges: the compiled policies of agents, made once and kept until something changes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use ingestion_server::web::ApiError;
+use ingestion_server::web::{ApiError, World};
 
 use crate::app::App;
+use crate::kept::Kept;
 use crate::policies::evaluate::Judge;
 use crate::policies::{Principal, bound_policies};
+use crate::store::Store;
 use crate::tools::ToolRecord;
-
-/// For so long what other replicas change may not be seen.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// Agents and users of whom judges are kept.
-const MOST: usize = 10_000;
 
 /// Whose policies: workspace, agent, user.
 type Whose = (String, String, Option<String>);
 
 /// The judges at hand.
-#[derive(Debug, Default)]
-pub struct Judges(Mutex<HashMap<Whose, Kept>>);
-
 #[derive(Debug)]
-struct Kept {
-    changes: u64,
-    read_at: Duration,
-    judge: Arc<Judge>,
-}
+pub struct Judges(Kept<Whose, Arc<Judge>>);
 
 impl Judges {
+    /// Over a store.
+    pub fn new(store: Store, world: World) -> Judges {
+        Judges(Kept::new(store, world))
+    }
+
     /// The judge of an agent that acts for a user, or for nobody in particular.
     pub async fn of(
         &self,
@@ -41,25 +33,17 @@ impl Judges {
         user: Option<&str>,
     ) -> Result<Arc<Judge>, ApiError> {
         let whose = (workspace.to_string(), agent.to_string(), user.map(str::to_string));
-        // Before anything is read: what changes meanwhile makes it old.
-        let (changes, now) = (app.store().changes(), app.world().elapsed());
-        if let Some(kept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&whose)
-            && kept.changes == changes
-            && now.saturating_sub(kept.read_at) < FRESH
-        {
-            return Ok(Arc::clone(&kept.judge));
+        if let Some(judge) = self.0.get(&whose) {
+            return Ok(judge);
         }
+        let read = self.0.moment();
         let mut tx = app.store().read().await?;
         let tools = tx.list::<ToolRecord>(workspace).await?.into_iter().map(|tool| tool.value).collect();
         let policies = bound_policies(&mut tx, workspace, &Principal { agent, user, groups: &[] }).await?;
         drop(tx);
         let judge = Judge::new(tools, &policies).map_err(|error| ApiError::Internal(error.into()))?;
         let judge = Arc::new(judge);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(whose, Kept { changes, read_at: now, judge: Arc::clone(&judge) });
+        self.0.put(whose, read, Arc::clone(&judge));
         Ok(judge)
     }
 }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
-use ingestion_server::web::{ApiError, Outbound, Reach};
+use ingestion_server::web::{ApiError, Outbound, Reach, World};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
@@ -31,7 +31,7 @@ use crate::running::invocation::Invocation;
 use crate::running::recording::{self, Key, Known, Waiting};
 use crate::running::resume;
 use crate::runs::{ActionStatus, actions};
-use crate::store::{ApprovalRow, Tx};
+use crate::store::{ApprovalRow, Store, Tx};
 use crate::tools::{ToolRecord, Topology};
 use judges::Judges;
 
@@ -51,9 +51,9 @@ pub struct Egress {
 
 impl Egress {
     /// Over whatever reaches the world.
-    pub fn new(outbound: &Outbound) -> Egress {
+    pub fn new(outbound: &Outbound, store: Store, world: World) -> Egress {
         Egress {
-            judges: Judges::default(),
+            judges: Judges::new(store, world),
             outside: outbound.within(Reach::Outside),
             inside: outbound.within(Reach::Inside),
         }

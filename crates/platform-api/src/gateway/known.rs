@@ -1,10 +1,8 @@
-//! Known: what a workspace has registered, ready to be asked. It is read again when anything has changed here, and after a
-//! second because another replica may have changed something.
+//! Known: what a workspace has registered, ready to be asked.
 
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::http::HeaderName;
 use ingestion_server::web::{ApiError, World};
@@ -14,14 +12,9 @@ use url::Url;
 
 use super::tokens;
 use crate::agents::AgentRecord;
+use crate::kept::Kept;
 use crate::models::{ProviderAuthType, ProviderCredentials, ProviderRecord, ProviderSpec};
 use crate::store::{Resource, Store, StoreError};
-
-/// For so long what other replicas change may not be seen.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// Entries of one cache.
-const MOST: usize = 10_000;
 
 /// A registered provider, ready to be asked.
 #[derive(Debug)]
@@ -57,33 +50,24 @@ impl Known {
 #[derive(Debug, Clone)]
 pub struct Registry {
     store: Store,
-    world: World,
-    workspaces: Arc<Cache<String, Arc<Known>>>,
-    tokens: Arc<Cache<(String, String), String>>,
-}
-
-type Cache<K, T> = Mutex<HashMap<K, Kept<T>>>;
-
-#[derive(Debug, Clone)]
-struct Kept<T> {
-    changes: u64,
-    read_at: Duration,
-    value: T,
+    workspaces: Arc<Kept<String, Arc<Known>>>,
+    tokens: Arc<Kept<(String, String), String>>,
 }
 
 impl Registry {
     /// Over a store.
     pub fn new(store: Store, world: World) -> Registry {
-        Registry { store, world, workspaces: Arc::default(), tokens: Arc::default() }
+        let workspaces = Arc::new(Kept::new(store.clone(), world.clone()));
+        let tokens = Arc::new(Kept::new(store.clone(), world));
+        Registry { store, workspaces, tokens }
     }
 
     /// What a workspace has registered.
     pub async fn of(&self, workspace: &str) -> Result<Arc<Known>, StoreError> {
-        if let Some(known) = self.kept(&self.workspaces, workspace) {
+        if let Some(known) = self.workspaces.get(workspace) {
             return Ok(known);
         }
-        // Before it is read: what changes meanwhile makes it old.
-        let (changes, read_at) = (self.store.changes(), self.world.elapsed());
+        let read = self.workspaces.moment();
         let mut tx = self.store.read().await?;
         let mut known = Known::default();
         for stored in tx.list::<ProviderRecord>(workspace).await? {
@@ -99,41 +83,22 @@ impl Registry {
             known.agents.insert(stored.value.name.clone(), Arc::new(stored.value));
         }
         let known = Arc::new(known);
-        keep(&self.workspaces, workspace.to_string(), Kept { changes, read_at, value: Arc::clone(&known) });
+        self.workspaces.put(workspace.to_string(), read, Arc::clone(&known));
         Ok(known)
     }
 
     /// The workspace of an agent that shows its token.
     pub async fn workspace_of(&self, agent: &str, token: &str) -> Result<String, ApiError> {
         let key = (agent.to_string(), token.to_string());
-        if let Some(workspace) = self.kept(&self.tokens, &key) {
+        if let Some(workspace) = self.tokens.get(&key) {
             return Ok(workspace);
         }
-        let (changes, read_at) = (self.store.changes(), self.world.elapsed());
+        let read = self.tokens.moment();
         let mut tx = self.store.read().await?;
         let workspace = tokens::workspace_of(&mut tx, agent, token).await?;
-        keep(&self.tokens, key, Kept { changes, read_at, value: workspace.clone() });
+        self.tokens.put(key, read, workspace.clone());
         Ok(workspace)
     }
-
-    fn kept<K, Q, T: Clone>(&self, cache: &Cache<K, T>, key: &Q) -> Option<T>
-    where
-        K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
-        Q: std::hash::Hash + Eq + ?Sized,
-    {
-        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = cache.get(key)?;
-        let is_fresh = self.world.elapsed().saturating_sub(kept.read_at) < FRESH;
-        (is_fresh && kept.changes == self.store.changes()).then(|| kept.value.clone())
-    }
-}
-
-fn keep<K: std::hash::Hash + Eq, T>(cache: &Cache<K, T>, key: K, kept: Kept<T>) {
-    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    if cache.len() >= MOST {
-        cache.clear();
-    }
-    cache.insert(key, kept);
 }
 
 /// What a provider is shown, as its operator said; nothing where nothing is kept for it.

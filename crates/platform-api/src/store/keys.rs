@@ -51,6 +51,7 @@ impl Tx {
 
     /// A new key; false if its hash is known already.
     pub async fn add_key(&mut self, key: &KeyRow) -> Result<bool, StoreError> {
+        self.has_changed = true;
         const SQL: &str = "insert into api_key \
              (id, workspace, name, hash, prefix, last4, scopes, created_at, expires_at, last_used_at, person, person_groups) \
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (hash) do nothing";
@@ -72,6 +73,7 @@ impl Tx {
         now: i64,
         expires_at: Option<i64>,
     ) -> Result<Option<KeyRow>, StoreError> {
+        self.has_changed = true;
         const SQL: &str = "update api_key set hash = $3, last4 = $4, created_at = $5, last_used_at = null, expires_at = $6 \
              where workspace = $1 and id = $2 returning *";
         Ok(on!(self, db => sqlx::query_as(SQL)
@@ -80,6 +82,7 @@ impl Tx {
 
     /// Takes a key away; was there one?
     pub async fn delete_key(&mut self, workspace: &str, id: &str) -> Result<bool, StoreError> {
+        self.has_changed = true;
         const SQL: &str = "delete from api_key where workspace = $1 and id = $2";
         let gone = on!(self, db => sqlx::query(SQL)
             .bind(workspace).bind(id).execute(db).await.map(|done| done.rows_affected()))?;
@@ -106,6 +109,7 @@ impl Tx {
 impl Tx {
     /// The key from the environment, in place of the one that stood there before.
     pub async fn preset_key(&mut self, key: &KeyRow) -> Result<(), StoreError> {
+        self.has_changed = true;
         const OLD: &str = "delete from api_key where id = $1 and hash <> $2";
         on!(self, db => sqlx::query(OLD).bind(&key.id).bind(&key.hash).execute(db).await.map(drop))?;
         self.add_key(key).await.map(drop)
