@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
+use super::index::Index;
 use super::matching::{Origin, Pattern, Target};
 use super::rule::{Permission, Policy, RuleError, RuleFault};
 
@@ -90,7 +91,7 @@ pub enum WhyNot {
 pub struct Rules {
     rules: Vec<Compiled>,
     /// Rules about one origin.
-    by_origin: FxHashMap<Origin, Vec<u32>>,
+    by_origin: FxHashMap<Origin, Index>,
     /// Rules about every address.
     anywhere: Vec<u32>,
 }
@@ -108,6 +109,7 @@ impl Rules {
     /// Checks the policies that count for an agent; the first rule that cannot be is named.
     pub fn new(policies: &[Policy]) -> Result<Rules, RuleError> {
         let mut rules = Rules::default();
+        let mut by_origin: FxHashMap<Origin, Vec<u32>> = FxHashMap::default();
         for (policy_index, policy) in policies.iter().enumerate() {
             for (rule_index, rule) in policy.rules.iter().enumerate() {
                 let refuse =
@@ -129,7 +131,7 @@ impl Rules {
                 }
                 let index = rules.rules.len() as u32;
                 match &pattern {
-                    Some(pattern) => rules.by_origin.entry(pattern.origin.clone()).or_default().push(index),
+                    Some(pattern) => by_origin.entry(pattern.origin.clone()).or_default().push(index),
                     None => rules.anywhere.push(index),
                 }
                 rules.rules.push(Compiled {
@@ -141,16 +143,25 @@ impl Rules {
                 });
             }
         }
+        for (origin, own) in by_origin {
+            let patterns = own.iter().filter_map(|index| {
+                let pattern = rules.rules[*index as usize].pattern.as_ref()?;
+                Some((pattern, *index))
+            });
+            rules.by_origin.insert(origin, Index::new(patterns));
+        }
         Ok(rules)
     }
 
-    /// What becomes of a call. Asks only the rules about its host and those about every address.
+    /// What becomes of a call. Asks only the rules of its host whose patterns begin as its path does, and those about every
+    /// address.
     pub fn decide(&self, call: &Call) -> Decision {
-        let here = self.by_origin.get(&call.target.origin).map_or(&[][..], Vec::as_slice);
+        let here = self.by_origin.get(&call.target.origin).map(|index| index.candidates(call.target));
         let strongest = here
-            .iter()
-            .chain(&self.anywhere)
-            .map(|index| &self.rules[*index as usize])
+            .into_iter()
+            .flatten()
+            .chain(self.anywhere.iter().copied())
+            .map(|index| &self.rules[index as usize])
             .filter(|rule| rule.why_not(call).is_none())
             .min_by_key(|rule| (std::cmp::Reverse(rule.permission), rule.at));
         match strongest {
@@ -344,7 +355,34 @@ mod tests {
         )
     }
 
+    /// Paths that servers read in different ways, from the pieces that make them so.
+    fn odd_path() -> impl Strategy<Value = String> {
+        let pieces =
+            ["/", "//", "a", "ab", "b", "..", ".", "%2e", "%2F", "%252f", "\\", ";x", "%ff", "%3F", "%c0%ae", "é"];
+        prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..8).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
+        #[test]
+        fn the_index_finds_whatever_covers(
+            own in prop::collection::vec((rule(), odd_path(), any::<bool>()), 0..6),
+            path in odd_path(),
+        ) {
+            let odd = |(mut rule, path, is_odd): (Rule, String, bool)| {
+                if is_odd {
+                    rule.resource = Some(format!("https://x.io/{path}*"));
+                }
+                rule
+            };
+            let own: Vec<Rule> = own.into_iter().map(odd).collect();
+            let rules = rules(&own);
+            let target = Target::parse(&format!("https://x.io/{path}")).unwrap();
+            let call = Call::new("GET", &target);
+            let covering = rules.rules.iter().filter(|rule| rule.why_not(&call).is_none());
+            let strongest = covering.min_by_key(|rule| (std::cmp::Reverse(rule.permission), rule.at));
+            prop_assert_eq!(rules.decide(&call).by, strongest.map(|rule| rule.at));
+        }
+
         #[test]
         fn the_engine_decides_as_the_plain_reading_of_the_rules(
             own in prop::collection::vec(rule(), 0..6),

@@ -4,8 +4,6 @@
 //! twice, as literally and as generously as servers do, and whoever compares knows both readings: a call is allowed only
 //! if both are, and refused if either is.
 
-use std::fmt::Write;
-
 use url::Url;
 
 /// Why a text is no pattern.
@@ -130,6 +128,11 @@ impl Pattern {
         Ok(Pattern { origin: origin(&url).ok_or_else(fault)?, readings: paths(path) })
     }
 
+    /// How each address that it covers begins, in one of its readings.
+    pub(super) fn heads(&self) -> [&str; 2] {
+        [0, 1].map(|reading| self.readings[reading].parts.first().map_or("", String::as_str))
+    }
+
     /// Whether it covers an address: in both readings, and in any.
     pub fn covers(&self, target: &Target) -> Coverage {
         if self.origin != target.origin {
@@ -150,10 +153,10 @@ pub struct Coverage {
 }
 
 impl Path {
-    fn new(path: &str) -> Path {
-        let open = path.ends_with(STAR);
-        let parts = path.trim_end_matches(STAR).split(STAR).map(str::to_owned).collect();
-        Path { parts, open }
+    /// Of a path in one reading; a wildcard is open only where the pattern itself ends with it.
+    fn new(path: &str, open: bool) -> Path {
+        let fixed = if open { path.trim_end_matches(STAR) } else { path };
+        Path { parts: fixed.split(STAR).map(str::to_owned).collect(), open }
     }
 
     /// Linear for what people write: each wildcard takes as little as it can within its segment, and only the last
@@ -202,7 +205,8 @@ fn cut(path: &str) -> &str {
 fn paths(path: &str) -> [Path; 2] {
     let path = format!("/{}", cut(path).trim_start_matches(['/', '\\']));
     let starred: String = path.chars().map(|c| if c == '*' { STAR } else { c }).collect();
-    [Path::new(&literal(&starred)), Path::new(&generous(&starred))]
+    let open = starred.ends_with(STAR);
+    [literal(&starred), generous(&starred)].map(|reading| Path::new(&reading, open && reading.ends_with(STAR)))
 }
 
 /// A path as a strict server reads it: percent-encoding undone once, but for a slash, which stays part of its segment;
@@ -215,15 +219,16 @@ fn literal(path: &str) -> String {
 /// How often chains of proxies and servers undo percent-encoding.
 const ROUNDS: usize = 4;
 
-/// A path as a lenient server reads it: everything undone, again and again; backslashes, empty segments, a last
-/// slash and parameters behind dots count for nothing.
+/// A path as a lenient server reads it: everything undone, again and again, spellings that only old decoders accept
+/// included; backslashes, empty segments, a last slash and parameters of segments count for nothing, and what comes out as a
+/// query or a fragment ends the path.
 fn generous(path: &str) -> String {
     let mut path = path.to_owned();
     for _ in 0..ROUNDS {
         path = decode(&path, false);
     }
-    let path = path.replace('\\', "/");
-    resolve(path.split('/').filter(|segment| !segment.is_empty()), true)
+    let path = path.replace(['\\', '\u{ff0f}', '\u{ff3c}'], "/").replace('\u{ff0e}', ".");
+    resolve(cut(&path).split('/').filter(|segment| !segment.is_empty()), true)
 }
 
 fn resolve<'p>(segments: impl Iterator<Item = &'p str>, lenient: bool) -> String {
@@ -236,7 +241,7 @@ fn resolve<'p>(segments: impl Iterator<Item = &'p str>, lenient: bool) -> String
             "." => {}
             ".." => drop(out.pop()),
             _ => {
-                out.push(segment);
+                out.push(bare);
                 continue;
             }
         }
@@ -248,8 +253,12 @@ fn resolve<'p>(segments: impl Iterator<Item = &'p str>, lenient: bool) -> String
     format!("/{}", out.join("/"))
 }
 
-/// Undoes percent-encoding once; an encoded slash or backslash stays as it is where that matters.
-fn decode(text: &str, keep_slashes: bool) -> String {
+/// Stands before a byte that is no text, so that two different paths are never one text.
+const BYTE: char = '\u{f8fe}';
+
+/// Undoes percent-encoding once. What is to be read strictly keeps an encoded slash or backslash as it is; else two bytes
+/// that stand for one of ASCII, which no encoder writes and old decoders take, are that one.
+fn decode(text: &str, is_strict: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -257,13 +266,8 @@ fn decode(text: &str, keep_slashes: bool) -> String {
         let hex = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
         match (bytes[at], hex(at + 1), hex(at + 2)) {
             (b'%', Some(high), Some(low)) => {
-                let byte = (high * 16 + low) as u8;
-                match byte {
-                    b'/' | b'\\' if keep_slashes => {
-                        let mut kept = String::new();
-                        write!(kept, "%{byte:02X}").expect("writing to a string");
-                        out.extend(kept.into_bytes());
-                    }
+                match (high * 16 + low) as u8 {
+                    byte @ (b'/' | b'\\') if is_strict => out.extend(format!("%{byte:02X}").bytes()),
                     byte => out.push(byte),
                 }
                 at += 3;
@@ -274,8 +278,33 @@ fn decode(text: &str, keep_slashes: bool) -> String {
             }
         }
     }
-    // What is no UTF-8 stays encoded, so that two different paths are never one text.
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+    if !is_strict {
+        shorten(&mut out);
+    }
+    let mut decoded = String::with_capacity(out.len());
+    for chunk in out.utf8_chunks() {
+        decoded.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            decoded.extend([BYTE, char::from(*byte)]);
+        }
+    }
+    decoded
+}
+
+/// `C0 AE` is a dot, said with one byte too many.
+fn shorten(bytes: &mut Vec<u8>) {
+    let mut kept = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, read) = match (bytes[at], bytes.get(at + 1)) {
+            (first @ (0xc0 | 0xc1), Some(second @ 0x80..=0xbf)) => ((first & 1) << 6 | (second & 0x3f), 2),
+            (byte, _) => (byte, 1),
+        };
+        bytes[kept] = byte;
+        kept += 1;
+        at += read;
+    }
+    bytes.truncate(kept);
 }
 
 #[cfg(test)]
@@ -346,8 +375,22 @@ mod tests {
             "/v1/public/..;x=1/admin",
             "/v1/public\\..\\admin",
             "/v1//public/x",
+            "/v1/public/%ff/..%2f..%2fadmin",
+            "/v1/public/%c0%ae%c0%ae/admin",
+            "/v1/public/..%c0%af..%c0%afadmin",
+            "/v1/public/%ef%bc%8e%ef%bc%8e/admin",
+            "/v1/public/..%ef%bc%8fadmin",
+            "/v1/public/%25c0%25ae%25c0%25ae/admin",
+            "/v1/%3f/public/x",
         ] {
             assert!(!covers(allowed, &format!("https://a.io{sneaky}")), "{sneaky}");
+        }
+        // A wildcard before a last slash stands for one segment, also where the slash counts for nothing.
+        assert!(covers("https://a.io/v1/*/", "https://a.io/v1/x/"));
+        assert!(!covers("https://a.io/v1/*/", "https://a.io/v1/x%2Fadmin/"));
+        let refused = Pattern::parse("https://a.io/v1/admin").unwrap();
+        for sneaky in ["/v1/admin;x=1", "/v1/admin%3Fx", "/v1/%61dmin", "/v1/x/../admin", "/v1/admin/", "//v1/admin"] {
+            assert!(refused.covers(&Target::parse(&format!("https://a.io{sneaky}")).unwrap()).any, "{sneaky}");
         }
         let refused = Pattern::parse("https://a.io/v1/charges/*/refund").unwrap();
         let coverage = refused.covers(&Target::parse("https://a.io/v1/charges/ch_1%2Frefund").unwrap());

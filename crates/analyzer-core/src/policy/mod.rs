@@ -17,6 +17,7 @@
 //! ```
 
 mod decide;
+mod index;
 mod matching;
 mod rule;
 mod synthesis;

@@ -38,8 +38,6 @@ pub struct Judgement<'j> {
     pub target: Option<Target>,
     /// The tool that is called.
     pub tool: Option<&'j ToolRecord>,
-    /// What each rule of the agent's policies says.
-    pub verdicts: Vec<Verdict>,
     /// The tool's capability that the call is, if the tool says what it can do.
     pub capability: Option<&'j Capability>,
 }
@@ -80,14 +78,8 @@ impl Judge {
 
     /// What becomes of one call.
     pub fn judge(&self, method: &str, url: &str) -> Judgement<'_> {
-        let denied = |because, target| Judgement {
-            outcome: Outcome::Denied,
-            because,
-            target,
-            tool: None,
-            verdicts: Vec::new(),
-            capability: None,
-        };
+        let denied =
+            |because, target| Judgement { outcome: Outcome::Denied, because, target, tool: None, capability: None };
         let target = match Target::parse(url) {
             Ok(target) => target,
             Err(error) => return denied(Because::Address(error), None),
@@ -98,7 +90,6 @@ impl Judge {
         let asks_by_default = asks(tool);
         let call = Call { method, target: &target, tags: &tool.spec.risk_tags, asks_by_default };
         let decision = self.rules.decide(&call);
-        let verdicts = self.rules.verdicts(&call);
         let because = match decision.by {
             Some(rule) => Because::Rule(rule),
             None if asks_by_default => Because::Mode,
@@ -112,7 +103,14 @@ impl Judge {
             (Outcome::Denied, _) | (_, false) => (decision.outcome, because),
             (_, true) => (Outcome::Denied, Because::NoCapability),
         };
-        Judgement { outcome, because, target: Some(target), tool: Some(tool), verdicts, capability }
+        Judgement { outcome, because, target: Some(target), tool: Some(tool), capability }
+    }
+
+    /// What each rule of the agent's policies says of a call that was judged; nothing where no tool has its host.
+    pub fn verdicts(&self, method: &str, judgement: &Judgement<'_>) -> Vec<Verdict> {
+        let (Some(tool), Some(target)) = (judgement.tool, &judgement.target) else { return Vec::new() };
+        let call = Call { method, target, tags: &tool.spec.risk_tags, asks_by_default: asks(tool) };
+        self.rules.verdicts(&call)
     }
 
     /// The tool whose base covers the address; else the most general one of its host.

@@ -177,7 +177,8 @@ impl SimulationRequest {
 impl Simulation {
     fn new(judge: &Judge, agent: String, method: String, url: &str, policies: Vec<String>) -> Simulation {
         let judgement = judge.judge(&method, url);
-        let rules: Vec<SimulatedRule> = judgement.verdicts.iter().map(|verdict| of_rule(judge, verdict)).collect();
+        let rules: Vec<SimulatedRule> =
+            judge.verdicts(&method, &judgement).iter().map(|verdict| of_rule(judge, verdict)).collect();
         let decided_by = match judgement.because {
             Because::Rule(_) => rules.iter().find(|rule| rule.decided).cloned(),
             _ => None,
