@@ -16,7 +16,7 @@ use crate::tools::{self, Credentials, Tool, ToolRecord, ToolRequest};
 /// A change that can be carried out.
 pub enum Action {
     /// `tool.upsert`.
-    Tool(ToolRecord, Option<Credentials>),
+    Tool(Box<ToolRecord>, Option<Credentials>),
     /// `model_provider.upsert`.
     ModelProvider(ProviderRecord, Option<ProviderCredentials>),
     /// `policy.upsert`.
@@ -65,7 +65,7 @@ impl Action {
         match kind {
             "tool.upsert" => {
                 let (tool, credentials) = request::<ToolRequest>(params)?.read().map_err(texts)?;
-                Ok(Action::Tool(tool, credentials))
+                Ok(Action::Tool(Box::new(tool), credentials))
             }
             "model_provider.upsert" => {
                 let (provider, credentials) = request::<ModelProviderRequest>(params)?.read().map_err(texts)?;
@@ -93,7 +93,7 @@ impl Action {
     pub async fn carry_out(self, app: &App, tx: &mut Tx, who: &Identity) -> Result<Done, ApiError> {
         match self {
             Action::Tool(record, credentials) => {
-                let tool = Tool::from(tools::save(app, tx, who, record, credentials).await?);
+                let tool = Tool::from(tools::save(app, tx, who, *record, credentials).await?);
                 Ok(Done { resource_ref: format!("/tools/{}", tool.name), output: json!(tool) })
             }
             Action::ModelProvider(record, credentials) => {

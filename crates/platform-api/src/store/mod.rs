@@ -8,6 +8,7 @@ mod approvals;
 mod audit;
 pub mod backup;
 mod budget;
+pub mod credentials;
 pub mod documents;
 mod idempotency;
 mod keys;
@@ -36,6 +37,7 @@ pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use budget::BudgetKey;
+pub use credentials::{ConsentRow, TokenRow};
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
@@ -49,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "running", include_str!("migrations/0002_running.sql")),
     (3, "resuming", include_str!("migrations/0003_resuming.sql")),
+    (4, "credentials", include_str!("migrations/0004_credentials.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.
