@@ -44,5 +44,6 @@ pub async fn tick(app: &App) -> Result<(), ApiError> {
     auth::forget_old(app).await?;
     app.gateway().ledger().write(false).await?;
     analyses::forget_old(app).await?;
-    connectors::deliver::due(app).await
+    connectors::deliver::due(app).await?;
+    connectors::notices::due(app).await
 }

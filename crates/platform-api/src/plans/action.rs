@@ -18,7 +18,7 @@ pub enum Action {
     /// `tool.upsert`.
     Tool(Box<ToolRecord>, Option<Credentials>),
     /// `model_provider.upsert`.
-    ModelProvider(ProviderRecord, Option<ProviderCredentials>),
+    ModelProvider(Box<ProviderRecord>, Option<ProviderCredentials>),
     /// `policy.upsert`.
     Policy(PolicyRecord),
     /// `deploy_draft.create_or_patch`.
@@ -69,7 +69,7 @@ impl Action {
             }
             "model_provider.upsert" => {
                 let (provider, credentials) = request::<ModelProviderRequest>(params)?.read().map_err(texts)?;
-                Ok(Action::ModelProvider(provider, credentials))
+                Ok(Action::ModelProvider(Box::new(provider), credentials))
             }
             "policy.upsert" => request::<PolicyRequest>(params)?.read(None).map(Action::Policy).map_err(texts),
             "deploy_draft.create_or_patch" | "deploy.execute" | "starter_kit.seed" if !deploys => Err(lacks()),
@@ -97,7 +97,7 @@ impl Action {
                 Ok(Done { resource_ref: format!("/tools/{}", tool.name), output: json!(tool) })
             }
             Action::ModelProvider(record, credentials) => {
-                let provider = ModelProvider::from(models::save(app, tx, who, record, credentials).await?);
+                let provider = ModelProvider::from(models::save(app, tx, who, *record, credentials).await?);
                 Ok(Done { resource_ref: format!("/model-providers/{}", provider.name), output: json!(provider) })
             }
             Action::Policy(record) => {

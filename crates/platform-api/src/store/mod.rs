@@ -16,6 +16,7 @@ mod resuming;
 mod runs;
 mod sealed;
 mod spend;
+mod told;
 mod usage;
 mod working;
 
@@ -45,6 +46,7 @@ pub use resuming::ResumptionRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
+pub use told::ToldRow;
 
 /// Each migration in the order of its number; none is ever changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -52,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "running", include_str!("migrations/0002_running.sql")),
     (3, "resuming", include_str!("migrations/0003_resuming.sql")),
     (4, "credentials", include_str!("migrations/0004_credentials.sql")),
+    (5, "told", include_str!("migrations/0005_told.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.
