@@ -254,6 +254,8 @@ async fn slack_is_told_with_buttons_and_a_press_counts(platform: Platform) {
     let run = platform.get(&format!("/runs/{}", request["run_id"].as_str().unwrap())).await.expect(200);
     assert_eq!(run["status"], "FAILED");
 
+    jobs::tick(&platform.app).await.unwrap();
+    assert_eq!(stub.take().len(), 1, "told how it ended");
     // Slack says 200 and means no; without a secret there are no buttons.
     stub.answers(200, json!({"ok": false, "error": "channel_not_found"}));
     let own = format!("{CONNECTORS}/{}", connector["id"].as_str().unwrap());
