@@ -254,7 +254,7 @@ async fn pass(
     let mut sent = axum::http::Request::new(call.body.clone());
     (*sent.method_mut(), *sent.uri_mut()) = (call.method.clone(), uri);
     *sent.headers_mut() = forward::headers(headers);
-    let calling = Calling { workspace: call.workspace, agent: call.agent, invocation: call.invocation };
+    let calling = Calling { workspace: call.workspace, agent: call.agent, invocation: call.invocation.map(|own| &**own) };
     credentials::send(app, &calling, tool, sent).await
 }
 
