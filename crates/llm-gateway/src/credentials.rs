@@ -1,13 +1,12 @@
 //! Credentials: what a provider is shown. They are put into a request last, and nowhere else.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_credential_types::Credentials as AwsCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
+
+use crate::sigv4::Signer;
 
 /// What a provider is shown.
 #[derive(Clone)]
@@ -19,16 +18,7 @@ pub enum Credentials {
     /// A parameter of the query.
     Query(String, String),
     /// A signature as AWS computes it.
-    Aws {
-        /// `us-east-1`.
-        region: String,
-        /// The id of an access key.
-        access_key_id: String,
-        /// The access key itself.
-        secret_access_key: String,
-        /// With temporary access keys.
-        session_token: Option<String>,
-    },
+    Aws(Signer),
 }
 
 /// Which kind, and no value.
@@ -38,7 +28,7 @@ impl fmt::Debug for Credentials {
             Credentials::None => "None",
             Credentials::Header(..) => "Header(…)",
             Credentials::Query(..) => "Query(…)",
-            Credentials::Aws { .. } => "Aws(…)",
+            Credentials::Aws(_) => "Aws(…)",
         })
     }
 }
@@ -55,7 +45,7 @@ impl Credentials {
             Credentials::None => return text,
             Credentials::Header(_, value) => value.rsplit(' ').next().unwrap_or(value),
             Credentials::Query(_, value) => value,
-            Credentials::Aws { secret_access_key, .. } => secret_access_key,
+            Credentials::Aws(signer) => &signer.secret_access_key,
         };
         if secret.is_empty() { text } else { text.replace(secret, "********") }
     }
@@ -72,29 +62,7 @@ impl Credentials {
             Credentials::Query(name, value) => {
                 url.query_pairs_mut().append_pair(name, value);
             }
-            Credentials::Aws { region, access_key_id, secret_access_key, session_token } => {
-                let identity =
-                    AwsCredentials::new(access_key_id, secret_access_key, session_token.clone(), None, "given");
-                let identity = identity.into();
-                let params = v4::SigningParams::builder()
-                    .identity(&identity)
-                    .region(region)
-                    .name("bedrock")
-                    .time(SystemTime::UNIX_EPOCH + now)
-                    .settings(SigningSettings::default())
-                    .build()
-                    .map_err(|_| Unusable)?
-                    .into();
-                let known = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-                let request = SignableRequest::new("POST", url.as_str(), known, SignableBody::Bytes(body));
-                let (signed, _) = sign(request.map_err(|_| Unusable)?, &params).map_err(|_| Unusable)?.into_parts();
-                let (added, _) = signed.into_parts();
-                for header in added {
-                    let mut value = HeaderValue::from_str(header.value()).map_err(|_| Unusable)?;
-                    value.set_sensitive(header.sensitive());
-                    headers.insert(HeaderName::from_static(header.name()), value);
-                }
-            }
+            Credentials::Aws(signer) => signer.sign("POST", url.as_str(), headers, body, now)?,
         }
         Ok(())
     }
@@ -121,12 +89,13 @@ mod tests {
 
     #[test]
     fn requests_to_aws_are_signed_over_host_time_token_and_body() {
-        let credentials = Credentials::Aws {
+        let credentials = Credentials::Aws(Signer {
             region: "us-east-1".into(),
+            service: "bedrock".into(),
             access_key_id: "AKIDEXAMPLE".into(),
             secret_access_key: "hush".into(),
             session_token: Some("token".into()),
-        };
+        });
         let url = "https://bedrock-runtime.us-east-1.amazonaws.com/model/a%3A0/invoke";
         let (_, headers) = put(&credentials, url);
         let signature = headers["authorization"].to_str().unwrap();

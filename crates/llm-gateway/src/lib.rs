@@ -13,4 +13,5 @@ mod json;
 pub mod meter;
 pub mod provider;
 pub mod relay;
+pub mod sigv4;
 pub mod stream;

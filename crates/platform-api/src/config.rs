@@ -24,6 +24,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long people have to decide, and where they are told.
     pub approvals: ApprovalsConfig,
+    /// How long users have to agree.
+    pub credentials: CredentialsConfig,
     /// How the store is reached.
     pub store: StoreConfig,
     /// How often a key may ask.
@@ -80,6 +82,23 @@ impl ApprovalsConfig {
     /// The same in milliseconds.
     pub fn undecided_millis(&self) -> i64 {
         i64::from(self.undecided_hours) * 3_600_000
+    }
+}
+
+/// How long users have to agree that agents act for them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialsConfig {
+    /// For so long the address is good where a user agrees.
+    pub consent_minutes: u32,
+    /// How long an authorization server may take for a token.
+    pub token_seconds: u64,
+}
+
+impl CredentialsConfig {
+    /// The same in milliseconds.
+    pub fn consent_millis(&self) -> i64 {
+        i64::from(self.consent_minutes) * 60_000
     }
 }
 

@@ -11,6 +11,7 @@ use crate::analyses;
 use crate::app::App;
 use crate::approvals::{self, connectors};
 use crate::auth;
+use crate::credentials::oauth;
 
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
@@ -39,8 +40,10 @@ pub async fn run(app: App) {
 /// Does what is due.
 pub async fn tick(app: &App) -> Result<(), ApiError> {
     approvals::expire_due(app).await?;
+    oauth::expire_due(app).await?;
     auth::forget_old(app).await?;
     app.gateway().ledger().write(false).await?;
     analyses::forget_old(app).await?;
-    connectors::deliver::due(app).await
+    connectors::deliver::due(app).await?;
+    connectors::notices::due(app).await
 }

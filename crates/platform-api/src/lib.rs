@@ -11,6 +11,7 @@ pub mod builds;
 pub mod catalog;
 pub mod config;
 pub mod context;
+pub mod credentials;
 pub mod deploy;
 pub mod egress;
 pub mod gateway;
@@ -71,6 +72,7 @@ fn operations() -> OpenApiRouter<App> {
         .nest("/api/v1", versioned)
         .merge(runs::routes().nest("/governance", approvals::routes()))
         .merge(approvals::connectors::callbacks())
+        .merge(credentials::oauth::routes())
         .merge(deploy::starter_kit::builtin().into())
         .nest("/v1", gateway::routes())
 }

@@ -73,6 +73,14 @@ pub fn address(text: &str, pointer: &str) -> Result<(), FieldError> {
     }
 }
 
+/// HTTPS, or a host of this machine.
+pub fn is_safe(address: &str) -> bool {
+    let Some(rest) = address.strip_prefix("http://") else { return true };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
 /// `stripe-api` in the name of an environment variable: `STRIPE_API`.
 pub fn in_variable(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")

@@ -12,6 +12,7 @@ use super::keys::HEADER;
 use crate::app::{App, json};
 use crate::auth::keys::WORKSPACE;
 use crate::auth::{Admin, Caller, Read};
+use crate::credentials::oauth;
 use crate::store::{Resource, Tx};
 
 /// Minutes that a session of the console may be idle, when nobody said it.
@@ -38,9 +39,6 @@ impl Resource for AuthRecord {
 }
 
 const NAME: &str = "auth";
-
-/// The path of the OAuth callback.
-const OAUTH_CALLBACK: &str = "/oauth/callback";
 
 /// How people and programs come into a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -112,6 +110,6 @@ async fn settings(app: &App, tx: &mut Tx, workspace: &str) -> Result<AuthSetting
         programmatic_header: HEADER,
         api_key_prefix: WORKSPACE,
         api_key_count: tx.keys(Some(workspace)).await?.len(),
-        oauth_callback_url: format!("{}{OAUTH_CALLBACK}", app.config().public_url()),
+        oauth_callback_url: oauth::redirect_uri(app),
     })
 }

@@ -22,6 +22,7 @@ use crate::answer::{Deleted, Named, Refusal};
 use crate::app::{App, json};
 use crate::auth::{Caller, Deploy, Identity, Read};
 use crate::builds::{self, BuildRecord};
+use crate::credentials;
 use crate::deploy::env::Variable;
 use crate::deploy::plan::Model;
 use crate::deploy::wire::Dialect;
@@ -278,6 +279,7 @@ async fn remove(app: &App, who: &Identity, namespace: Option<&str>, name: &str) 
     tx.forget_sealed(workspace, SOURCE, name).await?;
     tx.forget_sealed(workspace, ENVIRONMENT, name).await?;
     gateway::tokens::forget(&mut tx, workspace, name).await?;
+    credentials::forget_agent(&mut tx, workspace, name).await?;
     tx.delete::<AgentRecord>(workspace, name).await?;
     app.note(&mut tx, who, "agent.delete", format!("agents/{name}"), Some(json(&agent.value)), None).await?;
     tx.commit().await?;

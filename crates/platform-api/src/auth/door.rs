@@ -13,6 +13,7 @@ use ingestion_server::web::{ApiError, World};
 use super::Limits;
 use super::caller::{Identity, Scope};
 use super::keys;
+use crate::credentials::oauth;
 use crate::identity::tokens;
 use crate::kept::Kept;
 use crate::names;
@@ -21,8 +22,8 @@ use crate::store::{KeyRow, Store};
 /// The workspace of whoever names none.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
-/// Paths that anyone may ask.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
+/// Paths that anyone may ask; whoever comes back from an authorization server shows a state that we signed.
+const OPEN: [&str; 5] = ["/healthz", "/readyz", "/openapi.json", "/docs", oauth::PATH];
 
 /// Paths below which anyone may ask: pages about the API, what agents call without a key, where nothing is anybody's
 /// own, and decisions that come from connectors, each checked by its own signature. Agents show a secret in the path.

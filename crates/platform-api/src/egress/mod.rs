@@ -1,7 +1,7 @@
 //! Egress: the path of a governed call. An agent's request leaves in five steps: which tool is it, what do the policies
 //! say, can the tool do that, with which credentials, and on its way. What was compared is what is sent.
 
-mod forward;
+pub mod forward;
 mod judges;
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use tower::ServiceExt;
 use crate::app::App;
 use crate::approvals::{self, ApprovalStatus, CreateAccessRequest, grants};
 use crate::auth::Identity;
+use crate::credentials::{self, Calling};
 use crate::deploy::starter_kit;
 use crate::gateway;
 use crate::policies::evaluate::{Because, Judge, Judgement};
@@ -59,7 +60,8 @@ impl Egress {
         }
     }
 
-    fn to(&self, topology: Topology) -> &Outbound {
+    /// As far as tools of a topology are reached.
+    pub fn to(&self, topology: Topology) -> &Outbound {
         match topology {
             Topology::External => &self.outside,
             Topology::Internal => &self.inside,
@@ -223,7 +225,10 @@ async fn settle(
             invocation.recording.lost(at);
             Err(error)
         }
-        answered => Ok(recording::keep(app, invocation, at, answered.into_response())),
+        answered if invocation.recording.is_made(at) => {
+            Ok(recording::keep(app, invocation, at, answered.into_response()))
+        }
+        answered => answered,
     }
 }
 
@@ -249,13 +254,16 @@ async fn pass(
     if let Some(answer) = builtin(app, tool, &uri, call).await {
         return Ok(answer);
     }
-    let mut tx = app.store().read().await?;
     let mut sent = axum::http::Request::new(call.body.clone());
     (*sent.method_mut(), *sent.uri_mut()) = (call.method.clone(), uri);
     *sent.headers_mut() = forward::headers(headers);
-    forward::show_credentials(&mut tx, call.workspace, tool, &mut sent).await?;
-    drop(tx);
-    forward::send(app.egress().to(tool.spec.connection.topology), tool, sent).await
+    let calling = Calling {
+        workspace: call.workspace,
+        agent: call.agent,
+        invocation: call.invocation.map(|own| &**own),
+        key: call.key.as_ref(),
+    };
+    credentials::send(app, &calling, tool, sent).await
 }
 
 /// Tools of the platform's own are answered here: wherever it listens, it need not call itself.

@@ -8,6 +8,7 @@ use axum::http::HeaderName;
 use ingestion_server::web::{ApiError, World};
 use llm_gateway::credentials::Credentials;
 use llm_gateway::provider::{PROVIDERS, Row};
+use llm_gateway::sigv4::Signer;
 use url::Url;
 
 use super::tokens;
@@ -114,12 +115,13 @@ fn shown(spec: &ProviderSpec, sealed: ProviderCredentials) -> Option<Credentials
             let name = HeaderName::from_str(&config.name).ok()?;
             Some(Credentials::Header(name, format!("{}{key}", config.value_prefix)))
         }
-        ProviderAuthType::AWSSignature => Some(Credentials::Aws {
+        ProviderAuthType::AWSSignature => Some(Credentials::Aws(Signer {
             region: spec.auth.aws_config.clone().unwrap_or_default().region,
+            service: "bedrock".into(),
             access_key_id: sealed.aws_access_key_id?,
             secret_access_key: sealed.aws_secret_access_key?,
             session_token: sealed.aws_session_token,
-        }),
+        })),
         ProviderAuthType::OAuth2 => None,
     }
 }

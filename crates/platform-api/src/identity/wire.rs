@@ -119,7 +119,7 @@ impl IdentityProviderSettings {
         if !jwks_uri.is_empty() {
             let pointer = format!("{at}/identityProvider/jwksUri");
             errors.extend(names::address(&jwks_uri, &pointer).err());
-            if !is_safe(&jwks_uri) {
+            if !names::is_safe(&jwks_uri) {
                 let text = "jwksUri must be https: whoever can change the keys on their way can be anybody";
                 errors.push(FieldError::new(pointer, text));
             }
@@ -140,12 +140,4 @@ impl IdentityProviderSettings {
             false => Err(errors),
         }
     }
-}
-
-/// HTTPS, or a host of this machine.
-fn is_safe(address: &str) -> bool {
-    let Some(rest) = address.strip_prefix("http://") else { return true };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }

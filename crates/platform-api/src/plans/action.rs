@@ -16,9 +16,9 @@ use crate::tools::{self, Credentials, Tool, ToolRecord, ToolRequest};
 /// A change that can be carried out.
 pub enum Action {
     /// `tool.upsert`.
-    Tool(ToolRecord, Option<Credentials>),
+    Tool(Box<ToolRecord>, Option<Credentials>),
     /// `model_provider.upsert`.
-    ModelProvider(ProviderRecord, Option<ProviderCredentials>),
+    ModelProvider(Box<ProviderRecord>, Option<ProviderCredentials>),
     /// `policy.upsert`.
     Policy(PolicyRecord),
     /// `deploy_draft.create_or_patch`.
@@ -65,11 +65,11 @@ impl Action {
         match kind {
             "tool.upsert" => {
                 let (tool, credentials) = request::<ToolRequest>(params)?.read().map_err(texts)?;
-                Ok(Action::Tool(tool, credentials))
+                Ok(Action::Tool(Box::new(tool), credentials))
             }
             "model_provider.upsert" => {
                 let (provider, credentials) = request::<ModelProviderRequest>(params)?.read().map_err(texts)?;
-                Ok(Action::ModelProvider(provider, credentials))
+                Ok(Action::ModelProvider(Box::new(provider), credentials))
             }
             "policy.upsert" => request::<PolicyRequest>(params)?.read(None).map(Action::Policy).map_err(texts),
             "deploy_draft.create_or_patch" | "deploy.execute" | "starter_kit.seed" if !deploys => Err(lacks()),
@@ -93,11 +93,11 @@ impl Action {
     pub async fn carry_out(self, app: &App, tx: &mut Tx, who: &Identity) -> Result<Done, ApiError> {
         match self {
             Action::Tool(record, credentials) => {
-                let tool = Tool::from(tools::save(app, tx, who, record, credentials).await?);
+                let tool = Tool::from(tools::save(app, tx, who, *record, credentials).await?);
                 Ok(Done { resource_ref: format!("/tools/{}", tool.name), output: json!(tool) })
             }
             Action::ModelProvider(record, credentials) => {
-                let provider = ModelProvider::from(models::save(app, tx, who, record, credentials).await?);
+                let provider = ModelProvider::from(models::save(app, tx, who, *record, credentials).await?);
                 Ok(Done { resource_ref: format!("/model-providers/{}", provider.name), output: json!(provider) })
             }
             Action::Policy(record) => {

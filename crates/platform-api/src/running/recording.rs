@@ -49,6 +49,8 @@ enum Outcome {
     UnderWay,
     /// Nobody will: the answer was too large, or not read to its end.
     Lost,
+    /// It was not made after all.
+    NotMade,
     /// It was this.
     Answered(Answer),
 }
@@ -165,7 +167,7 @@ impl Recording {
     pub fn known(&self, key: &Key) -> Known {
         let mut inner = self.inner();
         let inner = &mut *inner;
-        let left = |at: &usize| !inner.before[*at];
+        let left = |at: &usize| !inner.before[*at] && inner.entries[*at].outcome != Outcome::NotMade;
         if let Some(at) = (0..inner.before.len()).filter(left).find(|at| inner.entries[*at].key == *key) {
             inner.before[at] = true;
             return match &inner.entries[at].outcome {
@@ -174,7 +176,7 @@ impl Recording {
                     Known::Answered(answer.clone())
                 }
                 Outcome::UnderWay | Outcome::Lost if key.has_effect => Known::Unknown,
-                Outcome::UnderWay | Outcome::Lost => Known::Nothing,
+                Outcome::UnderWay | Outcome::Lost | Outcome::NotMade => Known::Nothing,
             };
         }
         let waits = inner.resumes.as_ref().filter(|waits| waits.key.is_alike(key));
@@ -217,6 +219,21 @@ impl Recording {
         inner.bytes += size;
         inner.entries[at].outcome = outcome;
         inner.unsaved.push(at);
+    }
+
+    /// A call that was begun could not be made: it lacks something that its user must give first.
+    pub fn not_made(&self, key: &Key) {
+        let mut inner = self.inner();
+        let is_it = |entry: &Entry| entry.key == *key && entry.outcome == Outcome::UnderWay;
+        if let Some(at) = inner.entries.iter().rposition(is_it) {
+            inner.entries[at].outcome = Outcome::NotMade;
+            inner.unsaved.push(at);
+        }
+    }
+
+    /// Whether a call that was begun was made too.
+    pub fn is_made(&self, at: usize) -> bool {
+        self.inner().entries[at].outcome != Outcome::NotMade
     }
 
     /// Nobody will know how a call ended.
@@ -412,6 +429,19 @@ mod tests {
         let run = resumed(&made, post("/refunds", "20"));
         assert_eq!(run.known(&post("/orders", "1")), Known::Unknown);
         assert_eq!(run.known(&get), Known::Nothing);
+    }
+
+    #[test]
+    fn what_could_not_be_made_is_made_when_the_run_goes_on() {
+        let first = Recording::default();
+        let mail = post("/mails", "x");
+        let at = first.begin(&mail).unwrap();
+        first.not_made(&mail);
+        assert!(!first.is_made(at));
+        first.keep();
+        let entries = first.unsaved().into_iter().map(|(_, entry)| entry).collect();
+        let run = Recording::resumed(entries, Waiting { key: mail.clone(), told: Value::Null });
+        assert_eq!(run.known(&mail), Known::Nothing);
     }
 
     #[test]

@@ -140,6 +140,9 @@ async fn approve(
         let text = format!("action is {}, must be BLOCKED to approve", action.status);
         return Err(ApiError::Conflict(text));
     }
+    if run.status == RunStatus::PausedConsent && run.blocked_action_id.as_ref() == Some(&action.id) {
+        return Err(ApiError::Conflict("this action waits for its user, who agrees at the authorization_url".into()));
+    }
     if action.payload_hash.is_some() && action.payload_hash != approved.payload_hash {
         return Err(ApiError::Conflict("payload_hash mismatch".into()));
     }
@@ -199,7 +202,8 @@ pub async fn release(
     about: Map<String, Value>,
 ) -> Result<ActionRow, ApiError> {
     let approved = settle(app, tx, who, action, ActionStatus::Approved, "APPROVED", about).await?;
-    if run.blocked_action_id.as_ref() == Some(&action.id) && run.status == RunStatus::PausedApproval {
+    let waits = matches!(run.status, RunStatus::PausedApproval | RunStatus::PausedConsent);
+    if waits && run.blocked_action_id.as_ref() == Some(&action.id) {
         change(app, tx, who, run, RunStatus::Running, None).await?;
         resume::ready(app, tx, &run.id).await?;
     }

@@ -8,6 +8,7 @@ mod approvals;
 mod audit;
 pub mod backup;
 mod budget;
+pub mod credentials;
 pub mod documents;
 mod idempotency;
 mod keys;
@@ -15,6 +16,7 @@ mod resuming;
 mod runs;
 mod sealed;
 mod spend;
+mod told;
 mod usage;
 mod working;
 
@@ -36,6 +38,7 @@ pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use budget::BudgetKey;
+pub use credentials::{ConsentRow, TokenRow};
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
@@ -43,12 +46,15 @@ pub use resuming::ResumptionRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
+pub use told::ToldRow;
 
 /// Each migration in the order of its number; none is ever changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "running", include_str!("migrations/0002_running.sql")),
     (3, "resuming", include_str!("migrations/0003_resuming.sql")),
+    (4, "credentials", include_str!("migrations/0004_credentials.sql")),
+    (5, "told", include_str!("migrations/0005_told.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.

@@ -213,6 +213,23 @@ impl Tx {
         Ok(())
     }
 
+    /// What is sealed there, or `value` if that is nothing yet. Whoever comes first decides for all replicas.
+    pub async fn seal_once<T: Serialize + DeserializeOwned>(
+        &mut self,
+        workspace: Workspace<'_>,
+        kind: &'static str,
+        name: &str,
+        value: T,
+    ) -> Result<T, StoreError> {
+        const SQL: &str = "insert into sealed (workspace, kind, name, body) values ($1, $2, $3, $4) \
+             on conflict (workspace, kind, name) do nothing";
+        let plain = serde_json::to_vec(&value);
+        let plain = plain.map_err(|cause| StoreError::Document { kind, name: name.into(), cause })?;
+        let body = self.sealer.seal(&place(workspace, kind, name), &plain);
+        on!(self, db => sqlx::query(SQL).bind(workspace).bind(kind).bind(name).bind(body).execute(db).await.map(drop))?;
+        Ok(self.unseal(workspace, kind, name).await?.unwrap_or(value))
+    }
+
     /// Takes away what is sealed there.
     pub async fn forget_sealed(
         &mut self,

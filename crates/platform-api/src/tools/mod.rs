@@ -20,6 +20,7 @@ pub use wire::{Tool, ToolRequest};
 use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::{Caller, Identity, Read, Write};
+use crate::credentials;
 use crate::store::{Resource, Stored, Tx};
 
 /// Where tools say they are, whatever the namespace of an agent.
@@ -127,6 +128,9 @@ pub struct Authentication {
     /// How a token is got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth2_config: Option<OAuth2Config>,
+    /// What requests are signed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_config: Option<ToolAwsConfig>,
 }
 
 /// The ways in which a tool knows its callers.
@@ -139,6 +143,8 @@ pub enum AuthType {
     APIKey,
     /// A token from an authorization server.
     OAuth2,
+    /// A signature as AWS computes it.
+    AWSSignature,
 }
 
 /// Where a key goes.
@@ -180,7 +186,24 @@ pub struct OAuth2Config {
     pub scopes: Vec<String>,
     /// More for the authorization's address.
     pub auth_params: std::collections::BTreeMap<String, String>,
+    /// How the client says who it is: `client_secret_basic`, `client_secret_post` or `none`. Where nobody says it, the first
+    /// is tried and then the second.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "token_endpoint_auth_method")]
+    pub token_endpoint_auth_method: Option<String>,
     /// Under what the client's credentials are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<SecretRef>,
+}
+
+/// What requests to a service of AWS are signed for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ToolAwsConfig {
+    /// `us-east-1`.
+    pub region: String,
+    /// As signatures name it: `s3`, `dynamodb`, `execute-api`.
+    pub service: String,
+    /// Under what the access key is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretRef>,
 }
@@ -302,6 +325,15 @@ pub struct Credentials {
     /// Its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
+    /// The id of an access key of AWS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_access_key_id: Option<String>,
+    /// The access key itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_secret_access_key: Option<String>,
+    /// With temporary access keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_session_token: Option<String>,
 }
 
 /// The operations, to be mounted below both prefixes.
@@ -352,6 +384,7 @@ async fn delete(State(app): State<App>, caller: Caller<Write>, Named(name): Name
     let mut tx = app.store().begin().await?;
     let before = tx.get::<ToolRecord>(&caller.workspace, &name).await?.ok_or_else(|| unknown(&name))?;
     tx.delete::<ToolRecord>(&caller.workspace, &name).await?;
+    credentials::forget_tool(&mut tx, &caller.workspace, &name).await?;
     app.note(&mut tx, &caller, "tool.delete", format!("tools/{name}"), Some(json(&before.value)), None).await?;
     tx.commit().await?;
     Ok(Json(Deleted::default()))

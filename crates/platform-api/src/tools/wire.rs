@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     AccessMode, ApiKeyConfig, AuthType, Authentication, Capability, Connection, Credentials, Governance, NAMESPACE,
-    OAuth2Config, SecretRef, ToolRecord, ToolSpec, ToolStatus, Topology,
+    OAuth2Config, SecretRef, ToolAwsConfig, ToolRecord, ToolSpec, ToolStatus, Topology,
 };
 use crate::names;
 use crate::store::Stored;
@@ -66,6 +66,7 @@ struct AuthenticationSettings {
     kind: Option<String>,
     api_key_config: Option<ApiKeyConfig>,
     oauth2_config: Option<OAuth2Config>,
+    aws_config: Option<ToolAwsConfig>,
     #[serde(alias = "auth_url")]
     auth_url: Option<String>,
     #[serde(alias = "token_url")]
@@ -185,14 +186,17 @@ impl ToolSettings {
         }
         let auth = connection.authentication.or(connection.auth).or(direct.authentication).or(direct.auth);
         let kind = connection.auth_type.or(direct.auth_type);
+        let topology = connection.topology.or(direct.topology).unwrap_or_default();
+        let authentication = auth.unwrap_or_default().read(kind, name, has_credentials)?;
+        check(&authentication, topology)?;
         Ok(ToolSpec {
             description: description.unwrap_or_default(),
             connection: Connection {
-                topology: connection.topology.or(direct.topology).unwrap_or_default(),
+                topology,
                 base_url,
                 port: connection.port.or(direct.port).unwrap_or(default_port),
                 scheme: scheme.unwrap_or_else(|| if plain { "HTTP" } else { "HTTPS" }.into()).to_ascii_uppercase(),
-                authentication: auth.unwrap_or_default().read(kind, name, has_credentials)?,
+                authentication,
                 tls: connection.tls.or(direct.tls),
             },
             governance,
@@ -212,7 +216,8 @@ impl AuthenticationSettings {
             has_credentials
                 .then(|| SecretRef { name: format!("{name}-credentials"), namespace: Some(NAMESPACE.into()) })
         };
-        let mut authentication = Authentication { kind, api_key_config: self.api_key_config, oauth2_config: None };
+        let api_key_config = self.api_key_config;
+        let mut authentication = Authentication { kind, api_key_config, oauth2_config: None, aws_config: None };
         match kind {
             AuthType::None => {}
             AuthType::APIKey => {
@@ -232,8 +237,43 @@ impl AuthenticationSettings {
                 config.credentials_secret_ref = config.credentials_secret_ref.or(named).or_else(secret);
                 authentication.oauth2_config = Some(config);
             }
+            AuthType::AWSSignature => {
+                let mut config = self.aws_config.unwrap_or_default();
+                config.credentials_secret_ref = config.credentials_secret_ref.take().or_else(secret);
+                authentication.aws_config = Some(config);
+            }
         }
         Ok(authentication)
+    }
+}
+
+/// What would only be found out when an agent calls.
+fn check(authentication: &Authentication, topology: Topology) -> Result<(), ApiError> {
+    if let Some(config) = &authentication.aws_config
+        && (config.region.is_empty() || config.service.is_empty())
+    {
+        return Err(ApiError::BadRequest(
+            "awsConfig.region and awsConfig.service are required with AWSSignature".into(),
+        ));
+    }
+    let Some(config) = &authentication.oauth2_config else { return Ok(()) };
+    for (name, url) in [("authUrl", &config.auth_url), ("tokenUrl", &config.token_url)] {
+        if url.is_empty() {
+            continue;
+        }
+        names::address(url, "")
+            .map_err(|error| ApiError::BadRequest(format!("oauth2Config.{name}: {}", error.message)))?;
+        if topology == Topology::External && !names::is_safe(url) {
+            return Err(ApiError::BadRequest(format!(
+                "oauth2Config.{name} must be https: whoever listens on the way could use what is sent there"
+            )));
+        }
+    }
+    match config.token_endpoint_auth_method.as_deref() {
+        None | Some("client_secret_basic" | "client_secret_post" | "none") => Ok(()),
+        Some(_) => Err(ApiError::BadRequest(
+            "oauth2Config.tokenEndpointAuthMethod must be client_secret_basic, client_secret_post or none".into(),
+        )),
     }
 }
 
@@ -244,9 +284,12 @@ pub fn auth_type(text: &str) -> Result<AuthType, ApiError> {
         "none" | "" => Ok(AuthType::None),
         "apikey" => Ok(AuthType::APIKey),
         "oauth2" | "oauth" => Ok(AuthType::OAuth2),
+        "awssignature" => Ok(AuthType::AWSSignature),
         _ => {
             let shown: String = text.chars().take(40).collect();
-            Err(ApiError::BadRequest(format!("{shown:?} is no authentication type; use None, APIKey or OAuth2")))
+            Err(ApiError::BadRequest(format!(
+                "{shown:?} is no authentication type; use None, APIKey, OAuth2 or AWSSignature"
+            )))
         }
     }
 }

@@ -25,6 +25,8 @@ on_both_engines!(
     where_the_console_is_not_enough_a_request_that_reached_nobody_ends,
     nobody_is_told_of_what_is_decided_already,
     a_connector_is_tried_before_it_is_kept,
+    whoever_was_told_is_told_how_it_ended,
+    how_it_ended_is_told_again_until_it_works,
 );
 
 const CONNECTORS: &str = "/api/v1/approval-connectors";
@@ -252,6 +254,8 @@ async fn slack_is_told_with_buttons_and_a_press_counts(platform: Platform) {
     let run = platform.get(&format!("/runs/{}", request["run_id"].as_str().unwrap())).await.expect(200);
     assert_eq!(run["status"], "FAILED");
 
+    jobs::tick(&platform.app).await.unwrap();
+    assert_eq!(stub.take().len(), 1, "told how it ended");
     // Slack says 200 and means no; without a secret there are no buttons.
     stub.answers(200, json!({"ok": false, "error": "channel_not_found"}));
     let own = format!("{CONNECTORS}/{}", connector["id"].as_str().unwrap());
@@ -446,4 +450,91 @@ async fn a_connector_is_tried_before_it_is_kept(platform: Platform) {
     assert_eq!(platform.post(&test, json!({})).await.refused(400), "endpoint is required");
     platform.post(&test, json!({"endpoint": "https://a.io", "type": "email"})).await.refused(400);
     assert_eq!(platform.get(CONNECTORS).await.expect(200), json!([]));
+}
+
+/// Each kind of connector at one stub, which calls its messages something.
+async fn all_kinds(platform: Platform) -> (Platform, Stub) {
+    let stub = Stub::start().await;
+    let api = format!("{}/api", stub.url);
+    let platform = platform.with(|config| config.approvals.slack_api = api).await;
+    stub.answers(200, json!({"ok": true, "channel": "C01", "ts": "17.1", "key": "OPS-7"}));
+    let put = json!({"default_delivery_mode": "all"});
+    platform.call("PUT", &format!("{CONNECTORS}/defaults"), Some(put)).await.expect(200);
+    for body in [
+        json!({"name": "slack", "type": "slack", "endpoint": "C01",
+            "headers": {"X-Slack-Bot-Token": "a-token", "X-Slack-Signing-Secret": "a-secret"}}),
+        json!({"name": "teams", "type": "teams", "endpoint": format!("{}/teams", stub.url)}),
+        json!({"name": "jira", "type": "jira", "endpoint": stub.url, "headers": {"X-Jira-Project": "OPS"}}),
+        json!({"name": "pagerduty", "type": "pagerduty", "endpoint": stub.url,
+            "headers": {"X-PagerDuty-Routing-Key": "a-key"}}),
+        json!({"name": "hook", "endpoint": format!("{}/hook", stub.url),
+            "headers": {"X-RunAgents-Signing-Secret": "a-secret"}}),
+    ] {
+        connect(&platform, body).await;
+        platform.world.advance(Duration::from_secs(1));
+    }
+    (platform, stub)
+}
+
+async fn whoever_was_told_is_told_how_it_ended(platform: Platform) {
+    let (platform, stub) = all_kinds(platform).await;
+    for (decision, outcome) in [("approve", "approved"), ("reject", "rejected"), ("", "expired")] {
+        let request = ask(&platform).await;
+        jobs::tick(&platform.app).await.unwrap();
+        assert_eq!(stub.take().len(), 5);
+        jobs::tick(&platform.app).await.unwrap();
+        assert!(stub.take().is_empty(), "nothing is decided yet");
+        match decision {
+            "" => platform.world.advance(Duration::from_secs(24 * 3600)),
+            _ => {
+                let path = format!("/governance/requests/{}/{decision}", request["id"].as_str().unwrap());
+                platform.post(&path, json!({"reason": "so <it> is"})).await.expect(200);
+            }
+        }
+        jobs::tick(&platform.app).await.unwrap();
+        let mut told = stub.take();
+        told.sort_by(|one, other| one.path.cmp(&other.path));
+        let paths: Vec<_> = told.iter().map(|told| told.path.as_str()).collect();
+        assert_eq!(paths, ["/api/chat.update", "/hook", "/rest/api/3/issue/OPS-7/comment", "/teams", "/v2/enqueue"]);
+        let [slack, hook, jira, teams, pagerduty] = [0, 1, 2, 3, 4].map(|n: usize| told[n].json());
+        let title = format!("{}: payment-agent asked for approval to use stripe-api", outcome.to_uppercase());
+        assert_eq!([&slack["channel"], &slack["ts"], &slack["text"]], ["C01", "17.1", title.as_str()]);
+        assert!(slack["blocks"].as_array().unwrap().iter().all(|block| block["type"] != "actions"), "{slack}");
+        assert_eq!(told[0].header("authorization"), "Bearer a-token");
+        assert_eq!(jira["body"]["content"][0]["content"][0]["text"], title);
+        assert_eq!(teams["attachments"][0]["content"]["body"][0]["text"], title);
+        assert_eq!([&pagerduty["event_action"], &pagerduty["dedup_key"]], [&json!("resolve"), &request["id"]]);
+        assert_eq!(hook["type"], format!("approval.{outcome}"));
+        assert_eq!(
+            [&hook["request"]["id"], &hook["request"]["status"]],
+            [&request["id"], &json!(outcome.to_uppercase())]
+        );
+        let signed = hmac("a-secret", &format!("{}.{}", told[1].header("x-runagents-timestamp"), told[1].body));
+        assert_eq!(told[1].header("x-runagents-signature"), format!("sha256={signed}"));
+        assert_eq!(told[1].header("x-runagents-delivery"), format!("{}-{outcome}", request["id"].as_str().unwrap()));
+        let newest = platform.get(&format!("{CONNECTORS}/activity?limit=1")).await.expect(200);
+        assert_eq!([&newest[0]["event"], &newest[0]["decision"]], ["update_succeeded", outcome]);
+        jobs::tick(&platform.app).await.unwrap();
+        assert!(stub.take().is_empty(), "once");
+    }
+}
+
+async fn how_it_ended_is_told_again_until_it_works(platform: Platform) {
+    let stub = Stub::start().await;
+    connect(&platform, json!({"name": "hook", "endpoint": stub.url})).await;
+    let request = ask(&platform).await;
+    jobs::tick(&platform.app).await.unwrap();
+    assert_eq!(stub.take().len(), 1);
+    // The run ends, and with it what it asked for.
+    let run = format!("/runs/{}", request["run_id"].as_str().unwrap());
+    platform.call("PATCH", &run, Some(json!({"status": "FAILED"}))).await.expect(200);
+    stub.answers(503, json!({}));
+    jobs::tick(&platform.app).await.unwrap();
+    jobs::tick(&platform.app).await.unwrap();
+    assert_eq!(stub.take().len(), 1);
+    stub.answers(200, json!({}));
+    platform.world.advance(Duration::from_secs(60));
+    jobs::tick(&platform.app).await.unwrap();
+    assert_eq!(stub.take()[0].json()["type"], "approval.expired");
+    assert_eq!(activity(&platform).await, ["dispatch_succeeded", "update_failed", "update_succeeded"]);
 }

@@ -5,9 +5,11 @@ mod analyses;
 mod approvals;
 mod approvers;
 mod auth;
+mod authority;
 mod catalog;
 mod connectors;
 mod coverage;
+mod credentials;
 mod deploy;
 mod documented;
 mod documents;
@@ -16,9 +18,12 @@ mod identity;
 #[path = "../binary/keys.rs"]
 mod keys;
 mod models;
+mod oauth;
+
 mod openapi;
 mod plans;
 mod policies;
+mod quiet;
 mod runs;
 mod support;
 mod tools;

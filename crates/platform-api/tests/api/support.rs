@@ -14,6 +14,7 @@ use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, World};
 use platform_api::auth::first_key;
+use platform_api::running::Running;
 use platform_api::store::{SealingKeys, Store};
 use platform_api::{App, Config};
 use serde_json::Value;
@@ -96,6 +97,11 @@ impl Platform {
     }
 
     pub async fn over(store: Store, change: impl FnOnce(&mut Config)) -> Platform {
+        Platform::beside(store, None, change).await
+    }
+
+    /// The same platform beside something that runs agents.
+    pub async fn beside(store: Store, running: Option<Running>, change: impl FnOnce(&mut Config)) -> Platform {
         let mut config = Config::default();
         config.limits.requests_per_minute = 0;
         change(&mut config);
@@ -103,7 +109,7 @@ impl Platform {
         let world = World::staged();
         first_key(&store, &world, Some(KEY)).await.unwrap();
         let ingestion = Ingestion::new(&config.ingestion(), world.clone(), model);
-        let app = App::new(config, store, world.clone(), ingestion, Outbound::plain(), None);
+        let app = App::new(config, store, world.clone(), ingestion, Outbound::plain(), running);
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{TryStreamExt, stream};
 use ingestion_server::web::ApiError;
+use serde_json::Value;
 use tracing::{info, warn};
 
 use super::messages::{Message, Subject};
@@ -13,14 +14,14 @@ use super::{Activity, ConnectorRecord, Secrets, defaults_of, find, note};
 use crate::app::App;
 use crate::approvals::{ApprovalStatus, expire_now};
 use crate::policies::{ApprovalRule, DeliveryMode};
-use crate::store::{ApprovalRow, DeliveryRow, StoreError, Tx, Workspace};
+use crate::store::{ApprovalRow, DeliveryRow, StoreError, ToldRow, Tx, Workspace};
 
 /// Milliseconds to wait after each attempt; after the last there is no other.
-const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
+pub(super) const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
 
 /// Milliseconds after which somebody who was telling is taken for dead. Longer than all connectors of a request may
 /// take together in practice; at worst a connector is told twice.
-const LEASE: i64 = 10 * 60_000;
+pub(super) const LEASE: i64 = 10 * 60_000;
 
 /// How many requests are told of at a time.
 const AT_ONCE: usize = 16;
@@ -29,10 +30,12 @@ const AT_ONCE: usize = 16;
 const MOST: usize = 64 << 10;
 
 /// What one connector made of a message.
-struct Attempt {
-    status_code: u16,
-    duration_ms: u64,
-    result: Result<(), String>,
+pub(super) struct Attempt {
+    pub(super) status_code: u16,
+    pub(super) duration_ms: u64,
+    pub(super) result: Result<(), String>,
+    /// What the other end calls the message.
+    reference: Value,
 }
 
 /// Whom to tell of a request: those that the rule names, else all; none if there is nobody and nobody is missed.
@@ -120,7 +123,7 @@ async fn tell(app: &App, mut row: DeliveryRow) -> Result<(), ApiError> {
         return finish(app, &row, Vec::new(), None).await;
     };
 
-    let (mut activities, mut rest) = (Vec::new(), Vec::new());
+    let (mut activities, mut rest, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for (id, connector) in ids.iter().zip(&connectors) {
         let Some((connector, secrets)) = connector else {
             activities.push(Activity {
@@ -140,7 +143,17 @@ async fn tell(app: &App, mut row: DeliveryRow) -> Result<(), ApiError> {
         };
         info!(request = %request.id, connector = %connector.id, event, "told a connector");
         match attempt.result {
-            Ok(()) => row.reached = true,
+            Ok(()) => {
+                row.reached = true;
+                told.push(ToldRow {
+                    request_id: request.id.clone(),
+                    connector_id: id.clone(),
+                    workspace: row.workspace.clone(),
+                    reference: attempt.reference.to_string(),
+                    attempts: 0,
+                    due_at: app.world().now(),
+                });
+            }
             Err(_) => rest.push(id),
         }
         activities.push(Activity {
@@ -152,6 +165,13 @@ async fn tell(app: &App, mut row: DeliveryRow) -> Result<(), ApiError> {
         });
     }
 
+    if !told.is_empty() {
+        let mut tx = app.store().begin().await?;
+        for told in &told {
+            tx.add_told(told).await?;
+        }
+        tx.commit().await?;
+    }
     let pause = usize::try_from(row.attempts).ok().and_then(|attempt| PAUSES.get(attempt));
     let satisfied = rest.is_empty() || row.reached && row.mode == "first_success";
     row.attempts += 1;
@@ -205,21 +225,26 @@ pub(super) async fn try_out(app: &App, connector: &ConnectorRecord, secrets: &Se
     (attempt.result, attempt.duration_ms)
 }
 
-async fn send(app: &App, connector: &ConnectorRecord, secrets: &Secrets, subject: Subject<'_>) -> Attempt {
+pub(super) async fn send(app: &App, connector: &ConnectorRecord, secrets: &Secrets, subject: Subject<'_>) -> Attempt {
     let message = Message { config: app.config(), connector, secrets, subject, now: app.world().now() };
     let request = match message.request() {
         Ok(request) => request,
-        Err(problem) => return Attempt { status_code: 0, duration_ms: 0, result: Err(problem) },
+        Err(problem) => {
+            return Attempt { status_code: 0, duration_ms: 0, result: Err(problem), reference: Value::Null };
+        }
     };
     let began = app.world().elapsed();
     let patience = Duration::from_secs(connector.timeout_seconds.into());
     let answer = app.outbound().send(request, patience, MOST).await;
     let duration_ms = app.world().elapsed().saturating_sub(began).as_millis() as u64;
     match answer {
-        Ok(response) => {
-            Attempt { status_code: response.status().as_u16(), duration_ms, result: message.arrived(&response) }
-        }
-        Err(error) => Attempt { status_code: 0, duration_ms, result: Err(error.to_string()) },
+        Ok(response) => Attempt {
+            status_code: response.status().as_u16(),
+            duration_ms,
+            result: message.arrived(&response),
+            reference: message.reference(&response),
+        },
+        Err(error) => Attempt { status_code: 0, duration_ms, result: Err(error.to_string()), reference: Value::Null },
     }
 }
 

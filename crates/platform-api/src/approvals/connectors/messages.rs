@@ -9,7 +9,7 @@ use super::signature::Scheme;
 use super::wire::{header as setting, is_channel};
 use super::{ConnectorRecord, ConnectorType, Secrets};
 use crate::app::json as plain;
-use crate::approvals::AccessRequest;
+use crate::approvals::{AccessRequest, ApprovalStatus};
 use crate::config::Config;
 use crate::store::ApprovalRow;
 use crate::time::rfc3339;
@@ -22,6 +22,8 @@ const PAGERDUTY_EVENTS: &str = "/v2/enqueue";
 pub enum Subject<'a> {
     /// Somebody has to decide.
     Request(&'a ApprovalRow),
+    /// Nobody has to any more: how it ended, and what the other end calls the message that it was told by.
+    Ended(&'a ApprovalRow, &'a Value),
     /// Somebody tries whether the connector works. Nobody is woken.
     Test,
 }
@@ -71,6 +73,17 @@ impl Message<'_> {
         }
     }
 
+    /// What the other end calls the message, where it can be changed later.
+    pub fn reference(&self, response: &Response<Bytes>) -> Value {
+        let names: &[&str] = match self.connector.kind {
+            ConnectorType::Slack if is_channel(self.endpoint()) => &["channel", "ts"],
+            ConnectorType::Jira => &["key"],
+            _ => return Value::Null,
+        };
+        let answer: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        names.iter().filter_map(|name| Some((name.to_string(), answer.get(name)?.clone()))).collect()
+    }
+
     fn webhook(&self) -> Result<Request<Full<Bytes>>, String> {
         let body = match self.subject {
             Subject::Test => json!({"type": "approval.test", "created_at": rfc3339(self.now)}),
@@ -80,11 +93,20 @@ impl Message<'_> {
                 "request": plain(&AccessRequest::from(row.clone())),
                 "callback_url": self.callback(),
             }),
+            Subject::Ended(row, _) => json!({
+                "type": format!("approval.{}", outcome(row)),
+                "created_at": rfc3339(self.now),
+                "request": plain(&AccessRequest::from(row.clone())),
+            }),
         };
         let body = body.to_string();
         let seconds = (self.now / 1000).to_string();
         let (time, signature) = Scheme::Ours.headers();
-        let mut more = vec![("x-runagents-delivery", self.id())];
+        let delivery = match self.subject {
+            Subject::Ended(row, _) => format!("{}-{}", row.id, outcome(row)),
+            _ => self.id(),
+        };
+        let mut more = vec![("x-runagents-delivery", delivery)];
         if let Some(secret) = self.secrets.header(setting::SIGNING_SECRET) {
             more.push((signature, Scheme::Ours.sign(secret, &seconds, body.as_bytes())));
             more.push((time, seconds));
@@ -104,6 +126,15 @@ impl Message<'_> {
                 body["channel"] = self.endpoint().into();
                 self.post(&format!("{api}/chat.postMessage"), &body, &more)
             }
+            (true, Subject::Ended(_, reference)) => {
+                body["channel"] = self.endpoint().into();
+                // Without what Slack calls the message, another one follows.
+                let (Some(channel), Some(ts)) = (reference["channel"].as_str(), reference["ts"].as_str()) else {
+                    return self.post(&format!("{api}/chat.postMessage"), &body, &more);
+                };
+                (body["channel"], body["ts"]) = (channel.into(), ts.into());
+                self.post(&format!("{api}/chat.update"), &body, &more)
+            }
             (false, _) => self.post(self.endpoint(), &body, &more),
         }
     }
@@ -118,6 +149,13 @@ impl Message<'_> {
         let paragraph = |text: String| json!({"type": "paragraph", "content": [{"type": "text", "text": text}]});
         let paragraphs: Vec<_> =
             self.facts().into_iter().map(|(name, text)| paragraph(format!("{name}: {text}"))).collect();
+        if let Subject::Ended(_, reference) = self.subject {
+            let key = reference["key"].as_str().ok_or("Jira did not say which issue this is about")?;
+            let key: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+            let said = [vec![paragraph(self.title())], paragraphs].concat();
+            let body = json!({"body": {"type": "doc", "version": 1, "content": said}});
+            return self.post(&format!("{site}/rest/api/3/issue/{key}/comment"), &body, &[]);
+        }
         let body = json!({"fields": {
             "project": {"key": project},
             "issuetype": {"name": self.secrets.header(setting::JIRA_ISSUE_TYPE).unwrap_or("Task")},
@@ -167,7 +205,7 @@ impl Message<'_> {
                 {"type": "FactSet", "facts": facts},
             ],
         });
-        if let Subject::Request(_) = self.subject {
+        if !matches!(self.subject, Subject::Test) {
             card["actions"] = json!([{"type": "Action.OpenUrl", "title": "Open", "url": self.link()}]);
         }
         let attachment = json!({"contentType": "application/vnd.microsoft.card.adaptive", "content": card});
@@ -202,12 +240,20 @@ impl Message<'_> {
                 let who = row.agent_id.as_deref().unwrap_or(&row.subject);
                 format!("{who} asks for approval to use {}", row.tool_id)
             }
+            Subject::Ended(row, _) => {
+                let who = row.agent_id.as_deref().unwrap_or(&row.subject);
+                format!("{}: {who} asked for approval to use {}", outcome(row).to_uppercase(), row.tool_id)
+            }
         }
     }
 
     /// What whoever decides has to know, in the order in which they ask.
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let Subject::Request(row) = self.subject else { return Vec::new() };
+        let (row, ended) = match self.subject {
+            Subject::Request(row) => (row, None),
+            Subject::Ended(row, _) => (row, Some(row)),
+            Subject::Test => return Vec::new(),
+        };
         let call = match (&row.tool_method, &row.tool_url) {
             (Some(method), Some(url)) => Some(format!("{method} {url}")),
             (None, Some(one)) | (Some(one), None) => Some(one.clone()),
@@ -222,8 +268,10 @@ impl Message<'_> {
             ("Call", call),
             ("Payload", row.payload_hash.clone()),
             ("Run", row.run_id.clone()),
+            ("Decided by", ended.and_then(|row| row.approver_id.clone())),
+            ("Reason", ended.and_then(|row| row.reason.clone())),
             ("For how long", Some(row.duration.clone())),
-            ("Decide until", row.expires_at.map(rfc3339)),
+            ("Decide until", row.expires_at.filter(|_| ended.is_none()).map(rfc3339)),
             ("Details", Some(self.link())),
         ];
         facts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
@@ -231,7 +279,7 @@ impl Message<'_> {
 
     fn id(&self) -> String {
         match self.subject {
-            Subject::Request(row) => row.id.clone(),
+            Subject::Request(row) | Subject::Ended(row, _) => row.id.clone(),
             Subject::Test => "test".into(),
         }
     }
@@ -274,6 +322,15 @@ impl Message<'_> {
             headers.insert(name, HeaderValue::from_str(value).map_err(|_| bad())?);
         }
         Ok(request)
+    }
+}
+
+/// How a request ended. A grant whose time is over was a yes.
+pub fn outcome(row: &ApprovalRow) -> &'static str {
+    match row.status {
+        ApprovalStatus::Rejected => "rejected",
+        _ if row.scope.is_some() => "approved",
+        _ => "expired",
     }
 }
 

@@ -5,6 +5,7 @@ mod callbacks;
 mod check;
 pub mod deliver;
 mod messages;
+pub mod notices;
 mod signature;
 mod wire;
 
@@ -160,7 +161,8 @@ pub struct Activity {
     pub id: String,
     /// When.
     pub timestamp: String,
-    /// What: `dispatch_succeeded`, `dispatch_failed`, `dispatch_skipped`, `fallback_to_ui`, `decision_received`.
+    /// What: `dispatch_succeeded`, `dispatch_failed`, `dispatch_skipped`, `fallback_to_ui`, `decision_received`,
+    /// `update_succeeded`, `update_failed`.
     pub event: String,
     /// Which connector.
     pub connector_id: String,

@@ -1,0 +1,135 @@
+//! Agents that nobody starts: tests call for them what they would call themselves.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_runner::{
+    AgentId, Artifact, BuildError, Builder, ConnectError, Connection, Isolation, Log, LogLine, Runner, Source,
+    StartError, Status, Workload,
+};
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use platform_api::gateway::tokens;
+use platform_api::running::Running;
+use platform_api::running::invocation::{Entered, Invocation};
+use platform_api::running::resume::Question;
+use platform_api::{Config, store::Store};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::support::{Platform, Reply};
+
+struct Quiet;
+
+impl Builder for Quiet {
+    fn build<'a>(&'a self, _: &'a Source, _: Log<'a>) -> BoxFuture<'a, Result<Artifact, BuildError>> {
+        Box::pin(async { Err(BuildError::Host("nothing is built here".into())) })
+    }
+
+    fn has(&self, _: &Artifact) -> bool {
+        false
+    }
+
+    fn keep_only<'a>(&'a self, _: &'a [Artifact]) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Runner for Quiet {
+    fn isolation(&self) -> Isolation {
+        Isolation::Advisory
+    }
+
+    fn gateway(&self, _: &AgentId) -> io::Result<String> {
+        Ok("127.0.0.1:1".into())
+    }
+
+    fn start(&self, workload: Workload) -> Result<(), StartError> {
+        Err(StartError::NoArtifact(workload.version))
+    }
+
+    fn stop<'a>(&'a self, _: &'a AgentId, _: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn status(&self, _: &AgentId) -> Option<watch::Receiver<Status>> {
+        None
+    }
+
+    fn agents(&self) -> Vec<(AgentId, BTreeMap<String, String>)> {
+        Vec::new()
+    }
+
+    fn logs<'a>(&'a self, _: &'a AgentId, _: usize, _: bool) -> BoxStream<'a, LogLine> {
+        stream::empty().boxed()
+    }
+
+    fn connect<'a>(&'a self, agent: &'a AgentId) -> BoxFuture<'a, Result<Connection, ConnectError>> {
+        Box::pin(async { Err(ConnectError::Unknown(agent.clone())) })
+    }
+}
+
+/// A platform whose agents are played by the test.
+pub struct Stage {
+    pub platform: Platform,
+    running: Running,
+}
+
+/// A run in which an agent is being asked.
+pub struct Asked {
+    pub run: String,
+    _entered: Entered,
+}
+
+impl Stage {
+    pub async fn over(store: Store, change: impl FnOnce(&mut Config)) -> Stage {
+        let config = Config::default();
+        let (builder, runner) = (Arc::new(Quiet), Arc::new(Quiet));
+        let running = Running::new("here".into(), PathBuf::new(), builder, runner, config.builds, config.runner);
+        Stage { platform: Platform::beside(store, Some(running.clone()), change).await, running }
+    }
+
+    /// An agent that may do anything with these tools.
+    pub async fn agent(&self, name: &str, tools: &[&str]) {
+        let body = json!({"agent_name": name, "image": "registry.example/x:1", "required_tools": tools});
+        self.platform.post("/api/deploy", body).await.expect(201);
+    }
+
+    /// The agent is asked for a user, in a new run.
+    pub async fn asked(&self, agent: &str, user: &str) -> Asked {
+        let run = self.platform.post("/runs", json!({"agent_id": agent, "user_id": user})).await.expect(201);
+        self.asked_again(agent, run["id"].as_str().unwrap())
+    }
+
+    /// The same in a run that goes on.
+    pub fn asked_again(&self, agent: &str, run: &str) -> Asked {
+        let invocation = Invocation::new("default", agent, run, run, Question::default());
+        Asked { run: run.into(), _entered: self.running.enter(invocation) }
+    }
+
+    /// What the agent asks of a tool, in a run or in none.
+    pub async fn calls(&self, agent: &str, path: &str, asked: Option<&Asked>) -> Reply {
+        let mut tx = self.platform.app.store().begin().await.unwrap();
+        let token = tokens::issue(&mut tx, "default", agent).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut request = Request::post(format!("{}/{agent}/{token}/tools/{path}", tokens::PREFIX));
+        request = request.header("authorization", "Bearer whatever the agent has");
+        if let Some(asked) = asked {
+            request = request.header("x-run-id", &asked.run);
+        }
+        self.platform.send(request.body(Body::from("{}")).unwrap()).await
+    }
+
+    pub async fn status(&self, asked: &Asked) -> Value {
+        self.platform.get(&format!("/runs/{}", asked.run)).await.expect(200)["status"].clone()
+    }
+
+    pub async fn events(&self, asked: &Asked) -> Vec<Value> {
+        self.platform.get(&format!("/runs/{}/events", asked.run)).await.expect(200).as_array().unwrap().clone()
+    }
+}
