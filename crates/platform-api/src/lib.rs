@@ -25,6 +25,7 @@ pub mod plans;
 pub mod policies;
 pub mod running;
 pub mod runs;
+pub mod second;
 pub mod store;
 pub mod time;
 pub mod tools;
@@ -72,7 +73,7 @@ fn operations() -> OpenApiRouter<App> {
         .merge(runs::routes().nest("/governance", approvals::routes()))
         .merge(approvals::connectors::callbacks())
         .merge(deploy::starter_kit::builtin().into())
-        .nest("/v1", gateway::routes())
+        .nest("/v1", gateway::routes().merge(second::routes()))
 }
 
 /// Every route of the platform, behind the door.
@@ -90,7 +91,8 @@ pub fn router(app: &App) -> Router {
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door::new(app.store().clone(), app.world().clone(), limits);
     let surrounded = app.ingestion().surround(routes, |router| {
-        router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open))
+        let router = router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open));
+        router.layer(from_fn_with_state(app.clone(), second::speak))
     });
     // A layer of the router itself would come after the route was chosen.
     let before = MapRequestLayer::new(|request: Request| auth::take_workspace(request));

@@ -132,12 +132,14 @@ impl Door {
     }
 
     async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
+        let mut has_expired = false;
         for shown in keys_in(headers) {
             if std::str::from_utf8(shown).is_ok_and(|key| !keys::is_sound(key)) {
                 continue;
             }
             let Some(key) = self.known(keys::hash(shown)).await? else { continue };
             if key.row.expires_at.is_some_and(|end| end <= now) {
+                has_expired = true;
                 continue;
             }
             if now - key.used_at.load(Ordering::Relaxed) >= MINUTE {
@@ -148,7 +150,7 @@ impl Door {
             }
             return Ok(Some(key));
         }
-        Ok(None)
+        if has_expired { Err(ApiError::ExpiredKey) } else { Ok(None) }
     }
 
     /// The key with that hash.

@@ -20,5 +20,7 @@ mod openapi;
 mod plans;
 mod policies;
 mod runs;
+mod second;
+mod staged;
 mod support;
 mod tools;

@@ -14,6 +14,7 @@ use ingestion_server::Ingestion;
 use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, World};
 use platform_api::auth::first_key;
+use platform_api::running::Running;
 use platform_api::store::{SealingKeys, Store};
 use platform_api::{App, Config};
 use serde_json::Value;
@@ -105,6 +106,14 @@ impl Platform {
         let ingestion = Ingestion::new(&config.ingestion(), world.clone(), model);
         let app = App::new(config, store, world.clone(), ingestion, Outbound::plain(), None);
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
+    }
+
+    /// The same platform in a process that runs agents.
+    pub fn running(&self, running: Running) -> Platform {
+        let (config, store) = (self.app.config().clone(), self.app.store().clone());
+        let ingestion = self.app.ingestion().clone();
+        let app = App::new(config, store, self.world.clone(), ingestion, Outbound::plain(), Some(running));
+        Platform { router: platform_api::router(&app), app, world: self.world.clone(), key: self.key.clone() }
     }
 
     /// The same platform under other settings.
