@@ -11,6 +11,7 @@ use crate::analyses;
 use crate::app::App;
 use crate::approvals::{self, connectors};
 use crate::auth;
+use crate::second::{operations, tiers};
 
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
@@ -42,5 +43,7 @@ pub async fn tick(app: &App) -> Result<(), ApiError> {
     auth::forget_old(app).await?;
     app.gateway().ledger().write(false).await?;
     analyses::forget_old(app).await?;
+    tiers::forget_old(app).await?;
+    operations::execute::due(app).await?;
     connectors::deliver::due(app).await
 }

@@ -91,7 +91,10 @@ pub fn router(app: &App) -> Router {
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door::new(app.store().clone(), app.world().clone(), limits);
     let surrounded = app.ingestion().surround(routes, |router| {
-        let router = router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open));
+        let router = router
+            .layer(from_fn_with_state(app.clone(), ready))
+            .layer(from_fn_with_state(app.clone(), second::metered));
+        let router = router.layer(from_fn_with_state(door, auth::open));
         router.layer(from_fn_with_state(app.clone(), second::speak))
     });
     // A layer of the router itself would come after the route was chosen.

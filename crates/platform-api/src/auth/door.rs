@@ -16,6 +16,7 @@ use super::keys;
 use crate::identity::tokens;
 use crate::kept::Kept;
 use crate::names;
+use crate::second::KeyTier;
 use crate::store::{KeyRow, Store};
 
 /// The workspace of whoever names none.
@@ -111,6 +112,7 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         }
     };
     let KeyRow { id, person, .. } = &key.row;
+    let tier = KeyTier { tier: key.row.tier.clone(), hourly_limit: key.row.hourly_limit };
     let identity = Identity {
         workspace,
         is_operator: key.row.workspace.is_none(),
@@ -121,6 +123,7 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         key: id.clone(),
     };
     request.extensions_mut().insert(identity);
+    request.extensions_mut().insert(tier);
     Ok(with_limits(next.run(request).await, &allowance))
 }
 

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::agents::version;
 use super::refused::Refused;
 use crate::agents::AgentRecord;
-use crate::agents::asked::Asked;
+use crate::agents::asked::{Asked, not_running};
 use crate::agents::invoke::{Asker, Way, prepare};
 use crate::app::App;
 use crate::auth::Identity;
@@ -143,12 +143,23 @@ impl Subject {
     /// Finds the agent, and who asks it.
     pub async fn of(app: &App, asker: Asker, id: &str, headers: HeaderMap) -> Result<Subject, Refused> {
         let (agent, who, user) = asker.settle(app, None, id, &headers).await?;
-        // What the agent is sent is our own, whatever the caller's body was.
-        let mut own = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        if let Some(run) = headers.get(RUN) {
-            own.insert(RUN, run.clone());
-        }
-        Ok(Subject { agent, who, user, headers: own })
+        Ok(Subject { agent, who, user, headers: own(headers.get(RUN)) })
+    }
+
+    /// The same for a request that was kept.
+    pub fn again(agent: Stored<AgentRecord>, who: Identity, user: Option<String>, run: Option<&str>) -> Subject {
+        let run = run.and_then(|run| HeaderValue::from_str(run).ok());
+        Subject { agent, who, user, headers: own(run.as_ref()) }
+    }
+
+    /// The run to go on with.
+    pub fn run(&self) -> Option<&str> {
+        self.headers.get(RUN).and_then(|run| run.to_str().ok())
+    }
+
+    /// That nobody here can ask it.
+    pub fn not_running(&self) -> ApiError {
+        not_running(&self.agent)
     }
 
     /// Begins to ask.
@@ -161,13 +172,12 @@ impl Subject {
         prepare(app, &self.who, &self.agent, self.user.clone(), way, self.headers.clone(), body).await
     }
 
-    /// Asks. What an agent does has happened, so it goes on to its end even if the caller leaves.
+    /// Asks, until it is answered or what this gives is dropped.
     pub async fn ask(&self, app: &App, question: &Question) -> Result<Answer, Refused> {
         let began = app.world().elapsed();
         let asked = self.begin(app, Way::Whole, question).await?;
         let (run, since) = (asked.run().to_string(), asked.began());
-        let answered = tokio::spawn(asked.whole()).await.map_err(|error| ApiError::Internal(error.into()))?;
-        let response = answered?;
+        let response = asked.whole().await?;
         self.answer(app, run, since, began, response).await
     }
 
@@ -227,6 +237,15 @@ impl Answer {
             "run_id": self.run,
         })
     }
+}
+
+/// What the agent is sent is our own, whatever the caller's body was.
+fn own(run: Option<&HeaderValue>) -> HeaderMap {
+    let mut own = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    if let Some(run) = run {
+        own.insert(RUN, run.clone());
+    }
+    own
 }
 
 /// Seconds with two digits behind the point, as the document has them.

@@ -5,13 +5,15 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
-use ingestion_server::web::{Body, RequestId};
+use ingestion_server::web::{ApiError, Body, RequestId};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ask::{Question, Subject};
 use super::envelope::FailureEnvelope;
+use super::operations;
 use super::refused::Refused;
 use crate::agents::invoke::Asker;
 use crate::answer::Named;
@@ -24,7 +26,7 @@ const MOST: usize = 100;
 const AT_ONCE: usize = 4;
 
 /// What a request asks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Wanted {
     /// One answer.
     One(Question),
@@ -78,6 +80,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/agents/{id}/invoke", tag = "second system", params(("id" = String, Path)),
     request_body = Object,
     responses((status = 200, description = "The answer, or those of a batch in order", body = Object),
+        (status = 202, description = "It is answered later, by `Prefer: respond-async`, `async` or `async_execution`", body = Object),
         (status = 400, body = FailureEnvelope), (status = 404, body = FailureEnvelope),
         (status = 502, body = FailureEnvelope)))]
 async fn invoke(
@@ -88,9 +91,17 @@ async fn invoke(
     headers: HeaderMap,
     Body { value, held }: Body<Map<String, Value>>,
 ) -> Result<Response, Refused> {
+    let body = Value::Object(value);
+    let is_later = operations::is_wanted(&body, &headers)?;
     let subject = Subject::of(&app, asker, &id, headers).await?;
-    let wanted = Wanted::read(&Value::Object(value))?;
-    let answer = wanted.answer(&app, &subject, request_id.to_str().unwrap_or_default()).await?;
+    let wanted = Wanted::read(&body)?;
+    let request_id = request_id.to_str().unwrap_or_default().to_string();
+    if is_later {
+        return operations::accept(&app, &subject, wanted, &request_id).await;
+    }
+    // What an agent does has happened, so it is asked to the end even if the caller leaves.
+    let asking = tokio::spawn(async move { wanted.answer(&app, &subject, &request_id).await });
+    let answer = asking.await.map_err(|error| ApiError::Internal(error.into()))??;
     drop(held);
     Ok(Json(answer).into_response())
 }

@@ -6,12 +6,17 @@ mod ask;
 mod envelope;
 mod health;
 mod invoke;
+pub mod operations;
 mod pages;
 mod refused;
+mod stream;
+pub mod tiers;
 
 use utoipa_axum::router::OpenApiRouter;
 
 pub use envelope::speak;
+pub use operations::Operations;
+pub use tiers::{KeyTier, Tier, metered};
 
 use crate::app::App;
 
@@ -26,7 +31,12 @@ pub fn is_here(path: &str) -> bool {
 
 /// The operations, to be mounted below `/v1`.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(agents::routes()).merge(health::routes()).merge(invoke::routes())
+    OpenApiRouter::new()
+        .merge(agents::routes())
+        .merge(health::routes())
+        .merge(invoke::routes())
+        .merge(stream::routes())
+        .merge(operations::routes())
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod audit;
 pub mod backup;
 mod budget;
 pub mod documents;
+mod hours;
 mod idempotency;
 mod keys;
 mod resuming;
+mod operations;
 mod runs;
 mod sealed;
 mod spend;
@@ -40,6 +42,7 @@ pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
 pub use resuming::ResumptionRow;
+pub use operations::OperationRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
@@ -49,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("migrations/0001_first.sql")),
     (2, "running", include_str!("migrations/0002_running.sql")),
     (3, "resuming", include_str!("migrations/0003_resuming.sql")),
+    (13, "second", include_str!("migrations/0013_second.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.

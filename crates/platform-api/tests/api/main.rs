@@ -15,6 +15,7 @@ mod gateway;
 mod identity;
 #[path = "../binary/keys.rs"]
 mod keys;
+mod later;
 mod models;
 mod openapi;
 mod plans;
@@ -22,5 +23,7 @@ mod policies;
 mod runs;
 mod second;
 mod staged;
+mod streams;
 mod support;
+mod tiers;
 mod tools;

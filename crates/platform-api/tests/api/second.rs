@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use platform_api::agents::AgentRecord;
-use platform_api::running::Running;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ async fn agent(State(app): State<Platform>, headers: HeaderMap, Json(body): Json
         _ => {}
     }
     app.world.advance(Duration::from_millis(1_230));
-    let run = app.app.running().map(Running::clone).unwrap();
+    let run = app.app.running().unwrap();
     let calls = run.invocation("default", "support", &headers).unwrap();
     let Value::Object(tokens) = json!({"input_tokens": 100, "output_tokens": 50}) else { unreachable!() };
     calls.note(app.world.now(), "LLM_CALL", None, tokens);
