@@ -62,6 +62,7 @@ fn operations() -> OpenApiRouter<App> {
     // Runs and approvals have no older prefix; connectors and callbacks came with the versioned surface.
     let versioned = both()
         .merge(agents::versioned())
+        .merge(second::client::routes())
         .merge(deploy::starter_kit::versioned())
         .merge(gateway::routes())
         .merge(runs::routes())

@@ -88,7 +88,8 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         return Ok(next.run(request).await);
     }
     let now = door.world.now();
-    let Some(key) = door.find(request.headers(), now).await? else {
+    let token = token_in(request.uri());
+    let Some(key) = door.find(request.headers(), token.as_deref(), now).await? else {
         // An end user of an agent has a token of their identity provider, which opens nothing but that agent.
         if !is_invoke(path) || tokens::carried(request.headers()).is_none() {
             return Err(ApiError::Unauthorized);
@@ -134,9 +135,9 @@ impl Door {
         Door { store, world, limits, keys }
     }
 
-    async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
+    async fn find(&self, headers: &HeaderMap, token: Option<&str>, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
         let mut has_expired = false;
-        for shown in keys_in(headers) {
+        for shown in keys_in(headers).chain(token.map(str::as_bytes)) {
             if std::str::from_utf8(shown).is_ok_and(|key| !keys::is_sound(key)) {
                 continue;
             }
@@ -179,6 +180,14 @@ fn keys_in(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let plain = ["x-runagents-api-key", "x-api-key"].into_iter().flat_map(|name| headers.get_all(name));
     let plain = plain.map(|value| value.as_bytes());
     plain.chain(bearer).map(|key| key.trim_ascii())
+}
+
+/// Browsers send no headers with a WebSocket; there alone the address may carry a key, which no log has.
+fn token_in(uri: &Uri) -> Option<String> {
+    let is_socket = uri.path().starts_with("/api/v1/agents/") && uri.path().ends_with("/run-stream");
+    let query = uri.query().filter(|_| is_socket)?;
+    let found = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+    found.map(|(_, token)| token.into_owned())
 }
 
 /// The pair of headers that the IETF's draft names `RateLimit`.

@@ -35,6 +35,9 @@ pub struct Question {
     parameters: Map<String, Value>,
     /// What it is a part of.
     session_id: Option<String>,
+    /// What else it is handed.
+    #[serde(default)]
+    more: Map<String, Value>,
 }
 
 /// Tokens of models, of all calls that an agent made for one answer.
@@ -115,12 +118,12 @@ impl Question {
         if parameters.get("context").is_some_and(|context| !context.is_object() && !context.is_null()) {
             return Err(Refused::mistyped(&of("context"), "an object"));
         }
-        Ok(Question { query, parameters, session_id })
+        Ok(Question { query, parameters, session_id, more: Map::new() })
     }
 
-    /// A text alone.
-    pub fn of(query: String, session_id: Option<String>) -> Question {
-        Question { query, parameters: Map::new(), session_id }
+    /// A text, and what else the agent is handed.
+    pub fn with(query: String, more: Map<String, Value>) -> Question {
+        Question { query, parameters: Map::new(), session_id: None, more }
     }
 
     /// What it is a part of.
@@ -129,8 +132,11 @@ impl Question {
     }
 
     /// As agents are asked, with the words of both systems beside each other.
-    fn body(&self) -> Bytes {
-        let mut body = json!({"message": self.query, "query": self.query, "parameters": self.parameters});
+    pub fn body(&self) -> Bytes {
+        let mut body = Value::Object(self.more.clone());
+        body["message"] = self.query.as_str().into();
+        body["query"] = self.query.as_str().into();
+        body["parameters"] = self.parameters.clone().into();
         if let Some(session) = &self.session_id {
             body["session_id"] = session.as_str().into();
             body["conversation_id"] = session.as_str().into();
@@ -162,21 +168,16 @@ impl Subject {
         not_running(&self.agent)
     }
 
-    /// Begins to ask.
-    pub async fn begin(&self, app: &App, way: Way, question: &Question) -> Result<Asked, ApiError> {
-        self.begin_with(app, way, question.body()).await
-    }
-
-    /// Begins to ask with a body of the caller's own.
-    pub async fn begin_with(&self, app: &App, way: Way, body: Bytes) -> Result<Asked, ApiError> {
-        prepare(app, &self.who, &self.agent, self.user.clone(), way, self.headers.clone(), body).await
+    /// Begins to ask; the number of the event with which it began in its run comes with it.
+    pub async fn begin(&self, app: &App, way: Way, question: &Question) -> Result<(Asked, i64), ApiError> {
+        prepare(app, &self.who, &self.agent, self.user.clone(), way, &self.headers, &question.body()).await
     }
 
     /// Asks, until it is answered or what this gives is dropped.
     pub async fn ask(&self, app: &App, question: &Question) -> Result<Answer, Refused> {
         let began = app.world().elapsed();
-        let asked = self.begin(app, Way::Whole, question).await?;
-        let (run, since) = (asked.run().to_string(), asked.began());
+        let (asked, since) = self.begin(app, Way::Whole, question).await?;
+        let run = asked.run().to_string();
         let response = asked.whole().await?;
         self.answer(app, run, since, began, response).await
     }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::is_here;
 use super::refused::Told;
+use super::{client, is_here};
 use crate::app::App;
 
 /// An answer.
@@ -59,12 +59,18 @@ pub fn success<T: Serialize>(data: T) -> Json<Success<T>> {
 
 /// Middleware, before the door: whatever is refused below this surface's paths is refused in its words.
 pub async fn speak(State(app): State<App>, request: Request, next: Next) -> Response {
-    let own = is_here(request.uri().path());
+    let is_client = client::is_here(request.uri().path());
+    let own = is_client || is_here(request.uri().path());
     let mut response = next.run(request).await;
     if own && let Some(error) = response.extensions().get::<Arc<ApiError>>() {
         let told = response.extensions().get::<Told>().cloned().unwrap_or_else(|| Told::of(error));
         let pages = format!("{}/docs/", app.config().public_url());
+        let app = app.clone();
         let write = move |error: &ApiError, request_id: &str| {
+            if is_client {
+                let details = told.details.clone().into();
+                return client::failure(&app, told.code, &error.to_string(), &details, request_id).to_string();
+            }
             let error = json!({
                 "code": told.code,
                 "message": error.to_string(),

@@ -97,7 +97,7 @@ async fn invoke(
     let wanted = Wanted::read(&body)?;
     let request_id = request_id.to_str().unwrap_or_default().to_string();
     if is_later {
-        return operations::accept(&app, &subject, wanted, &request_id).await;
+        return Ok(operations::accept(&app, &subject, wanted, &request_id).await?.into_response());
     }
     // What an agent does has happened, so it is asked to the end even if the caller leaves.
     let asking = tokio::spawn(async move { wanted.answer(&app, &subject, &request_id).await });

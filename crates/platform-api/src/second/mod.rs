@@ -3,6 +3,7 @@
 
 mod agents;
 mod ask;
+pub mod client;
 mod envelope;
 mod health;
 mod invoke;

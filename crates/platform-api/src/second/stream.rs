@@ -28,7 +28,7 @@ use crate::params::Pairs;
 use crate::store::OperationRow;
 
 /// Bytes of one stream.
-const MOST: usize = 16 << 20;
+pub const MOST: usize = 16 << 20;
 
 /// How often a stream that another replica is at is looked for.
 const PACE: Duration = Duration::from_millis(500);
@@ -170,8 +170,8 @@ fn joined(parts: &[&Value]) -> Value {
 /// Hears an agent to its end; the last event's data.
 async fn pump(app: &App, subject: &Subject, question: &Question, say: &watch::Sender<Feed>) -> Result<Value, Refused> {
     let began = app.world().elapsed();
-    let asked = subject.begin(app, Way::Streamed, question).await?;
-    let (run, since) = (asked.run().to_string(), asked.began());
+    let (asked, since) = subject.begin(app, Way::Streamed, question).await?;
+    let run = asked.run().to_string();
     let response = asked.streamed().await?;
     let mut index = 0;
     let (mut size, mut problem) = (0, None);

@@ -6,6 +6,7 @@ mod approvals;
 mod approvers;
 mod auth;
 mod catalog;
+mod client;
 mod connectors;
 mod coverage;
 mod deploy;

@@ -126,8 +126,25 @@ impl Request {
     }
 }
 
+/// A request that is kept.
+#[derive(Debug)]
+pub struct Accepted {
+    check_url: String,
+    /// What its sender is told.
+    pub body: Value,
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        let mut response = (StatusCode::ACCEPTED, Json(self.body)).into_response();
+        let location = HeaderValue::from_str(&self.check_url).expect("ids are letters and digits");
+        response.headers_mut().insert(header::LOCATION, location);
+        response
+    }
+}
+
 /// Keeps a request for whoever takes it, and tells where to look for its answer.
-pub async fn accept(app: &App, subject: &Subject, wanted: Wanted, request_id: &str) -> Result<Response, Refused> {
+pub async fn accept(app: &App, subject: &Subject, wanted: Wanted, request_id: &str) -> Result<Accepted, Refused> {
     // Nobody here could take it, and the answer would be what it is now.
     if app.running().is_none() {
         return Err(subject.not_running().into());
@@ -141,10 +158,7 @@ pub async fn accept(app: &App, subject: &Subject, wanted: Wanted, request_id: &s
     tokio::spawn(async move { execute::take(&taking).await });
     let check_url = check_url(&row.id);
     let body = json!({"operation_id": row.id, "status": row.status, "check_url": check_url});
-    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    let location = HeaderValue::from_str(&check_url).expect("ids are letters and digits");
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
+    Ok(Accepted { check_url, body })
 }
 
 /// A new one.
