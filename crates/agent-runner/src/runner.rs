@@ -247,6 +247,12 @@ impl Drop for UnderWay {
 }
 
 impl Connection {
+    /// One that leads to a version, for a runner of another kind.
+    pub fn to(version: impl Into<String>, stream: TcpStream) -> Connection {
+        let count = watch::Sender::new(0);
+        Connection { stream, version: version.into(), _under_way: UnderWay::one_of(&count) }
+    }
+
     /// Which version it leads to.
     pub fn version(&self) -> &str {
         &self.version

@@ -14,6 +14,7 @@ use crate::egress::Egress;
 use crate::gateway::Gateway;
 use crate::identity::tokens::Tokens;
 use crate::running::Running;
+use crate::second::Operations;
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The platform. Cloning gives another handle on the same one.
@@ -32,6 +33,7 @@ struct Inner {
     egress: Egress,
     tokens: Tokens,
     running: Option<Running>,
+    operations: Operations,
 }
 
 impl App {
@@ -47,7 +49,8 @@ impl App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
         let egress = Egress::new(&outbound, store.clone(), world.clone());
         let tokens = Tokens::new(&outbound, world.clone());
-        let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running };
+        let operations = Operations::default();
+        let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running, operations };
         App { inner: Arc::new(inner) }
     }
 
@@ -94,6 +97,11 @@ impl App {
     /// What runs agents here, if anything does.
     pub fn running(&self) -> Option<&Running> {
         self.inner.running.as_ref()
+    }
+
+    /// What is answered later and is under way here.
+    pub fn operations(&self) -> &Operations {
+        &self.inner.operations
     }
 
     /// Something was committed that a build or an agent may be waiting for.

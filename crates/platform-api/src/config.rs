@@ -11,6 +11,8 @@ use ingestion_server::web::traces::TracesConfig;
 use ingestion_server::web::{Settings, settings::SettingsError};
 use serde::Deserialize;
 
+use crate::second::Tier;
+
 /// The embedded defaults of what is the platform's own.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How often a key may ask.
     pub limits: LimitsConfig,
+    /// How often a key may ask below `/v1/agents`, by what it is worth.
+    pub tiers: TiersConfig,
     /// Where others reach this platform; empty for the address that it listens on.
     pub public_url: String,
     /// What builds make.
@@ -116,6 +120,22 @@ pub struct StoreConfig {
 pub struct LimitsConfig {
     /// Requests of one key a minute; 0 is no limit.
     pub requests_per_minute: u32,
+}
+
+/// Requests an hour of a key on the second system's surface; 0 is no limit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TiersConfig {
+    /// Of a free key.
+    pub free: u32,
+    /// Of a pro key.
+    pub pro: u32,
+    /// Of a team's key.
+    pub team: u32,
+    /// Of an enterprise key.
+    pub enterprise: u32,
+    /// What a key is worth of which nobody said it.
+    pub usual: Tier,
 }
 
 /// How many analyses of one workspace are found again by their ids, on every replica.

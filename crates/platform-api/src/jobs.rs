@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::approvals::{self, connectors};
 use crate::auth;
 use crate::credentials::oauth;
+use crate::second::{operations, tiers};
 
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
@@ -45,5 +46,7 @@ pub async fn tick(app: &App) -> Result<(), ApiError> {
     app.gateway().ledger().write(false).await?;
     analyses::forget_old(app).await?;
     connectors::deliver::due(app).await?;
-    connectors::notices::due(app).await
+    connectors::notices::due(app).await?;
+    tiers::forget_old(app).await?;
+    operations::execute::due(app).await
 }

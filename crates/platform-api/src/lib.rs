@@ -26,6 +26,7 @@ pub mod plans;
 pub mod policies;
 pub mod running;
 pub mod runs;
+pub mod second;
 pub mod store;
 pub mod time;
 pub mod tools;
@@ -62,6 +63,7 @@ fn operations() -> OpenApiRouter<App> {
     // Runs and approvals have no older prefix; connectors and callbacks came with the versioned surface.
     let versioned = both()
         .merge(agents::versioned())
+        .merge(second::client::routes())
         .merge(deploy::starter_kit::versioned())
         .merge(gateway::routes())
         .merge(runs::routes())
@@ -74,7 +76,7 @@ fn operations() -> OpenApiRouter<App> {
         .merge(approvals::connectors::callbacks())
         .merge(credentials::oauth::routes())
         .merge(deploy::starter_kit::builtin().into())
-        .nest("/v1", gateway::routes())
+        .nest("/v1", gateway::routes().merge(second::routes()))
 }
 
 /// Every route of the platform, behind the door.
@@ -92,7 +94,11 @@ pub fn router(app: &App) -> Router {
     let limits = Limits::new(app.store().clone(), app.world().clone(), app.config().limits.requests_per_minute);
     let door = Door::new(app.store().clone(), app.world().clone(), limits);
     let surrounded = app.ingestion().surround(routes, |router| {
-        router.layer(from_fn_with_state(app.clone(), ready)).layer(from_fn_with_state(door, auth::open))
+        let router = router
+            .layer(from_fn_with_state(app.clone(), ready))
+            .layer(from_fn_with_state(app.clone(), second::metered));
+        let router = router.layer(from_fn_with_state(door, auth::open));
+        router.layer(from_fn_with_state(app.clone(), second::speak))
     });
     // A layer of the router itself would come after the route was chosen.
     let before = MapRequestLayer::new(|request: Request| auth::take_workspace(request));

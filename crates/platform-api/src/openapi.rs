@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use utoipa_swagger_ui::SwaggerUi;
 
 /// What the groups of operations are about.
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("account", "API keys, settings, billing, and who changed what."),
     ("agents", "What is deployed, and how it is doing."),
     ("analysis", "What an agent's code touches, before it runs."),
@@ -28,6 +28,7 @@ const TAGS: [(&str, &str); 16] = [
     ("plans", "Several changes in one request."),
     ("policies", "What agents may call."),
     ("runs", "What agents did, step by step."),
+    ("second system", "The same agents in the words of the documents' second system."),
     ("tools", "The services that agents call."),
 ];
 

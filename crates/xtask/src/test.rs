@@ -8,6 +8,9 @@ use crate::run::{Done, cargo, root, target, watch, works};
 /// The published client that tests run against our server, and the protocol's library that its MCP server is written for.
 const SDK: [&str; 2] = ["runagents==1.4.2", "mcp==1.30.0"];
 
+/// The second system's published client.
+const SECOND: &str = "runagent==0.1.49";
+
 /// Clients of models, which one test runs against our server.
 const MODEL_CLIENTS: [&str; 2] = ["anthropic==2.14.0", "openai==3.57.0"];
 
@@ -50,6 +53,7 @@ pub struct Flags {
 pub fn run(flags: &Flags) -> Done {
     clients("sdk", &SDK)?;
     clients("contract", &[SCHEMATHESIS])?;
+    clients("second", &[SECOND])?;
     clients("models", &MODEL_CLIENTS)?;
     clients("uv", &[UV])?;
     judges()?;

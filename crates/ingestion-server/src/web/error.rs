@@ -28,6 +28,9 @@ pub enum ApiError {
     /// 401.
     #[error("missing or unknown API key; send `Authorization: Bearer KEY` or `X-RunAgents-API-Key: KEY`")]
     Unauthorized,
+    /// 401: the key was one, and its time is over.
+    #[error("this API key has expired; renew it or send another")]
+    ExpiredKey,
     /// 401: the token of an end user is not taken; the text says why.
     #[error("this identity token is not taken: {0}")]
     BadIdentity(String),
@@ -59,6 +62,14 @@ pub enum ApiError {
     #[error("rate limit of {limit} requests a minute exceeded; try again in {seconds} seconds")]
     RateLimited {
         /// Requests a minute.
+        limit: u64,
+        /// Until there are more.
+        seconds: u64,
+    },
+    /// 429: more than the key's tier allows.
+    #[error("rate limit of {limit} requests an hour exceeded; try again in {seconds} seconds")]
+    HourlyLimit {
+        /// Requests an hour.
         limit: u64,
         /// Until there are more.
         seconds: u64,
@@ -134,7 +145,7 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             ApiError::BadRequest(_) | ApiError::Invalid { .. } => StatusCode::BAD_REQUEST,
-            ApiError::Unauthorized | ApiError::BadIdentity(_) => StatusCode::UNAUTHORIZED,
+            ApiError::Unauthorized | ApiError::ExpiredKey | ApiError::BadIdentity(_) => StatusCode::UNAUTHORIZED,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) | ApiError::Missing(_) => StatusCode::NOT_FOUND,
             ApiError::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -142,7 +153,9 @@ impl ApiError {
             ApiError::Conflict(_) => StatusCode::CONFLICT,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::RateLimited { .. } | ApiError::ProviderBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::RateLimited { .. } | ApiError::HourlyLimit { .. } | ApiError::ProviderBusy { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ApiError::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             ApiError::BadGateway(_) => StatusCode::BAD_GATEWAY,
             ApiError::Busy(_) | ApiError::Deadline(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -154,7 +167,9 @@ impl ApiError {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             ApiError::Busy(_) => Some(1),
-            ApiError::RateLimited { seconds, .. } | ApiError::ProviderBusy { seconds, .. } => Some(*seconds),
+            ApiError::RateLimited { seconds, .. }
+            | ApiError::HourlyLimit { seconds, .. }
+            | ApiError::ProviderBusy { seconds, .. } => Some(*seconds),
             _ => None,
         }
     }
@@ -165,6 +180,7 @@ impl ApiError {
             ApiError::BadRequest(_) => "bad_request",
             ApiError::Invalid { .. } => "invalid_fields",
             ApiError::Unauthorized => "unauthorized",
+            ApiError::ExpiredKey => "expired_key",
             ApiError::BadIdentity(_) => "bad_identity",
             ApiError::Forbidden(_) => "forbidden",
             ApiError::NotFound(_) | ApiError::Missing(_) => "not_found",
@@ -173,7 +189,7 @@ impl ApiError {
             ApiError::Conflict(_) => "conflict",
             ApiError::TooLarge(_) => "too_large",
             ApiError::Unprocessable(_) => "idempotency_key_reused",
-            ApiError::RateLimited { .. } => "rate_limited",
+            ApiError::RateLimited { .. } | ApiError::HourlyLimit { .. } => "rate_limited",
             ApiError::ProviderBusy { .. } => "provider_busy",
             ApiError::NotImplemented(_) => "not_implemented",
             ApiError::BadGateway(_) => "bad_gateway",
@@ -196,6 +212,14 @@ impl ApiError {
     }
 }
 
+/// Writes an error, given the request's id.
+type Write = dyn Fn(&ApiError, &str) -> String + Send + Sync;
+
+/// How another dialect writes errors, given the error and the request's id. In a response's extensions, it is asked for the
+/// body in place of [`ApiError::body`].
+#[derive(Clone)]
+pub struct Envelope(pub Arc<Write>);
+
 /// The error also travels in the response's extensions, for the log and for envelopes of other dialects.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -203,7 +227,7 @@ impl IntoResponse for ApiError {
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
         let headers = response.headers_mut();
         match &self {
-            ApiError::Unauthorized | ApiError::BadIdentity(_) => {
+            ApiError::Unauthorized | ApiError::ExpiredKey | ApiError::BadIdentity(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             error => {

@@ -18,12 +18,13 @@ pub mod traces;
 pub mod world;
 
 pub use body::{Body, Intake, Received};
-pub use error::{ApiError, FieldError, Refusal};
+pub use error::{ApiError, Envelope, FieldError, Refusal};
 pub use keys::Keys;
 pub use metrics::Metrics;
 pub use outbound::Outbound;
 pub use reach::Reach;
 pub use serve::Peer;
 pub use settings::Settings;
+pub use shell::RequestId;
 pub use traces::Traces;
 pub use world::World;

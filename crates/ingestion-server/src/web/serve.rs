@@ -13,12 +13,11 @@ use axum::http::header;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, warn};
@@ -71,7 +70,8 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let connections = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
-    let graceful = GracefulShutdown::new();
+    // Each connection has a receiver: it hears of the end, and dropping it says that nothing is in flight any more.
+    let (stopping, stopped) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
@@ -93,16 +93,16 @@ pub async fn serve(
         };
         // Small answers leave at once.
         let _ = stream.set_nodelay(true);
-        let (app, watcher, tls) = (app.clone(), graceful.watcher(), tls.clone());
+        let (app, stopped, tls) = (app.clone(), stopped.clone(), tls.clone());
         let config = config.clone();
         tokio::spawn(async move {
             let stream = Impatient::new(stream, Duration::from_secs(config.stall_seconds));
             match tls {
-                None => talk(stream, peer, app, &config, watcher).await,
+                None => talk(stream, peer, app, &config, stopped).await,
                 Some(tls) => {
                     let patience = Duration::from_secs(config.header_seconds);
                     match tokio::time::timeout(patience, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => talk(stream, peer, app, &config, watcher).await,
+                        Ok(Ok(stream)) => talk(stream, peer, app, &config, stopped).await,
                         Ok(Err(error)) => debug!(%error, "no TLS"),
                         Err(_) => debug!("no TLS in time"),
                     }
@@ -111,8 +111,9 @@ pub async fn serve(
             drop(place);
         });
     }
-    drop(listener);
-    if tokio::time::timeout(Duration::from_secs(config.grace_seconds), graceful.shutdown()).await.is_err() {
+    drop((listener, stopped));
+    let _ = stopping.send(());
+    if tokio::time::timeout(Duration::from_secs(config.grace_seconds), stopping.closed()).await.is_err() {
         warn!(seconds = config.grace_seconds, "stopped with requests in flight");
     }
 }
@@ -123,7 +124,7 @@ async fn talk<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     peer: SocketAddr,
     app: Router,
     config: &HttpConfig,
-    watcher: Watcher,
+    mut stopped: watch::Receiver<()>,
 ) {
     let patience = Duration::from_secs(config.body_seconds);
     let most = config.body_bytes.saturating_mul(READ_ON);
@@ -141,12 +142,22 @@ async fn talk<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(config.header_seconds))
-        .max_buf_size(256 << 10)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(config.header_seconds))
+            .max_buf_size(256 << 10)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         debug!(%error, "connection ended");
     }
 }

@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::{Instrument, error};
 
-use super::error::ApiError;
+use super::error::{ApiError, Envelope};
 use super::log::{Line, request_id};
 use super::metrics::Metrics;
 use super::traces;
 use super::world::World;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the log and the answer call this request; in its extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub HeaderValue);
 
 /// What the shell itself needs.
 #[derive(Debug, Clone)]
@@ -42,9 +46,10 @@ impl Shell {
     }
 }
 
-async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Response {
+async fn observe(State(shell): State<Shell>, mut request: Request, next: Next) -> Response {
     let began = shell.world.elapsed();
     let id = request_id(request.headers(), &shell.world);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
 
@@ -67,8 +72,12 @@ async fn observe(State(shell): State<Shell>, request: Request, next: Next) -> Re
         if let ApiError::Internal(cause) = error.as_ref() {
             error!(request.id = id, %cause, "internal error");
         }
+        let body = match response.extensions().get::<Envelope>() {
+            Some(Envelope(write)) => write(&error, id),
+            None => error.body(Some(id)),
+        };
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = error.body(Some(id)).into();
+        *response.body_mut() = body.into();
     }
     Line { id: &id, trace: trace.as_deref(), method, route, status, micros: took.as_micros() as u64 }.write();
     shell.metrics.request(method, route, status, took);

@@ -12,9 +12,10 @@ use utoipa_axum::routes;
 use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::keys::{WORKSPACE, hash, last4};
-use crate::auth::{Admin, Caller, Key, Scope};
+use crate::auth::{Admin, Caller, Identity, Key, Scope};
 use crate::names;
 use crate::params::MaybeBody;
+use crate::second::Tier;
 use crate::store::KeyRow;
 
 /// The header that the answer names for a key.
@@ -51,6 +52,12 @@ pub struct KeyRequest {
     /// The groups of whoever shows it: policies may leave decisions to them.
     #[serde(default)]
     groups: Vec<String>,
+    /// What it is worth below `/v1/agents`: `free`, `pro`, `team` or `enterprise`; the operator's to say.
+    #[serde(default)]
+    tier: Option<String>,
+    /// Requests an hour there, in place of its tier's; 0 is no limit. The operator's to say.
+    #[serde(default, rename = "requestsPerHour")]
+    requests_per_hour: Option<i64>,
 }
 
 /// A key to be renewed.
@@ -79,6 +86,12 @@ pub struct ApiKey {
     user: Option<String>,
     /// The groups of whoever shows it.
     groups: Vec<String>,
+    /// What it is worth below `/v1/agents`, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
+    /// Requests an hour there, where it has a limit of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_hour: Option<i64>,
     /// When it was made or renewed.
     #[serde(serialize_with = "crate::time::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -126,10 +139,11 @@ async fn create_key(
 ) -> Result<(StatusCode, Json<FreshKey>), ApiError> {
     let now = app.world().now();
     let (user, groups) = value.person()?;
+    let (tier, hourly_limit) = value.worth(&caller)?;
     let (name, scopes, expires_at) = value.read(now)?;
     let key = Key::make(WORKSPACE);
     let row = key.row(app.world().id("key"), Some(&caller.workspace), &name, &scopes, now);
-    let row = KeyRow { expires_at, person: user, person_groups: json(&groups).to_string(), ..row };
+    let row = KeyRow { expires_at, person: user, person_groups: json(&groups).to_string(), tier, hourly_limit, ..row };
     let mut tx = app.store().begin().await?;
     tx.add_key(&row).await?;
     let (resource, after) = (format!("api-keys/{}", row.id), Some(json(&ApiKey::from(row.clone()))));
@@ -201,6 +215,21 @@ impl KeyRequest {
         Ok((user, groups))
     }
 
+    /// Tier and limit. Nobody gives themselves more.
+    fn worth(&self, caller: &Identity) -> Result<(Option<String>, Option<i64>), ApiError> {
+        if (self.tier.is_some() || self.requests_per_hour.is_some()) && !caller.is_operator {
+            let text = "tier and requestsPerHour are said by the operator's key alone";
+            return Err(ApiError::Forbidden(text.into()));
+        }
+        if self.tier.as_deref().is_some_and(|tier| Tier::named(tier).is_none()) {
+            return Err(ApiError::field("tier must be free, pro, team or enterprise", "/tier"));
+        }
+        if self.requests_per_hour.is_some_and(|limit| limit < 0) {
+            return Err(ApiError::field("requestsPerHour must be 0 or more; 0 is no limit", "/requestsPerHour"));
+        }
+        Ok((self.tier.clone(), self.requests_per_hour))
+    }
+
     /// Name, scopes, end.
     fn read(self, now: i64) -> Result<(String, Vec<Scope>, Option<i64>), ApiError> {
         let name = self.name.map(|name| name.trim().to_string()).unwrap_or_default();
@@ -247,10 +276,25 @@ fn end(days: Option<i64>, now: i64) -> Result<Option<i64>, ApiError> {
 
 impl From<KeyRow> for ApiKey {
     fn from(row: KeyRow) -> ApiKey {
-        let KeyRow { id, name, prefix, last4, scopes, created_at, last_used_at, expires_at, .. } = row;
+        let KeyRow { id, name, prefix, last4, scopes, created_at, last_used_at, expires_at, tier, .. } = row;
         let scopes = Scope::split(&scopes).into_iter().map(Scope::name).collect();
         let groups = serde_json::from_str(&row.person_groups).unwrap_or_default();
-        ApiKey { id, name, prefix, last4, scopes, user: row.person, groups, created_at, last_used_at, expires_at }
+        let requests_per_hour = row.hourly_limit;
+        let user = row.person;
+        ApiKey {
+            id,
+            name,
+            prefix,
+            last4,
+            scopes,
+            user,
+            groups,
+            tier,
+            requests_per_hour,
+            created_at,
+            last_used_at,
+            expires_at,
+        }
     }
 }
 

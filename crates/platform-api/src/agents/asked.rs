@@ -88,6 +88,11 @@ pub fn resume(app: &App, running: &Running, workspace: &str, run: &RunRow, resum
 }
 
 impl Asked {
+    /// The run that it belongs to.
+    pub fn run(&self) -> &str {
+        &self.entered.invocation.run
+    }
+
     /// What is under way from now on.
     pub fn new(app: &App, running: &Running, entered: Entered) -> Asked {
         Asked { app: app.clone(), running: running.clone(), entered, is_resumed: false, is_over: false }

@@ -35,8 +35,10 @@ const MESSAGE: usize = 10_000;
 
 /// Which of an agent's two ways to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub enum Way {
+    /// All at once.
     Whole,
+    /// As it is made.
     Streamed,
 }
 
@@ -116,7 +118,7 @@ async fn stream_older(
 }
 
 /// Whoever asks an agent: with a key that may, or with a token of the agent's identity provider, or with both.
-enum Asker {
+pub enum Asker {
     /// With a key.
     Key(Identity),
     /// With a token alone.
@@ -136,7 +138,7 @@ impl<A: Send + Sync> FromRequestParts<A> for Asker {
 
 impl Asker {
     /// The agent that is asked, by whom, and the end user whom a token vouches for.
-    async fn settle(
+    pub async fn settle(
         self,
         app: &App,
         namespace: Option<&str>,
@@ -176,17 +178,7 @@ async fn ask(
     let headers = request.headers().clone();
     let (agent, who, user) = asker.settle(app, namespace, name, &headers).await?;
     let body = app.intake().receive(request).await?.bytes;
-    let Some(running) = app.running().cloned() else { return Err(not_running(&agent)) };
-    let Begun { run, recording } = begin(app, &who, &running, &agent.value, &headers, &body).await?;
-    let shown = SHOWN.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_string())));
-    let question = Question::new(way.path(), shown.collect(), &body);
-    debug!(agent = agent.value.name, run, "an agent is asked");
-    let mut invocation = Invocation::new(&who.workspace, &agent.value.name, &run, &app.world().uuid(), question);
-    invocation.user = user;
-    if let Some(recording) = recording {
-        invocation.recording = recording;
-    }
-    let asked = Asked::new(app, &running, running.enter(invocation));
+    let (asked, _) = prepare(app, &who, &agent, user, way, &headers, &body).await?;
     match way {
         // It goes on to its end even if the caller leaves: what an agent does has happened.
         Way::Whole => tokio::spawn(asked.whole()).await.map_err(|error| ApiError::Internal(error.into()))?,
@@ -194,10 +186,35 @@ async fn ask(
     }
 }
 
+/// A request of an agent, with the run that it belongs to begun, and the number of the event with which it began there.
+pub async fn prepare(
+    app: &App,
+    who: &Identity,
+    agent: &Stored<AgentRecord>,
+    user: Option<String>,
+    way: Way,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(Asked, i64), ApiError> {
+    let Some(running) = app.running().cloned() else { return Err(not_running(agent)) };
+    let Begun { run, recording, began } = begin(app, who, &running, &agent.value, headers, body).await?;
+    let shown = SHOWN.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_string())));
+    let question = Question::new(way.path(), shown.collect(), body);
+    debug!(agent = agent.value.name, run, "an agent is asked");
+    let mut invocation = Invocation::new(&who.workspace, &agent.value.name, &run, &app.world().uuid(), question);
+    invocation.user = user;
+    if let Some(recording) = recording {
+        invocation.recording = recording;
+    }
+    Ok((Asked::new(app, &running, running.enter(invocation)), began))
+}
+
 /// The run that a request belongs to, and what happened in it before.
 struct Begun {
     run: String,
     recording: Option<Recording>,
+    /// The number of the event that says so.
+    began: i64,
 }
 
 /// The run that a request belongs to: the caller's own, if it is one of this agent that goes on, else a new one.
@@ -246,8 +263,8 @@ async fn begin(
     };
     let actor = Some(who.name.clone());
     let event = NewEvent { kind: "INVOKE_REQUESTED", payload_hash: hash, actor, ..NewEvent::default() };
-    append(app, &mut tx, who, &run.id, event).await?;
+    let began = append(app, &mut tx, who, &run.id, event).await?.seq;
     tx.add_invocation(&who.workspace, &run.id, running.replica()).await?;
     tx.commit().await?;
-    Ok(Begun { run: run.id, recording })
+    Ok(Begun { run: run.id, recording, began })
 }

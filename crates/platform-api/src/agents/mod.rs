@@ -1,8 +1,8 @@
 //! Agents: what is deployed, how it is doing, and how it is configured.
 
-mod asked;
+pub mod asked;
 mod coverage;
-mod invoke;
+pub mod invoke;
 mod logs;
 mod wire;
 

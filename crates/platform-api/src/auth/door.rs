@@ -17,6 +17,7 @@ use crate::credentials::oauth;
 use crate::identity::tokens;
 use crate::kept::Kept;
 use crate::names;
+use crate::second::KeyTier;
 use crate::store::{KeyRow, Store};
 
 /// The workspace of whoever names none.
@@ -88,7 +89,8 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         return Ok(next.run(request).await);
     }
     let now = door.world.now();
-    let Some(key) = door.find(request.headers(), now).await? else {
+    let token = token_in(request.uri());
+    let Some(key) = door.find(request.headers(), token.as_deref(), now).await? else {
         // An end user of an agent has a token of their identity provider, which opens nothing but that agent.
         if !is_invoke(path) || tokens::carried(request.headers()).is_none() {
             return Err(ApiError::Unauthorized);
@@ -112,6 +114,7 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         }
     };
     let KeyRow { id, person, .. } = &key.row;
+    let tier = KeyTier { tier: key.row.tier.clone(), hourly_limit: key.row.hourly_limit };
     let identity = Identity {
         workspace,
         is_operator: key.row.workspace.is_none(),
@@ -122,6 +125,7 @@ pub async fn open(State(door): State<Door>, mut request: Request, next: Next) ->
         key: id.clone(),
     };
     request.extensions_mut().insert(identity);
+    request.extensions_mut().insert(tier);
     Ok(with_limits(next.run(request).await, &allowance))
 }
 
@@ -132,13 +136,15 @@ impl Door {
         Door { store, world, limits, keys }
     }
 
-    async fn find(&self, headers: &HeaderMap, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
-        for shown in keys_in(headers) {
+    async fn find(&self, headers: &HeaderMap, token: Option<&str>, now: i64) -> Result<Option<Arc<Seen>>, ApiError> {
+        let mut has_expired = false;
+        for shown in keys_in(headers).chain(token.map(str::as_bytes)) {
             if std::str::from_utf8(shown).is_ok_and(|key| !keys::is_sound(key)) {
                 continue;
             }
             let Some(key) = self.known(keys::hash(shown)).await? else { continue };
             if key.row.expires_at.is_some_and(|end| end <= now) {
+                has_expired = true;
                 continue;
             }
             if now - key.used_at.load(Ordering::Relaxed) >= MINUTE {
@@ -149,7 +155,7 @@ impl Door {
             }
             return Ok(Some(key));
         }
-        Ok(None)
+        if has_expired { Err(ApiError::ExpiredKey) } else { Ok(None) }
     }
 
     /// The key with that hash.
@@ -175,6 +181,14 @@ fn keys_in(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let plain = ["x-runagents-api-key", "x-api-key"].into_iter().flat_map(|name| headers.get_all(name));
     let plain = plain.map(|value| value.as_bytes());
     plain.chain(bearer).map(|key| key.trim_ascii())
+}
+
+/// Browsers send no headers with a WebSocket; there alone the address may carry a key, which no log has.
+fn token_in(uri: &Uri) -> Option<String> {
+    let is_socket = uri.path().starts_with("/api/v1/agents/") && uri.path().ends_with("/run-stream");
+    let query = uri.query().filter(|_| is_socket)?;
+    let found = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+    found.map(|(_, token)| token.into_owned())
 }
 
 /// The pair of headers that the IETF's draft names `RateLimit`.

@@ -60,6 +60,8 @@ impl Key {
             created_at: now,
             expires_at: None,
             last_used_at: None,
+            tier: None,
+            hourly_limit: None,
         }
     }
 }

@@ -29,6 +29,10 @@ pub struct KeyRow {
     pub expires_at: Option<i64>,
     /// Within a minute.
     pub last_used_at: Option<i64>,
+    /// What it is worth on the second system's surface; none for the tier that the settings name.
+    pub tier: Option<String>,
+    /// Requests an hour there, in place of its tier's; 0 is no limit.
+    pub hourly_limit: Option<i64>,
 }
 
 impl Tx {
@@ -53,12 +57,13 @@ impl Tx {
     pub async fn add_key(&mut self, key: &KeyRow) -> Result<bool, StoreError> {
         self.has_changed = true;
         const SQL: &str = "insert into api_key \
-             (id, workspace, name, hash, prefix, last4, scopes, created_at, expires_at, last_used_at, person, person_groups) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (hash) do nothing";
+             (id, workspace, name, hash, prefix, last4, scopes, created_at, expires_at, last_used_at, person, person_groups, \
+             tier, hourly_limit) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (hash) do nothing";
         let added = on!(self, db => sqlx::query(SQL)
             .bind(&key.id).bind(&key.workspace).bind(&key.name).bind(&key.hash).bind(&key.prefix).bind(&key.last4)
             .bind(&key.scopes).bind(key.created_at).bind(key.expires_at).bind(key.last_used_at)
-            .bind(&key.person).bind(&key.person_groups)
+            .bind(&key.person).bind(&key.person_groups).bind(&key.tier).bind(key.hourly_limit)
             .execute(db).await.map(|done| done.rows_affected()))?;
         Ok(added > 0)
     }

@@ -10,8 +10,10 @@ pub mod backup;
 mod budget;
 pub mod credentials;
 pub mod documents;
+mod hours;
 mod idempotency;
 mod keys;
+mod operations;
 mod resuming;
 mod runs;
 mod sealed;
@@ -42,6 +44,7 @@ pub use credentials::{ConsentRow, TokenRow};
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
 pub use keys::KeyRow;
+pub use operations::OperationRow;
 pub use resuming::ResumptionRow;
 pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
@@ -55,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "resuming", include_str!("migrations/0003_resuming.sql")),
     (4, "credentials", include_str!("migrations/0004_credentials.sql")),
     (5, "told", include_str!("migrations/0005_told.sql")),
+    (6, "second", include_str!("migrations/0006_second.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.

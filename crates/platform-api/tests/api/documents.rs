@@ -14,7 +14,12 @@ use crate::support::{KEY, Platform, on_both_engines};
 on_both_engines!(every_documented_exchange_is_as_documented,);
 
 async fn every_documented_exchange_is_as_documented(platform: Platform) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/api/platform");
+    are_as_documented(&platform, "platform").await;
+}
+
+/// Sends each exchange of a folder of `fixtures/api`.
+pub async fn are_as_documented(platform: &Platform, folder: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/api").join(folder);
     let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(!cases.is_empty());
@@ -28,6 +33,9 @@ async fn every_documented_exchange_is_as_documented(platform: Platform) {
             let reply = platform.send(exchange.request(&name, &known)).await;
             let at = format!("{name}: {} {}", exchange.method, exchange.path);
             assert_eq!(reply.status.as_u16(), exchange.status, "{at}: {}", reply.text());
+            for (name, value) in &exchange.reply_headers {
+                assert_eq!(reply.header(name), *value, "{at}: {name}");
+            }
             if let Some(problem) = differs(&exchange.reply, &reply.json(), "", &mut known) {
                 panic!("{at}: {problem}\n{:#}", reply.json());
             }
@@ -41,6 +49,7 @@ struct Exchange<'t> {
     headers: Vec<(&'t str, &'t str)>,
     body: String,
     status: u16,
+    reply_headers: Vec<(&'t str, &'t str)>,
     reply: Value,
 }
 
@@ -58,7 +67,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Requests, each with the reply that follows it: comments, a request, `--- 200`, the reply.
+/// Requests, each with the reply that follows it: comments, a request, `--- 200`, headers that count, the reply.
 fn exchanges(text: &str) -> Vec<Exchange<'_>> {
     let mut exchanges = Vec::new();
     let mut rest = text;
@@ -68,11 +77,24 @@ fn exchanges(text: &str) -> Vec<Exchange<'_>> {
         let headers = lines.by_ref().take_while(|line| !line.is_empty());
         let headers = headers.map(|line| line.split_once(": ").unwrap()).collect();
         let body = lines.collect::<Vec<_>>().join("\n");
-        let (status, after) = answer.split_once('\n').unwrap();
+        let (status, mut after) = answer.split_once('\n').unwrap();
+        let mut reply_headers = Vec::new();
+        while let Some((line, more)) = after.split_once('\n').filter(|(line, _)| !line.starts_with(['{', '['])) {
+            reply_headers.extend(line.split_once(": "));
+            after = more;
+        }
         let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
         let reply = values.next().unwrap().unwrap();
         rest = &after[values.byte_offset()..];
-        exchanges.push(Exchange { method, path, headers, body, status: status.trim().parse().unwrap(), reply });
+        exchanges.push(Exchange {
+            method,
+            path,
+            headers,
+            body,
+            status: status.trim().parse().unwrap(),
+            reply_headers,
+            reply,
+        });
     }
     assert!(rest.trim().is_empty() && !exchanges.is_empty(), "{rest}");
     exchanges

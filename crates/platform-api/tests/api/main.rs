@@ -7,6 +7,7 @@ mod approvers;
 mod auth;
 mod authority;
 mod catalog;
+mod client;
 mod connectors;
 mod coverage;
 mod credentials;
@@ -17,6 +18,7 @@ mod gateway;
 mod identity;
 #[path = "../binary/keys.rs"]
 mod keys;
+mod later;
 mod models;
 mod oauth;
 
@@ -25,5 +27,9 @@ mod plans;
 mod policies;
 mod quiet;
 mod runs;
+mod second;
+mod staged;
+mod streams;
 mod support;
+mod tiers;
 mod tools;

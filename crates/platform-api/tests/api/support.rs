@@ -113,6 +113,14 @@ impl Platform {
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
     }
 
+    /// The same platform in a process that runs agents.
+    pub fn running(&self, running: Running) -> Platform {
+        let (config, store) = (self.app.config().clone(), self.app.store().clone());
+        let ingestion = self.app.ingestion().clone();
+        let app = App::new(config, store, self.world.clone(), ingestion, Outbound::plain(), Some(running));
+        Platform { router: platform_api::router(&app), app, world: self.world.clone(), key: self.key.clone() }
+    }
+
     /// The same platform under other settings.
     pub async fn with(self, change: impl FnOnce(&mut Config)) -> Platform {
         Platform::over(self.app.store().clone(), change).await
