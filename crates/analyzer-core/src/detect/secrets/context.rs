@@ -472,7 +472,7 @@ impl<'f> Context<'f> {
             uses
         });
         let all = site.bound.and_then(|sym| uses.get(&sym)).map_or(&[][..], Vec::as_slice);
-        all.iter().filter(|id| self.is_of(**id, site)).take(32).map(|id| self.site(*id))
+        all.iter().take(256).filter(|id| self.is_of(**id, site)).take(32).map(|id| self.site(*id))
     }
 
     /// A use of this very variable, and of the entry of its table that the text is.
