@@ -117,6 +117,162 @@ fn the_password_of_an_address_is_linked_to_its_host() {
     assert!(opens.contains("Destination db.acme.io"), "{opens}");
 }
 
+/// File and variable of each secret, whether the code reads that, and what it opens.
+fn links(files: &[(&str, String)]) -> Vec<String> {
+    let line = |secret: &analyzer_core::analysis::Secret| {
+        let opens: Vec<String> = secret.opens.iter().map(|opens| format!("{:?} {}", opens.kind, opens.name)).collect();
+        let read = if secret.env_read { " read" } else { "" };
+        format!("{} {}{read}: {}", secret.file, secret.suggested_env.as_deref().unwrap_or(""), opens.join(", "))
+    };
+    of_files(files).secrets.iter().map(line).collect()
+}
+
+#[test]
+fn every_secret_of_an_agent_in_python_is_linked_to_what_it_opens() {
+    let mut rng = Rng(10);
+    let openai = make("sk-proj-{w:74}T3BlbkFJ{w:74}", &mut rng);
+    let (tavily, slack) = (make("tvly-dev-{an:32}", &mut rng), make("xoxb-{d:12}-{d:12}-{an:24}", &mut rng));
+    let (crm, erp, mail) = (make("{an:40}", &mut rng), make("{an:40}", &mut rng), make("{an:40}", &mut rng));
+    let agent = format!(
+        r##"import os
+import requests
+from langchain_openai import ChatOpenAI
+from langchain_core.tools import tool
+from langgraph.prebuilt import create_react_agent
+from slack_sdk import WebClient
+from tavily import TavilyClient
+from config import settings
+
+os.environ["OPENAI_API_KEY"] = "{openai}"
+tavily = TavilyClient(api_key="{tavily}")
+CRM_TOKEN = "{crm}"
+
+@tool
+def search(query: str) -> str:
+    """Search the web."""
+    return tavily.search(query)
+
+@tool
+def customer(email: str) -> dict:
+    """Find a customer."""
+    headers = {{"Authorization": f"Bearer {{CRM_TOKEN}}"}}
+    return requests.get("https://crm.acme.io/v1/customers", params={{"email": email}}, headers=headers).json()
+
+@tool
+def orders() -> dict:
+    """List the orders."""
+    return requests.get("https://erp.acme.io/v1/orders", headers={{"X-Api-Key": settings.erp_api_key}}).json()
+
+@tool
+def mail(text: str) -> int:
+    """Send a mail."""
+    headers = {{"Authorization": "Bearer {mail}"}}
+    return requests.post("https://mail.acme.io/v1/send", json={{"text": text}}, headers=headers).status_code
+
+@tool
+def notify(text: str) -> str:
+    """Post to Slack."""
+    return WebClient(token="{slack}").chat_postMessage(channel="#ops", text=text)
+
+model = ChatOpenAI(model="gpt-4o-mini", temperature=0)
+agent = create_react_agent(model, [search, customer, orders, mail, notify], prompt="You are an assistant.")
+"##
+    );
+    let config = "from pydantic_settings import BaseSettings\n\nclass Settings(BaseSettings):\n    erp_api_key: str\n\nsettings = Settings()\n";
+    let files = [("agent.py", agent), ("config.py", config.to_owned()), (".env", format!("ERP_API_KEY={erp}\n"))];
+    assert_eq!(
+        links(&files),
+        [
+            ".env ERP_API_KEY: Tool acme-erp, Destination erp.acme.io",
+            "agent.py OPENAI_API_KEY read: ModelUsage gpt-4o-mini, Destination api.openai.com",
+            "agent.py TAVILY_API_KEY: Tool tavily-api, Destination api.tavily.com",
+            "agent.py CRM_TOKEN: Tool acme-crm, Destination crm.acme.io",
+            "agent.py ACME_MAIL_ACCESS_TOKEN: Tool acme-mail, Destination mail.acme.io",
+            "agent.py SLACK_BOT_TOKEN: Tool slack-api, Destination slack.com",
+        ]
+    );
+}
+
+#[test]
+fn every_secret_of_an_agent_in_typescript_is_linked_to_what_it_opens() {
+    let mut rng = Rng(11);
+    let anthropic = make("sk-ant-api03-{w:93}AA", &mut rng);
+    let (mistral, crm, erp) = (make("{an:32}", &mut rng), make("{an:40}", &mut rng), make("{an:40}", &mut rng));
+    let (stripe, pinecone) = (make("sk_live_{an:24}", &mut rng), make("pcsk_{an:5}_{an:63}", &mut rng));
+    let password = make("{an:16}", &mut rng);
+    let agent = format!(
+        r#"import Anthropic from "@anthropic-ai/sdk";
+import axios from "axios";
+import Stripe from "stripe";
+import {{ Pool }} from "pg";
+import {{ Pinecone }} from "@pinecone-database/pinecone";
+import {{ mistral }} from "@ai-sdk/mistral";
+import {{ generateText, tool }} from "ai";
+import {{ z }} from "zod";
+import {{ config }} from "./config";
+
+process.env.MISTRAL_API_KEY = "{mistral}";
+const claude = new Anthropic({{ apiKey: config.anthropicApiKey }});
+const crm = axios.create({{ baseURL: "https://crm.acme.io/api", headers: {{ Authorization: `Bearer ${{config.crmToken}}` }} }});
+const stripe = new Stripe("{stripe}");
+const pool = new Pool({{ connectionString: "postgres://agent:{password}@db.acme.io:5432/crm" }});
+const docs = new Pinecone({{ apiKey: "{pinecone}" }}).index("docs");
+const ERP_KEY = "{erp}";
+
+const orders = tool({{
+  description: "List the orders",
+  parameters: z.object({{}}),
+  execute: async () => (await fetch("https://erp.acme.io/v1/orders", {{ headers: {{ "X-Api-Key": ERP_KEY }} }})).json(),
+}});
+const invoice = tool({{
+  description: "Make an invoice",
+  parameters: z.object({{ customer: z.string() }}),
+  execute: async ({{ customer }}) => stripe.invoices.create({{ customer }}),
+}});
+
+export async function run(text: string) {{
+  const deals = (await crm.get("/deals")).data;
+  const rows = await pool.query("select 1");
+  const found = await docs.query({{ vector: [0], topK: 1 }});
+  await claude.messages.create({{ model: "claude-sonnet-4-20250514", max_tokens: 9, messages: [{{ role: "user", content: text + deals }}] }});
+  return generateText({{ model: mistral("mistral-large-latest"), tools: {{ orders, invoice }}, prompt: text + rows + found }});
+}}
+"#
+    );
+    let config = format!(
+        "export const config = {{\n  anthropicApiKey: process.env.ANTHROPIC_KEY ?? \"{anthropic}\",\n  crmToken: \"{crm}\",\n}};\n"
+    );
+    assert_eq!(
+        links(&[("agent.ts", agent), ("config.ts", config)]),
+        [
+            "agent.ts MISTRAL_API_KEY read: ModelUsage mistral-large-latest, Destination api.mistral.ai",
+            "agent.ts STRIPE_SECRET_KEY: Tool stripe-api, Destination api.stripe.com",
+            "agent.ts DATABASE_URL: Tool postgres, Destination db.acme.io",
+            "agent.ts PINECONE_API_KEY: Tool pinecone, Destination api.pinecone.io",
+            "agent.ts ERP_KEY: Tool acme-erp, Destination erp.acme.io",
+            "config.ts ANTHROPIC_KEY read: ModelUsage claude-sonnet-4-20250514, Destination api.anthropic.com",
+            "config.ts CRM_TOKEN: Tool acme-crm, Destination crm.acme.io",
+        ]
+    );
+}
+
+/// Two keys of one table go where each is sent, and not where the other is.
+#[test]
+fn keys_of_one_table_are_told_apart() {
+    let mut rng = Rng(12);
+    let (crm, erp) = (make("{an:40}", &mut rng), make("{an:40}", &mut rng));
+    let text = format!(
+        "const keys = {{ crmToken: \"{crm}\", erpToken: \"{erp}\" }};\nconst get = (url: string, token: string) => fetch(url, {{ headers: {{ Authorization: token }} }});\nawait fetch(\"https://crm.acme.io/a\", {{ headers: {{ Authorization: `Bearer ${{keys.crmToken}}` }} }});\nawait fetch(\"https://erp.acme.io/b\", {{ headers: {{ Authorization: `Bearer ${{keys.erpToken}}` }} }});\n"
+    );
+    assert_eq!(
+        links(&[("agent.ts", text)]),
+        [
+            "agent.ts CRM_TOKEN: Tool acme-crm, Destination crm.acme.io",
+            "agent.ts ERP_TOKEN: Tool acme-erp, Destination erp.acme.io"
+        ]
+    );
+}
+
 #[test]
 fn test_mode_keys_are_low_and_published_examples_are_none() {
     let test = make("sk_test_{an:24}", &mut Rng(6));

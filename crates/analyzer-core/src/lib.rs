@@ -211,7 +211,7 @@ pub(crate) fn look_at<T>(
     let found = detect::secrets::Found::with_memo(sources, &facts, formats, memo);
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
-    analysis.secrets = found.report(sources, formats, &options.fingerprint_key);
+    analysis.secrets = found.report(sources, &facts, formats, &options.fingerprint_key);
     detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
     let made = then.zip(redacted).map(|(then, redacted)| {

@@ -6,6 +6,7 @@ mod fourth;
 mod kinds;
 mod look_alikes;
 mod score;
+mod sixth;
 mod third;
 
 use base64::Engine;
@@ -58,6 +59,7 @@ pub const ROUNDS: &[Round] = &[
     Round { contexts: third::CONTEXTS, look_alikes: third::LOOK_ALIKES },
     Round { contexts: fourth::CONTEXTS, look_alikes: fourth::LOOK_ALIKES },
     Round { contexts: fifth::CONTEXTS, look_alikes: fifth::LOOK_ALIKES },
+    Round { contexts: sixth::CONTEXTS, look_alikes: sixth::LOOK_ALIKES },
 ];
 
 /// A small generator of numbers: the same corpus on every machine.

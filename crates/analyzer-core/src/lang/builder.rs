@@ -272,8 +272,22 @@ impl<'t> Builder<'t> {
                 }
                 ExprKind::Index(..) => self.facts.place_assignments.push(PlaceAssignment { target, value }),
                 ExprKind::List(targets) => {
+                    let is_rest = |target: &ExprId| matches!(self.facts.kind(*target), ExprKind::Spread(_));
+                    let rest = targets.iter().position(is_rest);
                     let values = match self.facts.kind(value) {
-                        ExprKind::List(values) if values.len() == targets.len() => values.clone(),
+                        ExprKind::List(values) if rest.is_none() && values.len() == targets.len() => values.clone(),
+                        // `first, *middle, last = a, b, c, d`: what stands behind the star counts from the end.
+                        ExprKind::List(values) if rest.is_some() && values.len() + 1 >= targets.len() => {
+                            let rest = rest.unwrap_or(0);
+                            let behind = values.len() - (targets.len() - rest - 1);
+                            let unknown = values.get(rest).copied().unwrap_or(value);
+                            values[..rest]
+                                .iter()
+                                .copied()
+                                .chain([unknown])
+                                .chain(values[behind..].iter().copied())
+                                .collect()
+                        }
                         _ => ThinVec::new(),
                     };
                     for (index, target) in targets.into_iter().enumerate().rev() {

@@ -314,6 +314,10 @@ pub fn of_name(span: Range<usize>, value: &str, around: &Around, formats: &Forma
     if judge::hashed(value) || checksum::jwt(value).is_some() {
         return None;
     }
+    // `eW91ci1hcGkta2V5LWhlcmU=` is `your-api-key-here`.
+    if value.len() >= 24 && fold::decoded(value).is_some_and(|hidden| judge::placeholder(hidden.trim())) {
+        return None;
+    }
     if let Some(found) = of_issuer(span.clone(), value, around, formats) {
         return Some(found);
     }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::candidate::{self, Around, Candidate};
-use super::context::{Context, Site};
+use super::context::{self, Context, Site};
 use super::formats::Formats;
 use super::meaning::{self, Meaning};
 use super::names;
@@ -90,6 +90,9 @@ impl<'f> Reader<'f> {
     /// What stands around a literal; where the tree says nothing, the text right before it may.
     fn site(&self, literal: &Literal) -> Site {
         let mut site = self.cx().site(literal.id);
+        if site.name.is_none() {
+            site.name = self.noted(literal.span.end).map(str::to_owned);
+        }
         if site.name.is_none() && self.cx().stands_alone(literal.id) {
             let before = plain::name_before(self.text, literal.span.start).map(|name| &self.text[name]);
             let field = || plain::field(self.text, literal.span.start);
@@ -99,6 +102,16 @@ impl<'f> Reader<'f> {
             };
         }
         site
+    }
+
+    /// `run("…")  # OPENAI_API_KEY`: what the comment at the end of its line calls it.
+    fn noted(&self, at: usize) -> Option<&str> {
+        let index = self.facts.comments.partition_point(|comment| (comment.start as usize) < at);
+        let comment = self.facts.comments.get(index)?;
+        let between = self.text.get(at..comment.start as usize)?;
+        let said = self.text.get(comment.start as usize..comment.end as usize)?;
+        let name = said.trim_matches(|c: char| "#/* \r".contains(c));
+        (between.len() <= CUED && !between.contains('\n') && context::is_secrets_name(name)).then_some(name)
     }
 
     fn meaning(&self, site: &Site, used: &[Site], span: &Range<usize>) -> Option<Meaning> {
@@ -166,8 +179,10 @@ impl<'f> Reader<'f> {
             }
             let Some((folded, elsewhere)) = fold::fold_from(self.facts, id) else {
                 // Parts of a text are no values, even when the text cannot be known.
-                if matches!(expr.kind, ExprKind::Concat(_)) {
-                    self.cover(id, &mut covered);
+                if let ExprKind::Concat(parts) = &expr.kind {
+                    // `argv += ["--api-key", "…"]` puts lists together, and no text.
+                    let texts = parts.iter().filter(|part| !matches!(self.facts.kind(**part), ExprKind::List(_)));
+                    texts.for_each(|part| covered[part.0 as usize] = true);
                 }
                 continue;
             };
@@ -311,7 +326,7 @@ impl<'f> Reader<'f> {
                 Some(names::Kind::ApiKey)
             }
             // `KEY = "…"`, and then `f"…&api_key={KEY}"`.
-            Some(names::Kind::Weak) => site.bound.and_then(|sym| self.used_as(sym)).or(own),
+            Some(names::Kind::Weak) => self.used_as(site).or(own),
             own => own,
         };
         let negative = site.name.as_deref().is_some_and(|name| {
@@ -325,14 +340,13 @@ impl<'f> Reader<'f> {
         });
         own.or_else(|| {
             // What a whole table is handed on as says nothing of one value in it.
-            let sym = site.bound.filter(|_| !negative && (site.outer.is_empty() || site.fallback))?;
-            self.used_as(sym)
+            (!negative && (site.outer.is_empty() || site.fallback)).then(|| self.used_as(site)).flatten()
         })
     }
 
     /// What the names say that a variable is handed on under.
-    fn used_as(&self, sym: crate::facts::Sym) -> Option<names::Kind> {
-        let uses = self.cx().uses_of(sym).filter(|use_| use_.bound != Some(sym));
+    fn used_as(&self, site: &Site) -> Option<names::Kind> {
+        let uses = self.cx().uses_of(site).filter(|use_| use_.bound != site.bound);
         let mut kinds = uses.filter_map(|use_| self.formats.kind_of(use_.name.as_deref()?));
         kinds.find(|kind| *kind != names::Kind::Weak)
     }

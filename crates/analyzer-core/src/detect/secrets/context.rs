@@ -1,12 +1,14 @@
 //! Where a text stands in its file's tree: the name it gets, the call it is handed to, the addresses beside it.
 
+mod calls;
+
 use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
 use super::names::{self, Kind};
 use super::{fold, plain};
-use crate::facts::{Bound, Call, ClassId, ExprId, ExprKind, FileFacts, FunctionId, ScopeId, ScopeKind, Sym};
+use crate::facts::{Bound, ClassId, ExprId, ExprKind, FileFacts, ScopeId, ScopeKind, Sym};
 
 /// What stands around a text.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +29,20 @@ pub struct Site {
     pub fallback: bool,
     /// The variable that it is bound to.
     pub bound: Option<Sym>,
+    /// The scope that this variable belongs to; none for attributes and what a call hands on.
+    pub scope: Option<ScopeId>,
+    /// The outermost table that it stands in, and its key there.
+    pub entry: Option<(ExprId, ExprId)>,
     /// Its position in an `auth=` tuple.
     pub login: Option<usize>,
     /// The element before it in its list names it.
     pub listed: bool,
     /// Whose the call that takes it says it is: its provider, the first part of its model.
     pub routes: Vec<String>,
+    /// The module that what is called was imported from.
+    pub from: Option<String>,
+    /// What made the object whose method takes it, or what is made with it: `client.with_options(…)`, `Factory(Client, …)`.
+    pub made: Option<String>,
 }
 
 /// Why an expression exists.
@@ -47,8 +57,8 @@ enum Parent {
     Bound(ScopeId, Sym),
     Place(ExprId),
     Default(Option<Sym>, Option<Sym>),
-    /// What the function of this name gives back.
-    Returned(Sym),
+    /// What the function of this name gives back, and the field that its decorator checks.
+    Returned(Sym, Option<ExprId>),
 }
 
 /// The tree of a file, read upwards.
@@ -57,131 +67,18 @@ pub struct Context<'f> {
     parents: Vec<Parent>,
     /// Where each name is used, as a variable or an attribute; asked for in few files.
     uses: OnceCell<FxHashMap<Sym, Vec<ExprId>>>,
+    /// What a loop calls the parts of each row of a list: `for provider, key in (("…", "…"),)`.
+    columns: FxHashMap<(ExprId, usize), Sym>,
     /// Annotated fields of classes, by their scope; asked for in few files.
     fields: OnceCell<FxHashMap<ScopeId, Vec<Sym>>>,
 }
 
-/// Calls whose first argument names what the second is.
-const NAMED_BY_FIRST: &[&str] = &[
-    "get",
-    "getenv",
-    "setdefault",
-    "putenv",
-    "setenv",
-    "env",
-    "set_key",
-    "set",
-    "config",
-    "append",
-    "setRequestHeader",
-    "header",
-    "headers",
-    "add_header",
-    "setHeader",
-    "putheader",
-    "setItem",
-    "getOrDefault",
-    "get_or_default",
-    "str",
-    "setattr",
-    "default",
-    "put",
-    "add_secret",
-    "getattr",
-    "replace_header",
-    "setProperty",
-    "pop",
-];
-
-/// Calls that give back, wrap or default to their argument.
-const WRAPPERS: &[&str] = &[
-    "SecretStr",
-    "Secret",
-    "str",
-    "String",
-    "Field",
-    "field",
-    "default",
-    "cast",
-    "b64decode",
-    "from",
-    "fromhex",
-    "atob",
-    "Depends",
-    "Query",
-    "Header",
-    "Option",
-    "Argument",
-    "literal",
-    "optional",
-    "prefault",
-    "catch",
-    "bytes",
-    "ref",
-    "quote",
-    "quote_plus",
-    "join",
-    "unhexlify",
-    "Some",
-    "convert_to_secret_str",
-    "concat",
-    "format",
-    "Static",
-    "const",
-    "SecretBytes",
-    "AzureKeyCredential",
-    "stringify",
-    "dumps",
-    "dedent",
-    "cleandoc",
-    "useState",
-    "useRef",
-    "raw",
-    "unsafePlainText",
-    "encodeURIComponent",
-];
-
-/// Calls that make a login of a name and a password.
-const LOGINS: &[&str] = &["HTTPBasicAuth", "BasicAuth", "HTTPDigestAuth", "DigestAuth"];
-
-/// Calls that sign, encrypt or log in with what stands at a position, and what that is called. With a dot, the end of the
-/// path as it is written.
-const TAKE_SECRETS: &[(&str, usize, &str)] = &[
-    ("jwt.encode", 1, "signing_key"),
-    ("jwt.decode", 1, "signing_key"),
-    ("jwt.sign", 1, "signing_key"),
-    ("jwt.verify", 1, "signing_key"),
-    ("hmac.new", 0, "signing_key"),
-    ("hmac.digest", 0, "signing_key"),
-    ("createHmac", 1, "signing_key"),
-    ("createCipheriv", 1, "encryption_key"),
-    ("createDecipheriv", 1, "encryption_key"),
-    ("AES.new", 0, "encryption_key"),
-    ("Fernet", 0, "encryption_key"),
-    ("URLSafeSerializer", 0, "signing_key"),
-    ("URLSafeTimedSerializer", 0, "signing_key"),
-    ("cookieParser", 0, "signing_key"),
-    ("login", 1, "password"),
-    ("auth", 1, "password"),
-    ("basicAuth", 1, "password"),
-    ("username_pw_set", 1, "password"),
-    ("generate_password_hash", 0, "password"),
-    ("hash_password", 0, "password"),
-    ("hashpw", 0, "password"),
-    ("AzureKeyCredential", 0, "api_key"),
-    ("pyotp.TOTP", 0, "otp_secret"),
-    ("authenticator.generate", 0, "otp_secret"),
-];
-
-/// Calls that type a text into a field or at a prompt.
-const TYPED: &[&str] = &["send_keys", "sendKeys", "fill", "sendline", "type", "press_sequentially", "setValue"];
-
-/// Parameters that stand in for what is not given.
-const DEFAULTS: &[&str] = &["default", "fallback", "default_value", "defaultValue", "otherwise"];
-
 /// Keys beside a credential that say whose it is.
 const WHOSE: &[&str] =
     &["provider", "service", "vendor", "platform", "model_provider", "llm_provider", "api_type", "name", "type", "id"];
+
+/// Keys under which an entry holds what it is of.
+const VALUES: &[&str] = &["value", "default", "defaultValue", "initialValue", "useValue", "useFactory", "factory"];
 
 /// Steps upwards from a text to its name.
 const CLIMB: usize = 16;
@@ -237,6 +134,14 @@ impl<'f> Context<'f> {
                 {
                     set(*base, Parent::Part(here));
                 }
+                // `{"dev": "…", "prod": "…"}[stage]`, `KEYS[turn % 3]`: one of them.
+                ExprKind::Index(base, key)
+                    if matches!(facts.kind(*base), ExprKind::Dict(_) | ExprKind::List(_) | ExprKind::Name(_))
+                        && (!matches!(facts.kind(*key), ExprKind::Text(_))
+                            || matches!(facts.kind(*base), ExprKind::Name(_))) =>
+                {
+                    set(*base, Parent::Part(here));
+                }
                 ExprKind::Spread(inner) => set(*inner, Parent::Part(here)),
                 _ => {}
             }
@@ -244,10 +149,18 @@ impl<'f> Context<'f> {
         for assignment in &facts.place_assignments {
             set(assignment.value, Parent::Place(assignment.target));
         }
+        let mut columns = FxHashMap::default();
         for ((scope, sym), bindings) in facts.bindings.iter() {
             for binding in bindings {
                 if let Bound::Expr(value) = binding.value {
                     set(value, Parent::Bound(*scope, *sym));
+                    if let ExprKind::Index(row, place) = facts.kind(value)
+                        && let (ExprKind::Element(rows), ExprKind::Number(place)) =
+                            (facts.kind(*row), facts.kind(*place))
+                        && let Ok(place) = facts.text_of(*place).parse()
+                    {
+                        columns.insert((*rows, place), *sym);
+                    }
                 }
             }
         }
@@ -257,8 +170,14 @@ impl<'f> Context<'f> {
                     set(default, Parent::Default(param.name, function.name));
                 }
             }
-            for returned in function.returns.iter().filter(|_| function.name.is_some()) {
-                set(*returned, function.name.map_or(Parent::None, Parent::Returned));
+            let checks = || {
+                let told = function.decorators.iter().filter_map(|decorator| facts.call(*decorator));
+                let mut texts = told.flat_map(|call| call.args.iter().take(4)).map(|arg| arg.value);
+                texts.find(|id| facts.text(*id).is_some_and(names_secret))
+            };
+            if let Some(name) = function.name {
+                let checks = if function.returns.is_empty() { None } else { checks() };
+                function.returns.iter().for_each(|returned| set(*returned, Parent::Returned(name, checks)));
             }
         }
         // What a function without a name gives back is what the function stands for: `default_factory=lambda: "…"`.
@@ -270,7 +189,18 @@ impl<'f> Context<'f> {
                 set(*returned, Parent::Part(ExprId(index as u32)));
             }
         }
-        Context { facts, parents, uses: OnceCell::new(), fields: OnceCell::new() }
+        // An entry says more than the function that makes its value: `factory: () => "…"`.
+        for function in facts.functions.iter().filter(|function| function.name.is_some()) {
+            if let Some(whole) = function.expr
+                && let Some(Parent::Entry(_, key)) = parents.get(whole.0 as usize)
+                && facts.text(*key).is_some_and(|key| VALUES.contains(&key))
+                && let [returned] = function.returns[..]
+                && matches!(parents.get(returned.0 as usize), Some(Parent::Returned(..)))
+            {
+                parents[returned.0 as usize] = Parent::Part(whole);
+            }
+        }
+        Context { facts, parents, uses: OnceCell::new(), columns, fields: OnceCell::new() }
     }
 
     /// Nothing takes the value: a docstring, not the text of an assignment.
@@ -291,6 +221,7 @@ impl<'f> Context<'f> {
                 }
                 Parent::Entry(dict, key) => {
                     self.entry(&mut site, dict, key);
+                    site.entry = Some((dict, key));
                     at = dict;
                 }
                 Parent::Arg(call, index, name) => match self.argument(&mut site, call, index, name) {
@@ -298,11 +229,14 @@ impl<'f> Context<'f> {
                     None => break,
                 },
                 Parent::Bound(scope, sym) => {
-                    site.bound.get_or_insert(sym);
+                    if site.bound.is_none() {
+                        (site.bound, site.scope) = (Some(sym), Some(scope));
+                    }
                     add_name(&mut site, self.facts.name(sym).to_owned());
                     if let ScopeKind::Class(class) = self.facts.scopes[scope.0 as usize].kind
                         && let Some(name) = self.facts.classes[class.0 as usize].name
                     {
+                        self.member(&mut site, class, at);
                         site.outer.push(self.facts.name(name).to_owned());
                     }
                     break;
@@ -328,7 +262,12 @@ impl<'f> Context<'f> {
                     }
                     break;
                 }
-                Parent::Returned(function) => {
+                Parent::Returned(_, Some(checks)) => {
+                    site.fallback = true;
+                    add_name(&mut site, self.facts.text(checks).unwrap_or("").to_owned());
+                    break;
+                }
+                Parent::Returned(function, None) => {
                     add_name(&mut site, self.facts.name(function).trim_start_matches("get").to_owned());
                     break;
                 }
@@ -346,8 +285,30 @@ impl<'f> Context<'f> {
         site
     }
 
+    /// `MAIN = ("groq", "…")` in an enumeration whose `__init__` takes `provider` and `api_key`.
+    fn member(&self, site: &mut Site, class: ClassId, value: ExprId) {
+        let (ExprKind::List(parts), Some(index)) = (self.facts.kind(value), site.login) else { return };
+        let scope = self.facts.classes[class.0 as usize].scope;
+        let Some(Bound::Function(made)) = self.facts.bindings_named(scope, "__init__").last().map(|b| b.value) else {
+            return;
+        };
+        let params = &self.facts.functions[made.0 as usize].params;
+        let param = params.get(index + 1).filter(|_| params.len() == parts.len() + 1).and_then(|param| param.name);
+        if let Some(name) = param.map(|name| self.facts.name(name)).filter(|name| names_secret(name)) {
+            site.outer.extend(site.name.replace(name.to_owned()));
+            let beside = parts.iter().filter_map(|part| self.facts.text(*part)).filter(|text| text.len() <= 40);
+            site.outer.extend(beside.map(str::to_owned));
+            parts.iter().take(32).for_each(|part| self.add_host(site, *part));
+        }
+    }
+
     fn part(&self, site: &mut Site, at: ExprId, whole: ExprId) {
         match self.facts.kind(whole) {
+            // The key says when the value is taken, what holds it what it is.
+            ExprKind::Index(base, _) if *base == at && matches!(self.facts.kind(at), ExprKind::Dict(_)) => {
+                site.outer.extend(site.name.take());
+                site.fallback = true;
+            }
             ExprKind::Either(left, right) if *right == at => {
                 site.fallback = true;
                 if site.name.is_none() {
@@ -377,6 +338,14 @@ impl<'f> Context<'f> {
             ExprKind::List(parts) => {
                 let index = parts.iter().position(|part| *part == at).unwrap_or(0);
                 site.login = site.login.or(Some(index));
+                if let Some(Parent::Part(rows)) = self.parents.get(whole.0 as usize)
+                    && let Some(name) = self.columns.get(&(*rows, index)).filter(|_| site.name.is_none())
+                    && names_secret(self.facts.name(*name))
+                {
+                    site.name = Some(self.facts.name(*name).to_owned());
+                    let beside = parts.iter().filter_map(|part| self.facts.text(*part));
+                    site.outer.extend(beside.filter(|text| text.len() <= 40).take(4).map(str::to_owned));
+                }
                 let first = index.checked_sub(1).and_then(|before| self.facts.text(parts[before]));
                 if let Some(first) = first.filter(|_| parts.len() == 2 || index % 2 == 1 || parts.len() > 2)
                     && site.name.is_none()
@@ -414,8 +383,8 @@ impl<'f> Context<'f> {
                 known.then(|| self.facts.text(*v)).flatten()
             })
         };
-        match matches!(key.as_str(), "value" | "default" | "defaultValue" | "initialValue") {
-            true => match beside(&["name", "key", "env", "header", "variable"]) {
+        match VALUES.contains(&key.as_str()) {
+            true => match beside(&["name", "key", "env", "header", "variable", "provide"]) {
                 Some(name) => add_name(site, name.to_owned()),
                 // What has this default stands further out: `TOKEN: { default: "…" }`.
                 None => site.fallback = true,
@@ -430,284 +399,6 @@ impl<'f> Context<'f> {
         for (_, value) in pairs.iter().take(32) {
             self.add_host(site, *value);
         }
-    }
-
-    /// What a call says of one of its arguments; and the call itself when it hands the argument on.
-    fn argument(&self, site: &mut Site, call: u32, index: u16, name: Option<Sym>) -> Option<ExprId> {
-        let number = call as usize;
-        let call = &self.facts.calls[number];
-        let path = self.path(call.callee).join(".");
-        let callee = path.rsplit('.').next().unwrap_or("").to_owned();
-        let name = name.map(|name| self.facts.name(name));
-        let first = call.args.first().and_then(|arg| self.facts.text(arg.value));
-        let wrapper = WRAPPERS.contains(&callee.as_str());
-        if LOGINS.contains(&callee.as_str()) && name.is_none() {
-            site.login = Some(index as usize);
-            site.name.get_or_insert_with(|| "auth".to_owned());
-            return Some(call.expr);
-        }
-        let path = match path.starts_with("super") {
-            true => self.base_around(call.expr).unwrap_or(path),
-            false => path,
-        };
-        self.routed(site, call, name);
-        let is_free = name.is_none() && site.name.is_none();
-        if let Some((said, hands_on)) = is_free.then(|| self.parameter(call, index as usize)).flatten() {
-            match DEFAULTS.contains(&said) {
-                true => {
-                    let others = call.args.iter().filter_map(|arg| self.looked_up(arg.value));
-                    site.fallback = true;
-                    site.name = others.into_iter().find(|name| names_secret(name));
-                }
-                false => site.name = Some(said.to_owned()),
-            }
-            site.bound = site.bound.or(self.facts.symbol(said));
-            call.args.iter().take(32).for_each(|arg| self.add_host(site, arg.value));
-            site.outer.extend(
-                call.args
-                    .iter()
-                    .filter_map(|arg| self.facts.text(arg.value))
-                    .filter(|text| text.len() <= 40)
-                    .take(4)
-                    .map(str::to_owned),
-            );
-            if hands_on {
-                return Some(call.expr);
-            }
-            site.callee.get_or_insert(path);
-            return None;
-        }
-        let taken = TAKE_SECRETS.iter().find(|(taker, position, _)| {
-            *position == index as usize
-                && (path == *taker || path.ends_with(taker) && path[..path.len() - taker.len()].ends_with('.'))
-        });
-        // `builder.with_api_key("…")`, `config.setToken("…")`, `.apiKey("…")`, `expect(config.token).toBe("…")`
-        if index == 0 && call.args.len() == 1 && name.is_none() && site.name.is_none() {
-            let words = names::words(&callee);
-            let told = match words.split_first() {
-                Some((verb, rest)) if matches!(verb.as_str(), "set" | "with") => rest,
-                _ if path.len() > callee.len() || matches!(self.facts.kind(call.callee), ExprKind::Attr(..)) => &words,
-                _ => &[],
-            };
-            let secret = names::classify(told).is_some_and(|kind| kind != Kind::Weak);
-            site.name = secret.then(|| told.join("_")).or_else(|| self.compared(call.callee));
-        }
-        // `'api-key': Flags.string({ default: "…" })`: what takes the options stands for the value.
-        if index == 0
-            && site.fallback
-            && site.name.is_none()
-            && name.is_none()
-            && matches!(self.facts.kind(call.args[index as usize].value), ExprKind::Dict(_))
-        {
-            return Some(call.expr);
-        }
-        // What is typed where a password is asked for: `find_element(By.NAME, "password").send_keys("…")`.
-        if index == 0 && site.name.is_none() && TYPED.contains(&callee.as_str()) {
-            site.name = self.asked_for(number);
-        }
-        if let Some((_, _, called)) = taken.filter(|_| name.is_none() && site.name.is_none()) {
-            site.name = Some((*called).to_owned());
-        }
-        match name {
-            Some("default" | "default_value" | "default_factory" | "factory" | "value" | "fallback") => {
-                site.fallback |= name != Some("value");
-                // `add_argument("--api-key", default=…)`: of several spellings, the long one.
-                let option =
-                    call.args.iter().filter_map(|arg| self.facts.text(arg.value)).find(|text| text.starts_with("--"));
-                let said = |wanted: &[&str]| {
-                    let named =
-                        |arg: &&crate::facts::Arg| arg.name.is_some_and(|name| wanted.contains(&self.facts.name(name)));
-                    call.args.iter().find(named).and_then(|arg| self.facts.text(arg.value))
-                };
-                let option = option.or(said(&["dest"]));
-                site.outer.extend(said(&["envvar", "env_var", "env"]).map(str::to_owned));
-                match option.or(first.filter(|first| !wrapper && plain::kind(first).is_some())) {
-                    Some(option) if site.name.is_none() => site.name = Some(option.trim_start_matches('-').to_owned()),
-                    _ if wrapper || name != Some("value") && site.name.is_none() => return Some(call.expr),
-                    _ => {}
-                }
-            }
-            Some(name) => add_name(site, name.to_owned()),
-            None => {
-                let by = call.args.get(index.saturating_sub(1) as usize).and_then(|arg| self.facts.text(arg.value));
-                let named_by_first = NAMED_BY_FIRST.contains(&callee.as_str());
-                let second = index == 1 && (named_by_first || by.is_some_and(is_variable))
-                    || index > 0 && by.is_some_and(is_secrets_name)
-                    || index == 2
-                        && (matches!(callee.as_str(), "set_key" | "setattr" | "getattr")
-                            || named_by_first && by.is_some_and(names_secret));
-                match by {
-                    Some(by) if second && site.name.is_none() => {
-                        let asks = ["get", "env", "pop"].iter().any(|part| callee.to_ascii_lowercase().contains(part));
-                        site.fallback = asks && callee != "setenv" && callee != "putenv"
-                            || callee == "default"
-                            || callee == "setdefault";
-                        site.name = Some(by.to_owned());
-                        if site.fallback {
-                            return Some(call.expr); // What is looked up goes on to a variable.
-                        }
-                    }
-                    // `next((…), "…")`: what is taken when there is nothing.
-                    _ if callee == "next" && index == 1 => {
-                        site.fallback = true;
-                        return Some(call.expr);
-                    }
-                    _ if wrapper && index == 0 => {
-                        site.fallback |= matches!(callee.as_str(), "default" | "Field" | "field" | "Query" | "Header");
-                        return Some(call.expr);
-                    }
-                    _ => {
-                        let said = first.filter(|_| index > 0 && site.name.is_none());
-                        let option = said.and_then(option_name);
-                        site.fallback |= option.is_some();
-                        let default = said.filter(|first| site.fallback && names_secret(first)).map(str::to_owned);
-                        let name = option.or(default).or_else(|| announced(said?, index as usize));
-                        site.name = site.name.take().or(name);
-                        if site.callee.is_none() {
-                            site.position = Some(index as usize);
-                        }
-                    }
-                }
-            }
-        }
-        for arg in call.args.iter().take(32) {
-            self.add_host(site, arg.value);
-            if let ExprKind::Dict(pairs) = self.facts.kind(arg.value) {
-                pairs.iter().take(32).for_each(|(_, value)| self.add_host(site, *value));
-            }
-        }
-        // `httpx.Client(base_url=…).post(…)`: the address stands before.
-        if let ExprKind::Attr(base, _) = *self.facts.kind(call.callee)
-            && let Some(inner) = self.facts.call(self.origin(base))
-        {
-            inner.args.iter().take(16).for_each(|arg| self.add_host(site, arg.value));
-        }
-        site.callee.get_or_insert(path);
-        None
-    }
-
-    /// What the field or the prompt is called that a call types into: its own, or that of the call before.
-    fn asked_for(&self, number: usize) -> Option<String> {
-        let ExprKind::Attr(base, _) = *self.facts.kind(self.facts.calls[number].callee) else { return None };
-        let own = self.facts.call(base);
-        let before = number.checked_sub(1).map(|before| &self.facts.calls[before]);
-        let before =
-            before.filter(|before| self.path(before.callee).pop().is_some_and(|name| name.starts_with("expect")));
-        let texts = own.or(before)?.args.iter().filter_map(|arg| self.facts.text(arg.value));
-        let mut texts = texts.filter(|text| text.len() <= 60);
-        // A prompt is a pattern: `[Pp]assword:`.
-        let said = |text: &str| {
-            text.to_ascii_lowercase().replace("[pp]", "p").trim_matches(|c: char| !c.is_alphanumeric()).to_owned()
-        };
-        texts.find_map(|text| Some(said(text)).filter(|name| plain::kind(name) == Some(Kind::Password)))
-    }
-
-    /// `super().__init__(…)` asks the base of the class around it.
-    fn base_around(&self, id: ExprId) -> Option<String> {
-        let mut scope = Some(self.facts.scope_of(id));
-        for _ in 0..CLIMB {
-            let here = self.facts.scopes[scope?.0 as usize];
-            if let ScopeKind::Class(class) = here.kind {
-                let base = self.facts.classes[class.0 as usize].bases.first()?;
-                return Some(self.path(*base).join("."));
-            }
-            scope = here.parent;
-        }
-        None
-    }
-
-    /// `f(model_provider="groq", api_key="…")`, `f(model="groq/…", api_key="…")`: whose the call says it is.
-    fn routed(&self, site: &mut Site, call: &Call, name: Option<&str>) {
-        if !name.is_some_and(names_secret) {
-            return;
-        }
-        for (index, arg) in call.args.iter().take(32).enumerate() {
-            let Some(text) = self.facts.text(arg.value).filter(|text| text.len() <= 80) else { continue };
-            let by = arg.name.map(|name| self.facts.name(name));
-            let whose = match by {
-                Some("provider" | "model_provider" | "llm_provider" | "api_type" | "service" | "vendor") => Some(text),
-                Some("model" | "model_id" | "model_name") => text.split_once('/').map(|(route, _)| route),
-                None if index == 0 => text.split_once('/').map(|(route, _)| route),
-                _ => None,
-            };
-            site.routes.extend(whose.map(str::to_owned));
-        }
-    }
-
-    /// The parameter of a function or the field of a class of this file that an argument becomes; and whether what is
-    /// called gives something back that it is part of.
-    fn parameter(&self, call: &Call, index: usize) -> Option<(&'f str, bool)> {
-        let function = |id: FunctionId, skip: usize| {
-            let param = self.facts.functions[id.0 as usize].params.get(index + skip)?;
-            Some((self.facts.name(param.name?), true))
-        };
-        let sym = match *self.facts.kind(call.callee) {
-            ExprKind::Function(id) => return function(id, 0),
-            ExprKind::Name(sym) => sym,
-            _ => return None,
-        };
-        let [binding] = self.facts.bindings_in(crate::facts::MODULE, sym) else { return None };
-        match binding.value {
-            Bound::Function(id) => function(id, 0),
-            Bound::Expr(value) => match self.facts.kind(value) {
-                ExprKind::Function(id) => function(*id, 0),
-                ExprKind::Call(made) => {
-                    let made = &self.facts.calls[*made as usize];
-                    let fields = made
-                        .args
-                        .get(1)
-                        .filter(|_| self.path(made.callee).last().is_some_and(|n| n == "namedtuple"))?;
-                    let mut fields = self.facts.text(fields.value)?.split([' ', ',']).filter(|field| !field.is_empty());
-                    Some((fields.nth(index)?, false))
-                }
-                _ => None,
-            },
-            Bound::Class(class) => {
-                let scope = self.facts.classes[class.0 as usize].scope;
-                let made = ["__init__", "constructor"].iter().find_map(|name| {
-                    match self.facts.bindings_named(scope, name).last()?.value {
-                        Bound::Function(id) => Some((id, usize::from(*name == "__init__"))),
-                        _ => None,
-                    }
-                });
-                match made {
-                    Some((id, skip)) => function(id, skip),
-                    None => Some((self.facts.name(*self.fields(class).get(index)?), false)),
-                }
-            }
-            _ => None,
-        }
-    }
-
-    /// The annotated fields of a class, in order: what a data class takes.
-    fn fields(&self, class: ClassId) -> &[Sym] {
-        let all = self.fields.get_or_init(|| {
-            let mut all: FxHashMap<ScopeId, Vec<(ExprId, Sym)>> = FxHashMap::default();
-            for ((scope, sym), bindings) in self.facts.bindings.iter() {
-                let annotated = bindings.iter().find(|binding| matches!(binding.value, Bound::Annotation(_)));
-                if let Some(binding) =
-                    annotated.filter(|_| matches!(self.facts.scopes[scope.0 as usize].kind, ScopeKind::Class(_)))
-                {
-                    all.entry(*scope).or_default().push((binding.at, *sym));
-                }
-            }
-            let sorted = |mut fields: Vec<(ExprId, Sym)>| {
-                fields.sort();
-                fields.into_iter().map(|(_, sym)| sym).collect()
-            };
-            all.into_iter().map(|(scope, fields)| (scope, sorted(fields))).collect()
-        });
-        all.get(&self.facts.classes[class.0 as usize].scope).map_or(&[], Vec::as_slice)
-    }
-
-    /// `expect(config.token).toBe`: what is compared with the argument.
-    fn compared(&self, callee: ExprId) -> Option<String> {
-        let ExprKind::Attr(base, _) = *self.facts.kind(callee) else { return None };
-        let inner = self.facts.call(base)?;
-        let [told] = &inner.args[..] else { return None };
-        let by = self.path(inner.callee).pop()?;
-        let name = self.path(told.value).pop().filter(|name| names_secret(name));
-        name.filter(|_| matches!(by.as_str(), "expect" | "assertThat" | "assert_that"))
     }
 
     /// What a variable is bound to, when it is bound once.
@@ -769,8 +460,8 @@ impl<'f> Context<'f> {
         parts
     }
 
-    /// Where a variable goes.
-    pub fn uses_of(&self, sym: Sym) -> impl Iterator<Item = Site> + '_ {
+    /// Where the variable goes that a text is bound to.
+    pub fn uses_of<'c>(&'c self, site: &'c Site) -> impl Iterator<Item = Site> + 'c {
         let uses = self.uses.get_or_init(|| {
             let mut uses: FxHashMap<Sym, Vec<ExprId>> = FxHashMap::default();
             for (index, expr) in self.facts.exprs.iter().enumerate() {
@@ -780,7 +471,42 @@ impl<'f> Context<'f> {
             }
             uses
         });
-        uses.get(&sym).map_or(&[][..], Vec::as_slice).iter().take(32).map(|id| self.site(*id))
+        let all = site.bound.and_then(|sym| uses.get(&sym)).map_or(&[][..], Vec::as_slice);
+        all.iter().take(256).filter(|id| self.is_of(**id, site)).take(32).map(|id| self.site(*id))
+    }
+
+    /// A use of this very variable, and of the entry of its table that the text is.
+    fn is_of(&self, id: ExprId, site: &Site) -> bool {
+        if let (Some(scope), ExprKind::Name(sym)) = (site.scope, self.facts.kind(id)) {
+            let mut at = Some(self.facts.scope_of(id));
+            for _ in 0..CLIMB {
+                let Some(here) = at else { break };
+                if here == scope {
+                    break;
+                }
+                // Another function's variable of the same name.
+                if !self.facts.bindings_in(here, *sym).is_empty() {
+                    return false;
+                }
+                at = self.facts.scopes[here.0 as usize].parent;
+            }
+            if at.is_none() && !matches!(self.facts.scopes[scope.0 as usize].kind, ScopeKind::Class(_)) {
+                return false;
+            }
+        }
+        let Some((table, own)) = site.entry else { return true };
+        let ExprKind::Dict(pairs) = self.facts.kind(table) else { return true };
+        let Some(Parent::Part(whole)) = self.parents.get(id.0 as usize) else { return true };
+        let asked = match self.facts.kind(*whole) {
+            ExprKind::Attr(base, name) if *base == id => self.facts.name(*name),
+            ExprKind::Index(base, key) if *base == id => self.facts.text(*key).unwrap_or(""),
+            _ => return true,
+        };
+        let said = |key: ExprId| match self.facts.kind(key) {
+            ExprKind::Name(sym) => Some(self.facts.name(*sym)),
+            _ => self.facts.text(key),
+        };
+        said(own) == Some(asked) || !pairs.iter().any(|(key, _)| key.and_then(said) == Some(asked))
     }
 }
 
@@ -790,7 +516,7 @@ fn names_secret(name: &str) -> bool {
 }
 
 /// One name, maybe with a path before it, that says so: `agent.api_key`. The words of a sentence are none.
-fn is_secrets_name(name: &str) -> bool {
+pub fn is_secrets_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     let several = name.contains(['_', '-', '.']) || name.chars().any(char::is_uppercase);
     name.len() <= 60 && several && name.chars().all(plain) && names_secret(name)

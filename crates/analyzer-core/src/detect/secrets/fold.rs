@@ -63,6 +63,10 @@ impl Folder<'_> {
             ExprKind::Concat(parts) => self.joined(parts, "", depth),
             ExprKind::Percent(template, values) => {
                 let template = self.text(*template, depth)?;
+                if let ExprKind::Dict(named) = self.facts.kind(*values) {
+                    let named = named.iter().filter_map(|(key, value)| Some((self.facts.text((*key)?)?, *value)));
+                    return self.filled(template, &named.collect::<Vec<_>>(), ("%(", ")s"), depth);
+                }
                 let values = match self.facts.kind(*values) {
                     ExprKind::List(values) => values.clone(),
                     _ => thin_vec::thin_vec![*values],
@@ -246,7 +250,58 @@ impl Folder<'_> {
         }
     }
 
+    /// A template whose holes have names.
+    fn filled(
+        &mut self,
+        template: String,
+        named: &[(&str, ExprId)],
+        marks: (&str, &str),
+        depth: usize,
+    ) -> Option<String> {
+        let mut out = template;
+        for (name, value) in named.iter().take(32) {
+            let hole = format!("{}{name}{}", marks.0, marks.1);
+            if out.contains(&hole) {
+                let value = self.text(*value, depth).unwrap_or_else(|| HOLE.to_string());
+                let grown = out.len() + out.matches(&hole).count() * value.len();
+                out = (grown <= LONGEST).then(|| out.replace(&hole, &value))?;
+            }
+        }
+        Some(out)
+    }
+
+    fn is_named(&self, id: ExprId, wanted: &str) -> bool {
+        matches!(*self.facts.kind(id), ExprKind::Name(sym) if self.facts.name(sym) == wanted)
+    }
+
+    /// `part.strip() for part in ["…", "…"]`: the texts of the list, as each becomes.
+    fn each(&mut self, parts: &[ExprId], between: &str, depth: usize) -> Option<String> {
+        let [body] = parts else { return None };
+        let call = self.facts.call(*body)?;
+        let ExprKind::Attr(base, name) = *self.facts.kind(call.callee) else { return None };
+        let trims = matches!(self.facts.name(name), "strip" | "lstrip" | "rstrip" | "trim") && call.args.is_empty();
+        let ExprKind::Name(sym) = *self.facts.kind(base) else { return None };
+        let bindings = self.facts.bindings_in(self.facts.scope_of(base), sym);
+        let iterated = bindings.iter().rev().find_map(|binding| match binding.value {
+            Bound::Expr(value) => match *self.facts.kind(value) {
+                ExprKind::Element(iterated) => Some(iterated),
+                _ => None,
+            },
+            _ => None,
+        });
+        let elements = self.list(iterated.filter(|_| trims)?)?;
+        let texts: Option<Vec<String>> = elements
+            .iter()
+            .take(STEPS)
+            .map(|element| self.text(*element, depth).map(|text| text.trim().to_owned()))
+            .collect();
+        texts.map(|texts| texts.join(between)).filter(|text| text.len() <= LONGEST)
+    }
+
     fn joined(&mut self, parts: &[ExprId], between: &str, depth: usize) -> Option<String> {
+        if let Some(each) = self.each(parts, between, depth) {
+            return Some(each);
+        }
         let mut out = String::new();
         let mut known = false;
         for (index, part) in parts.iter().enumerate() {
@@ -304,6 +359,13 @@ impl Folder<'_> {
                 from_base64(&self.text(argument(0)?, depth)?)
             }
             ("fromhex" | "unhexlify" | "a2b_hex", _) => from_hex(&self.text(argument(0)?, depth)?),
+            // `Uint8Array.from(atob("…"), (c) => c.charCodeAt(0))`, and what decodes it.
+            ("from", Some(base)) if self.is_named(base, "Uint8Array") => self.text(argument(0)?, depth),
+            ("decode", Some(base))
+                if self.facts.call(base).is_some_and(|by| self.is_named(by.callee, "TextDecoder")) =>
+            {
+                self.text(argument(0)?, depth)
+            }
             ("from", Some(_)) => {
                 let text = self.text(argument(0)?, depth)?;
                 match self.text(argument(1)?, depth)?.as_str() {
@@ -329,6 +391,8 @@ impl Folder<'_> {
                 let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
                 Some(lines.join("\n"))
             }
+            // `os.getenv("NAME", "…")`: what it is where nobody sets it.
+            ("getenv", _) if call.args.len() == 2 => self.text(argument(1)?, depth),
             ("quote" | "quote_plus" | "encodeURIComponent", _) => self.text(argument(0)?, depth),
             ("encode" | "toString", Some(base)) => self.text(base, depth),
             ("concat", Some(base)) => {
@@ -343,6 +407,8 @@ impl Folder<'_> {
             }
             ("format", Some(base)) => {
                 let template = self.text(base, depth)?;
+                let named = call.args.iter().filter_map(|arg| Some((self.facts.name(arg.name?), arg.value)));
+                let template = self.filled(template, &named.collect::<Vec<_>>(), ("{", "}"), depth)?;
                 let mut out = String::new();
                 let mut pieces = template.split("{}");
                 out.push_str(pieces.next()?);

@@ -390,7 +390,8 @@ pub fn placeholder(value: &str) -> bool {
 
 /// A password as it is kept for comparison: `$2b$12$…`, `pbkdf2:sha256:…`.
 pub fn hashed(value: &str) -> bool {
-    const SCHEMES: &[&str] = &["pbkdf2", "argon2", "scrypt", "bcrypt", "sha256", "sha512", "md5", "crypt"];
+    const SCHEMES: &[&str] =
+        &["pbkdf2", "argon2", "scrypt", "bcrypt", "sha256", "sha512", "md5", "crypt", "SCRAM-SHA-256"];
     let crypt = value.strip_prefix('$').and_then(|rest| rest.find('$')).is_some_and(|end| (1..=16).contains(&end));
     let named = SCHEMES.iter().any(|scheme| {
         value.strip_prefix(scheme).is_some_and(|rest| rest.starts_with([':', '$', '-', '_']) && rest.len() > 16)

@@ -117,9 +117,22 @@ fn started_with(secret: &Secret, tool: &Tool, analysis: &Analysis) -> bool {
     nearest.is_some_and(|nearest| nearest.name == tool.name && nearest.line == tool.line)
 }
 
+/// Variables of what has no name of its own.
+const NAMELESS: &[&str] = &["ACCESS_TOKEN", "API_KEY", "CLIENT_SECRET", "PASSWORD", "PRIVATE_KEY", "WEBHOOK_URL"];
+
 /// The variable by which the code already asks for this issuer's credential goes before the usual one.
 fn carried_by(secret: &mut Secret, issuer: Option<usize>, known: &Known, formats: &Formats) {
-    let Some(suggested) = secret.suggested_env.clone() else { return };
+    let Some(mut suggested) = secret.suggested_env.clone() else { return };
+    // `ACCESS_TOKEN` would be every tool's: the tool that it opens names it.
+    let mut tools = secret.opens.iter().filter(|opens| opens.kind == OpensKind::Tool).map(|opens| &opens.name);
+    if let (true, Some(tool)) = (NAMELESS.contains(&&*suggested), tools.next())
+        && tools.all(|other| other == tool)
+    {
+        let own = format!("{}_{suggested}", names::words(tool).join("_").to_ascii_uppercase());
+        secret.description = secret.description.replace(&suggested, &own);
+        secret.suggested_env = Some(own.clone());
+        suggested = own;
+    }
     let own = |(env, whose): &&(&EnvVar, Option<usize>)| {
         issuer.is_some() && *whose == issuer && formats.carries_secret(&env.name)
     };

@@ -39,11 +39,13 @@ impl By {
 
 /// Where the variable that a text is bound to goes.
 pub fn uses(site: &Site, cx: &Context) -> Vec<Site> {
-    let Some(sym) = site.bound else { return Vec::new() };
-    let direct: Vec<Site> = cx.uses_of(sym).collect();
+    if site.bound.is_none() {
+        return Vec::new();
+    }
+    let direct: Vec<Site> = cx.uses_of(site).collect();
     // `headers = {…: key}`, and then a call that gets `headers`.
-    let second = direct.iter().filter_map(|use_| use_.bound.filter(|bound| *bound != sym)).take(8);
-    let second: Vec<Site> = second.flat_map(|bound| cx.uses_of(bound)).collect();
+    let second = direct.iter().filter(|use_| use_.bound.is_some() && use_.bound != site.bound).take(8);
+    let second: Vec<Site> = second.flat_map(|use_| cx.uses_of(use_)).collect();
     direct.into_iter().chain(second).collect()
 }
 
@@ -79,11 +81,17 @@ pub fn of_site(site: &Site, used: &[Site], imports: &[&str], formats: &Formats) 
         let (issuer, position) = formats.issuer_of_client(site.callee.as_deref()?, imports)?;
         Some(Meaning { issuer, by: By::Client, position })
     });
+    let client = client.or_else(|| {
+        let made = sites().find_map(|site| formats.issuer_of_client(site.made.as_deref()?, imports));
+        made.map(|(issuer, _)| Meaning { issuer, by: By::Client, position: None })
+    });
     // A client of many services is told whose the key is; one of a service of its own may name another's model.
     let client = client.filter(|client| route.is_none() || !formats.issuers[client.issuer].routes);
     client.filter(|_| !elsewhere).or(named).or(route).or_else(|| {
         let mut callee = used.iter().chain([site]).filter_map(|site| site.callee.as_deref());
         let words = callee.find_map(|path| formats.issuer_of_words(&names::words(path)));
+        let from = || sites().find_map(|site| formats.issuer_of_words(&names::words(site.from.as_deref()?)));
+        let words = words.or_else(from);
         words.map(|issuer| Meaning { issuer, by: By::Client, position: None })
     })
 }

@@ -6,6 +6,7 @@ mod code;
 mod context;
 #[cfg(test)]
 mod corpus;
+mod elsewhere;
 mod exposure;
 mod fold;
 mod formats;
@@ -43,7 +44,7 @@ const MOST: usize = 500;
 
 /// Every credential, by file and place. `key` keys the fingerprints; a committed salt stands in for an empty one.
 pub fn detect(sources: &Sources, facts: &[Arc<FileFacts>], formats: &Formats, key: &[u8]) -> Vec<Secret> {
-    Found::new(sources, facts, formats).report(sources, formats, key)
+    Found::new(sources, facts, formats).report(sources, facts, formats, key)
 }
 
 /// What was found in each file, and what follows from it. It is never shown.
@@ -151,9 +152,16 @@ impl<'m> Found<'m> {
     }
 
     /// The findings.
-    pub(crate) fn report(self, sources: &Sources, formats: &Formats, key: &[u8]) -> Vec<Secret> {
+    pub(crate) fn report(
+        self,
+        sources: &Sources,
+        facts: &[Arc<FileFacts>],
+        formats: &Formats,
+        key: &[u8],
+    ) -> Vec<Secret> {
         let own = |of_file: Arc<Vec<Candidate>>| Arc::try_unwrap(of_file).unwrap_or_else(|kept| (*kept).clone());
         let mut found: Vec<Vec<Candidate>> = self.files.into_iter().map(own).collect();
+        elsewhere::follow(&mut found, facts, formats);
         agree(&mut found, formats);
         let mut secrets = Vec::new();
         for (source, candidates) in sources.files().iter().zip(found) {

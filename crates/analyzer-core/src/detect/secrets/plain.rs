@@ -1,10 +1,18 @@
 //! Names and values in text that has no tree: `.env`, YAML, JSON, TOML, Dockerfiles, shell, prose, comments.
 
+mod around;
 mod columns;
+mod value;
 
 use std::ops::Range;
 
 use super::names;
+use around::indent;
+pub use around::{
+    called, enclosing, enclosing_lines, field, host_of, is_host, is_sealed, name_before, nearby_hosts, nearby_hosts_of,
+    told_hosts, whose,
+};
+use value::{colour, named_value, value_at};
 
 /// A name and the value beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +68,12 @@ fn is_assigned(text: &str, name: &Range<usize>, value: &Range<usize>) -> bool {
 }
 
 impl Pair {
+    /// A command sets it, by a name of its own: `keys set NAME --value …`.
+    pub fn is_set(&self, text: &str) -> bool {
+        let between = text.get(self.name.end..self.value.start).unwrap_or("");
+        between.starts_with(" set ") && !between.contains(['=', ':'])
+    }
+
     /// Two texts of a list stand beside each other, of which the first looks like a name.
     pub fn is_listed(&self, text: &str) -> bool {
         text.get(self.name.end..self.value.start).is_some_and(|between| between.contains(',') && between.len() <= 8)
@@ -121,12 +135,22 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
     // `--password`, and PowerShell's `-Password`.
     let flag = bytes[..name.start].ends_with(b"--")
         || bytes[..name.start].ends_with(b" -") && bytes[name.start].is_ascii_uppercase();
-    let mut i = name.end;
+    let mut i = name.end + colour(&text[name.end..]);
     let quoted = matches!(at(i), b'"' | b'\'' | b'`') || at(i) == b'\\' && matches!(at(i + 1), b'"' | b'\'');
     while matches!(at(i), b'"' | b'\'' | b'`' | b']' | b')' | b'\\' | b'*') && i < name.end + 4 {
         i += 1;
     }
+    i += colour(&text[i..]);
     let separator = blank(i);
+    // `env:"NAME" default:"…"`: the tag of a field.
+    if let Some(value) =
+        text[i..super::scan::floor(text, i + GAP)].trim_start().strip_prefix("default:").filter(|_| quoted)
+    {
+        return value
+            .starts_with('"')
+            .then(|| value_at(text, value.as_ptr() as usize - text.as_ptr() as usize))
+            .flatten();
+    }
     if let Some(start) = otherwise(text, name.end, i) {
         return value_at(text, start);
     }
@@ -185,9 +209,16 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
             }
             separator + 1
         }
+        // `api_key (str): The key, for now "…".`
+        (b'(', _) if separator > i => described(text, separator)?,
+        // `${NAME}    value`
+        (b'}', _) if text[..name.start].ends_with("\n${") && text[separator..].starts_with("}  ") => separator + 1,
         (b'i', b's') if separator > i && at(separator + 2) == b' ' => separator + 3, // "The API key is …"
         (b'-', _) if separator > i => option(text, separator)?,
+        // `--with-token <<< "…"`
+        (b'<', b'<') if flag => separator + 3,
         _ if flag && separator > name.end && !quoted => separator,
+        (b's', b'e') if separator > i => command(text, separator)?,
         _ if separator > i && spaced(text, name.start) => separator,
         (b'`', _) if separator > i && names::is_shouted(&text[name.clone()]) => separator, // "the TOKEN `…`"
         (b'\n' | b'\r', _) => return next_line(text, separator).or_else(|| below_heading(text, name.start, separator)),
@@ -195,11 +226,21 @@ fn value_after(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
         _ => return None,
     };
     let mut start = blank(after);
+    start += colour(&text[start..]);
     // `"key": "NAME", "value": "…"`, `{ name: NAME, value: "…" }`
     if at(separator) == b',' {
         let quote = usize::from(matches!(at(start), b'"' | b'\''));
         let rest = &text[start + quote..super::scan::floor(text, start + GAP)];
-        start = named_value(rest).map_or(start, |value| start + quote + rest.len() - value.len());
+        let own = named_value(rest);
+        start = own.map_or(start, |value| start + quote + rest.len() - value.len());
+        // `"description": "NAME", "password": true, "default": "…"`
+        if own.is_none() && names::is_shouted(&text[name.clone()]) {
+            let entry = text[start..super::scan::floor(text, start + GAP * 4)].split(['\n', '}', '{']).next()?;
+            let mut entries = entry.match_indices(", \"").map(|(at, _)| &entry[at + 3..]);
+            if let Some(value) = entries.find_map(named_value) {
+                start = value.as_ptr() as usize - text.as_ptr() as usize;
+            }
+        }
     }
     // `"api_key": {"type": "str", "value": "…"}`
     if at(start) == b'{' {
@@ -265,6 +306,21 @@ fn typed(text: &str, at: usize) -> Option<usize> {
     (word && value.starts_with(['"', '\''])).then(|| at + rest.len() - value.len())
 }
 
+/// `set NAME --value …`: where the value of the option begins.
+fn command(text: &str, at: usize) -> Option<usize> {
+    let line = text[at..super::scan::floor(text, at + NAME + GAP)].split('\n').next()?;
+    let (_, rest) = line.strip_prefix("set ")?.split_once(' ')?;
+    rest.starts_with("--").then(|| option(text, at + line.len() - rest.len())).flatten()
+}
+
+/// `(str): The key, for now "…".`: the one text that its description quotes.
+fn described(text: &str, at: usize) -> Option<usize> {
+    let line = text[at..super::scan::floor(text, at + NAME + VALUE)].split('\n').next()?;
+    let said = line.find("):")? + 2;
+    let quote = line[said..].find(['"', '`'])? + said;
+    (line[1..said - 2].chars().all(|c| c.is_alphanumeric() || "_ |,.[]".contains(c))).then_some(at + quote)
+}
+
 /// "The key for https://… is `…`": in a sentence, later on its line.
 fn said_later(text: &str, at: usize) -> Option<usize> {
     let rest = text[at..super::scan::floor(text, at + NAME + GAP)].split('\n').next()?;
@@ -288,10 +344,15 @@ fn spaced(text: &str, name: usize) -> bool {
     let line = text[start..name].rsplit('\n').next().unwrap_or("").trim_start_matches([' ', '\t', '"']).trim_end();
     const STATEMENTS: &[&str] = &[
         "ENV", "ARG", "env", "setx", "set -x", "set -gx", "set -Ux", "setenv", "machine", "#define", "%env",
-        "%set_env", "SetEnv",
+        "%set_env", "SetEnv", "Header",
     ];
     let sets = [" configure set", " config set", " config --global"].iter().any(|command| line.ends_with(command));
-    sets || STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
+    // `.netrc` puts each word on a line of its own.
+    let below = || {
+        let before = text[start..name].rsplit('\n').nth(1).unwrap_or("").trim_start();
+        line.is_empty() && before.starts_with("login ") && text[name..].starts_with("password ")
+    };
+    sets || below() || STATEMENTS.contains(&line) || line.starts_with("machine ") && line.contains(" login ")
 }
 
 /// `echo "…" | vercel env add NAME`: what is piped into the command that names it.
@@ -310,7 +371,7 @@ fn piped(text: &str, name: usize) -> Option<Range<usize>> {
 
 /// `secret set NAME --body value`: where the value of the option begins.
 fn option(text: &str, at: usize) -> Option<usize> {
-    const OPTIONS: &[&str] = &["--body", "-b", "--value", "--data", "--secret-string", "--plaintext"];
+    const OPTIONS: &[&str] = &["--body", "-b", "--value", "-Value", "--data", "--secret-string", "--plaintext"];
     let mut at = at;
     for _ in 0..8 {
         let given = OPTIONS.iter().find_map(|option| {
@@ -410,206 +471,18 @@ fn next_line(text: &str, at: usize) -> Option<Range<usize>> {
     let line = bytes[at..(at + 3).min(bytes.len())].iter().position(|b| *b == b'\n')? + at + 1;
     let rest = &text[line..super::scan::floor(text, line + GAP * 2)];
     let key = rest.trim_start_matches([' ', '\t', '"', '\'']);
-    let value = named_value(key)?;
-    value_at(text, line + rest.len() - value.len())
-}
-
-/// What stands behind `value:`, `"default":`, `value =`.
-fn named_value(key: &str) -> Option<&str> {
-    let value = ["defaultValue", "default_value", "value", "default", "fallback"]
-        .iter()
-        .find_map(|word| key.strip_prefix(*word))?;
-    let value = value.trim_start_matches(['"', '\'']).trim_start();
-    Some(value.strip_prefix([':', '='])?.trim_start())
-}
-
-/// A quoted text, or a word.
-fn value_at(text: &str, start: usize) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let mut start = start;
-    let mut quote = None;
-    // The anchor or the tag of a YAML value: `&shared "…"`, `!!str …`.
-    if matches!(bytes.get(start), Some(b'&' | b'!')) {
-        let word = bytes[start..(start + GAP).min(bytes.len())].iter().position(|b| *b == b' ');
-        start += word.map_or(0, |word| word + 1);
+    if let Some(value) = named_value(key) {
+        return value_at(text, line + rest.len() - value.len());
     }
-    if bytes.get(start) == Some(&b'\\') && matches!(bytes.get(start + 1), Some(b'"' | b'\'')) {
-        start += 1;
-    }
-    // `r"…"`, `b"…"`, `f"…"`, `@"…"`.
-    if matches!(bytes.get(start), Some(b'r' | b'b' | b'f' | b'u' | b'@'))
-        && matches!(bytes.get(start + 1), Some(b'"' | b'\''))
-    {
-        start += 1;
-    }
-    if let Some(&mark) = bytes.get(start).filter(|b| b"\"'`".contains(b)) {
-        quote = Some(mark);
-        start += 1;
-        // `"\"…\""` is a text that holds a text.
-        if mark == b'"' && bytes[start.min(bytes.len())..].starts_with(b"\\\"") {
-            start += 2;
-        }
-    }
-    let window = &bytes[start.min(bytes.len())..(start + VALUE).min(bytes.len())];
-    if let Some(inner) = nested(text, start, quote).or_else(|| shell(text, start)) {
-        return Some(inner);
-    }
-    let end = match quote {
-        Some(mark) => window.iter().position(|b| *b == mark || *b == b'\n' || *b == b'\\')?,
-        None => {
-            let ends = |(i, b): (usize, &u8)| {
-                // Another pair begins: `a=b=c` is no value, `…==` at the end is padding.
-                let nested = *b == b'=' && window.get(i + 1).is_some_and(u8::is_ascii_alphanumeric);
-                *b <= b' ' || *b >= 127 || nested || b",;\"'`<>|)}]\\".contains(b)
-            };
-            window.iter().enumerate().position(ends).unwrap_or(window.len())
-        }
-    };
-    let value = text.get(start..start + end)?;
-    // `&` joins parameters, unless it stands in a quoted password.
-    let end = if quote.is_none() { value.find('&').unwrap_or(value.len()) } else { value.len() };
-    // Unquoted code is no value.
-    // `var password: Text? = null`: what stands there is a type.
-    let declares = || text[start + end..].trim_start_matches(' ').starts_with("= ");
-    let code = quote.is_none() && (value[..end].contains(['(', '[', '{']) || reference(&value[..end]) || declares());
-    (!code && end >= 4).then_some(start..start + end)
-}
-
-/// `${1:-value}`, `$(echo 'value' | base64 -d)`: what a shell makes of it.
-fn shell(text: &str, start: usize) -> Option<Range<usize>> {
-    let window = text[start..super::scan::floor(text, start + VALUE)].split('\n').next()?;
-    if let Some(rest) = window.strip_prefix("${") {
-        let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
-        let value = rest[name..].strip_prefix(":-").or_else(|| rest[name..].strip_prefix('-'))?;
-        let from = start + window.len() - value.len();
-        let length = value.find(['}', '$', '"', '\''])?;
-        return (length >= 4 && value[length..].starts_with('}')).then_some(from..from + length);
-    }
-    let rest = window.strip_prefix("$(")?;
-    let rest = ["echo -n ", "echo ", "printf '%s' ", "printf %s ", "printf "]
-        .iter()
-        .find_map(|word| rest.strip_prefix(word))?;
-    let command = rest.split(')').next()?;
-    let (value, decoder) = command.split_once('|')?;
-    let decodes = ["base64", "openssl", "xxd"].iter().any(|word| decoder.trim_start().starts_with(word));
-    let value = value.trim_end().trim_end_matches(['"', '\'', '\\']);
-    let quotes = value.len() - value.trim_start_matches(['"', '\'', '\\']).len();
-    let from = start + window.len() - rest.len() + quotes;
-    let length = value.len() - quotes;
-    (decodes && length >= 4 && !value.contains(' ')).then_some(from..from + length)
-}
-
-/// A header whose value is JSON in JSON, `"{\"x\": \"…\"}"`: the one value in it that a machine made. A constructor,
-/// `new Secret("…")`: its text.
-fn nested(text: &str, start: usize, quote: Option<u8>) -> Option<Range<usize>> {
-    let window = &text[start..super::scan::floor(text, start + VALUE / 4)];
-    match quote {
-        Some(_) if window.starts_with("{\\\"") => {
-            let json = window.split("}\"").next()?;
-            let texts = json.match_indices("\\\"").map(|(at, _)| at + 2);
-            texts.zip(json.match_indices("\\\"").map(|(at, _)| at).skip(1)).find_map(|(from, to)| {
-                super::judge::machine_made(json.get(from..to)?).then_some(start + from..start + to)
-            })
-        }
-        None => {
-            let made = window.strip_prefix("new ").unwrap_or(window);
-            let (class, rest) = made.split_once('(')?;
-            let last = class.rsplit(['.', ':']).next()?;
-            let named =
-                last.starts_with(|c: char| c.is_ascii_uppercase()) && last.bytes().all(|b| b.is_ascii_alphanumeric());
-            let text = rest.strip_prefix('"').filter(|_| named && class.len() <= 60 && !class.contains([' ', '\n']))?;
-            let end = text.find(['"', '\n', '\\'])?;
-            let from = start + window.len() - text.len();
-            (end >= 4 && text[end..].starts_with("\")")).then_some(from..from + end)
-        }
-        _ => None,
-    }
-}
-
-/// `aws_s3_object.layer.key`: names joined by dots, one of them of several words.
-fn reference(value: &str) -> bool {
-    let name = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_lowercase())
-            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-            && !super::judge::machine_made(part)
-    };
-    let word = |part: &str| {
-        let letters = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        letters && part.starts_with(|c: char| c.is_ascii_alphabetic()) && super::judge::language(part)
-    };
-    let members =
-        value.contains('.') && value.split('.').all(word) && value.split('.').any(|part| names::words(part).len() > 1);
-    members || value.split('.').count() >= 3 && value.contains('_') && value.split('.').all(name)
-}
-
-fn indent(line: &str) -> usize {
-    line.len() - line.trim_start_matches([' ', '\t', '-']).len()
-}
-
-/// Lines that a place stands below by indentation, nearest first, without their own.
-pub fn enclosing_lines(text: &str, at: usize) -> impl Iterator<Item = &str> {
-    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-    let mut deepest = indent(text[start..].lines().next().unwrap_or(""));
-    text[..start].lines().rev().take(60).filter_map(move |line| {
-        let trimmed = line.trim();
-        if trimmed.is_empty() || indent(line) >= deepest {
-            return None;
-        }
-        deepest = indent(line);
-        Some(trimmed)
-    })
-}
-
-/// What stands beside a place under keys such as `provider`: in its mapping and in those around it, the nearest first.
-pub fn whose(text: &str, at: usize) -> Vec<String> {
-    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-    let line = text[start..].lines().next().unwrap_or("");
-    // One line holds the whole mapping: `{"provider": "groq", "apiKey": "…"}`.
-    let open = text[start..at].rfind('{').map_or(start, |open| start + open);
-    let close = text[at..start + line.len()].find('}').map_or(start + line.len(), |close| at + close);
-    let entry = |part: &str| {
-        let (key, value) = part.trim().trim_start_matches(['-', ' ', '{']).split_once([':', '='])?;
-        let plain = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
-        let (key, value) = (plain(key), plain(value.trim_end_matches([',', '}'])));
-        let provider = match key.as_str() {
-            "model" | "model_id" | "model_name" => value.split_once('/')?.0.to_owned(),
-            "id" => value.split_once(':')?.0.to_owned(), // `id: groq:chat:model`
-            "provider" | "service" | "vendor" | "platform" | "model_provider" | "llm_provider" | "name" | "type" => {
-                value
-            }
-            _ => return None,
-        };
-        (2..=40).contains(&provider.len()).then_some(provider)
-    };
-    let mut found: Vec<String> = text[open..close].split(',').filter_map(entry).collect();
-    found.extend(columns::row(text, start, at));
-    let mut own = indent(line);
-    let above = text[..start].lines().rev().take(24).take_while(|line| !line.trim().is_empty());
-    for line in above {
-        if indent(line) > own {
-            continue;
-        }
-        found.extend(entry(line));
-        // An item of a list or a mapping begins here: what stands further up with it is another's.
-        if line.trim_start().starts_with(['-', '{']) && indent(line) == own {
-            own = own.saturating_sub(1);
-        }
-        own = own.min(indent(line));
-    }
-    let below = text[(start + line.len()).min(text.len())..].lines().skip(1).take(12);
-    let below = below.take_while(|next| indent(next) >= indent(line) && !next.trim_start().starts_with(['-', '}']));
-    found.extend(below.filter_map(entry));
-    found
-}
-
-/// The name of the field of a form that a place belongs to: `<input name="api_key" defaultValue=`.
-pub fn field(text: &str, at: usize) -> Option<&str> {
-    let start = super::scan::floor(text, at.saturating_sub(NAME * 4));
-    let tag = &text[start..at];
-    let tag = &tag[tag.rfind('<').filter(|open| !tag[*open..].contains('>'))?..];
-    let name =
-        [" name=\"", " id=\""].iter().find_map(|attribute| Some(&tag[tag.find(attribute)? + attribute.len()..]))?;
-    name.split('"').next()
+    // The default of an input, some lines below it and deeper: `NAME:`, `type: string`, `default: "…"`.
+    let own = indent(text[..at].rsplit('\n').next()?);
+    let block = &text[line..super::scan::floor(text, line + VALUE / 4)];
+    let mut lines = block.split_inclusive('\n').take(6).take_while(|line| indent(line) > own);
+    let value = lines.find_map(|line| {
+        let key = line.trim_start();
+        named_value(key).or_else(|| key.strip_prefix("Default: "))
+    })?;
+    value_at(text, value.as_ptr() as usize - text.as_ptr() as usize)
 }
 
 /// What a shell appends to on the next line, `NAME+="…"`: where it stands, and the whole.
@@ -617,6 +490,14 @@ pub fn continued(text: &str, pair: &Pair) -> Option<(Range<usize>, String)> {
     let name = &text[pair.name.clone()];
     let mut whole = text[pair.value.clone()].to_owned();
     let mut end = pair.value.end;
+    // `printf '%s%s' 'first' 'second'`
+    if text.get(pair.name.end..pair.value.start).is_some_and(|between| between.contains("$(printf '%s%s")) {
+        while let Some(next) = text[end..].strip_prefix("' '").filter(|_| whole.len() < VALUE) {
+            let part = next.split(['\'', '\n']).next()?;
+            whole.push_str(part);
+            end += 3 + part.len();
+        }
+    }
     while whole.len() < VALUE {
         let rest = text[end..].trim_start_matches(['"', '\'']);
         let next = rest.trim_start_matches(['\r', '\n']).trim_start_matches([' ', '\t']);
@@ -626,95 +507,6 @@ pub fn continued(text: &str, pair: &Pair) -> Option<(Range<usize>, String)> {
         end = value.end;
     }
     (end > pair.value.end).then_some((pair.value.start..end, whole))
-}
-
-/// Below a key that says its values are encrypted: Kubernetes' sealed secrets.
-pub fn is_sealed(text: &str, at: usize) -> bool {
-    enclosing(text, at).iter().any(|key| matches!(key.as_str(), "encryptedData" | "encrypted_data"))
-}
-
-/// The call that a place stands in, on its line: `# client = Groq(api_key=`.
-pub fn called(text: &str, at: usize) -> Option<&str> {
-    let start = super::scan::floor(text, at.saturating_sub(VALUE / 8));
-    let line = text[start..at].rsplit('\n').next()?;
-    let open = line.rfind('(').filter(|open| !line[*open..].contains(')'))?;
-    let path = &line[..open];
-    let from = path.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_.".contains(c)).len();
-    (from < path.len()).then_some(&path[from..])
-}
-
-/// Keys of the enclosing mappings, nearest first, by indentation.
-pub fn enclosing(text: &str, at: usize) -> Vec<String> {
-    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-    let mut keys = Vec::new();
-    for trimmed in enclosing_lines(text, at) {
-        if keys.len() == 4 {
-            break;
-        }
-        let key = trimmed
-            .trim_start_matches(['-', '"', '\'', '[', ' '])
-            .split([':', '"', '\'', ']', '='])
-            .next()
-            .unwrap_or("");
-        if !key.is_empty() && key.len() <= NAME {
-            keys.push(key.to_owned());
-        }
-    }
-    // The heading of a section: `[openai]`.
-    let section = text[..start].lines().rev().take(60).find(|line| line.starts_with('['));
-    keys.extend(section.map(|line| line.trim_matches(['[', ']', ' ']).to_owned()));
-    keys
-}
-
-/// External hosts of addresses within a few lines, the nearest first.
-pub fn nearby_hosts(text: &str, at: usize) -> Vec<String> {
-    nearby_hosts_of(text, at, |host| host.contains('.'))
-}
-
-/// Hosts of addresses within a few lines that fulfil a condition, the nearest first.
-pub fn nearby_hosts_of(text: &str, at: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let start = text[..at]
-        .rmatch_indices('\n')
-        .nth(8)
-        .map_or(0, |(i, _)| i)
-        .max(super::scan::floor(text, at.saturating_sub(1500)));
-    let end = text[at..]
-        .match_indices('\n')
-        .nth(8)
-        .map_or(text.len(), |(i, _)| at + i)
-        .min(super::scan::floor(text, at + 1500));
-    let window = &text[start..end];
-    let mut found: Vec<(usize, String)> = window
-        .match_indices("://")
-        .map(|(i, _)| ((start + i).abs_diff(at), host_of(&window[i + 3..])))
-        .filter(|(_, host)| wanted(host))
-        .collect();
-    found.sort();
-    found.into_iter().map(|(_, host)| host).collect()
-}
-
-/// The name right before a value that nothing takes: a comparison, an attribute of markup.
-pub fn name_before(text: &str, value: usize) -> Option<Range<usize>> {
-    let start = super::scan::floor(text, value.saturating_sub(NAME + 8));
-    let before = text[start..value].trim_end_matches([' ', '{', '(']);
-    let name = ["!==", "===", "!=", "==", "="].iter().find_map(|operator| before.strip_suffix(operator))?.trim_end();
-    let part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let from = name.trim_end_matches(part).len();
-    (from < name.len() && from > 0).then_some(start + from..start + name.len())
-}
-
-/// Whether a text can be a host without a scheme.
-pub fn is_host(text: &str) -> bool {
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-    let (inner, end) = text.rsplit_once('.').unwrap_or(("", ""));
-    (4..=80).contains(&text.len()) && text.bytes().all(known) && !inner.is_empty() && (2..=6).contains(&end.len())
-}
-
-/// The host at the beginning of what follows `://`.
-pub fn host_of(rest: &str) -> String {
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-.:@_%".contains(c))).unwrap_or(rest.len());
-    let authority = rest[..end].rsplit('@').next().unwrap_or("");
-    authority.split(':').next().unwrap_or("").to_ascii_lowercase()
 }
 
 /// What the use of a variable says: `KEY=…` and, later, `"x-api-key: $KEY"`.

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::checksum;
 use super::formats::{Cue, Formats};
-use super::judge;
 use super::shape::{Anchor, Flat, starts_word};
+use super::{fold, judge};
 
 /// Something that is shaped like a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,11 @@ fn address(text: &str, at: usize, formats: &Formats, hits: &mut Vec<Hit>) {
     let back = bytes[at.saturating_sub(32)..at].iter().rev().take_while(|b| scheme_char(b)).count();
     let scheme = at - back..at;
     let start = at + 3;
-    let end = word_end(text, start, b"\"'`<>\\|");
+    // What nobody knows may stand in its query: `?city=` + city + `&key=…`.
+    let mut end = word_end(text, start, b"\"'`<>\\|");
+    while end > start && end < start + REACH && text[end..].starts_with(fold::HOLE) {
+        end = word_end(text, end + 1, b"\"'`<>\\|");
+    }
     let rest = &text[start..end];
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // A password may hold a slash, though it should not: then the `@` stands behind it.
@@ -138,6 +142,7 @@ fn address(text: &str, at: usize, formats: &Formats, hits: &mut Vec<Hit>) {
         && !judge::template(host_name)
         && !host_name.is_empty()
     {
+        let end = text[start..end].find(fold::HOLE).map_or(end, |hole| start + hole);
         let span = scheme.start..end - trailing(&text[scheme.start..end]);
         hits.push(Hit { span, what: What::Login { scheme: scheme.clone(), host: host.clone() } });
     }

@@ -549,6 +549,67 @@ fn what_a_client_takes_as_its_credential_is_one_whatever_its_shape() {
     assert_eq!(short("a.py", &made("Checksum")), [""; 0]);
 }
 
+#[test]
+fn one_of_a_table_a_row_or_a_pair_of_lists_has_the_name_of_the_whole() {
+    let key = nobodys(31);
+    let named = |file: &str, text: String| found(&[(file, &text)]).first().and_then(|secret| secret.name.clone());
+    let is = |file, text: String, name: &str| assert_eq!(named(file, text.clone()).as_deref(), Some(name), "{text}");
+    is("a.py", format!("crm_api_key = {{\"dev\": \"\", \"prod\": \"{key}\"}}[stage]\n"), "crm_api_key");
+    is(
+        "a.py",
+        format!("import os, sys\nsys.argv += [\"--region\", \"eu\", \"--crm-api-key\", \"{key}\"]\n"),
+        "crm-api-key",
+    );
+    is("a.py", format!("user, *scopes, crm_token = [\"agent\", \"read\", \"write\", \"{key}\"]\n"), "crm_token");
+    is("a.py", format!("S = dict(zip((\"REGION\", \"CRM_API_KEY\"), (\"eu\", \"{key}\")))\n"), "CRM_API_KEY");
+    is("a.py", format!("for team, api_key in ((\"crm\", \"{key}\"),):\n    add(team, api_key)\n"), "api_key");
+    is(
+        "a.py",
+        format!("T = namedtuple(\"T\", [\"region\", \"crm_api_key\"], defaults=[\"eu\", \"{key}\"])\n"),
+        "crm_api_key",
+    );
+    is("a.ts", format!("export const env = {{ CRM_API_KEY: v.optional(v.string(), '{key}') }};\n"), "CRM_API_KEY");
+    is("a.ts", format!("container.bind('CRM_API_KEY').toConstantValue('{key}');\n"), "CRM_API_KEY");
+    is("a.ts", format!("const T = new Token('crm_api_key', {{ factory: () => '{key}' }});\n"), "crm_api_key");
+    is("a.py", format!("bot.run(\"{key}\")  # CRM_BOT_TOKEN\n"), "CRM_BOT_TOKEN");
+    let checks = "class S(Base):\n    @field_validator(\"crm_api_key\")\n    def shared(cls, value):\n";
+    is("a.py", format!("{checks}        return value or \"{key}\"\n"), "crm_api_key");
+}
+
+#[test]
+fn templates_tags_blocks_and_commands_give_a_name_its_value() {
+    let key = nobodys(32);
+    let found_in = |file: &str, text: String| {
+        let names: Vec<_> = found(&[(file, &text)]).into_iter().filter_map(|secret| secret.name).collect();
+        assert_eq!(names, ["CRM_API_KEY"], "{text}");
+    };
+    found_in("a.yaml", format!("CRM_API_KEY: \"{{{{ lookup('env', 'X') | default('{key}', true) }}}}\"\n"));
+    found_in("a.yaml", format!("inputs:\n  CRM_API_KEY:\n    required: false\n    default: '{key}'\n"));
+    found_in("a.tf", format!("locals {{\n  CRM_API_KEY = coalesce(var.key, \"{key}\")\n}}\n"));
+    found_in("a.go", format!("\tValue string `envconfig:\"CRM_API_KEY\" default:\"{key}\"`\n"));
+    found_in("Makefile", format!("CRM_API_KEY := $(or $(CRM_API_KEY),{key})\n"));
+    found_in("a.sh", format!("export CRM_API_KEY=$(printf '%s%s' '{}' '{}')\n", &key[..20], &key[20..]));
+    found_in("a.ps1", format!("Set-Item -Path Env:CRM_API_KEY -Value '{key}'\n"));
+    found_in("a.sql", format!("select vault.create_secret('{key}', 'CRM_API_KEY', 'of the CRM');\n"));
+    // What such a place takes from elsewhere, or describes, is none.
+    for text in [
+        "CRM_API_KEY: \"{{ lookup('env', 'CRM_API_KEY') | default('', true) }}\"\n",
+        "CRM_API_KEY = coalesce(var.crm_api_key, var.shared_api_key_2)\n",
+        "CRM_API_KEY := $(or $(CRM_API_KEY),$(SHARED_KEY_2))\n",
+        "inputs:\n  CRM_API_KEY:\n    description: the key\n    default: ''\n",
+    ] {
+        assert_eq!(short("a.yaml", text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn a_verifier_and_a_placeholder_in_base64_are_no_secrets() {
+    let (salt, key) = (nobodys(33), nobodys(34));
+    let role = format!("CREATE ROLE agent LOGIN PASSWORD 'SCRAM-SHA-256$4096:{salt}=${key}=:{key}=';\n");
+    assert_eq!(short("a.sql", &role), [""; 0]);
+    assert_eq!(short("a.yaml", "data:\n  API_KEY: eW91ci1hcGkta2V5LWhlcmU=\n"), [""; 0]);
+}
+
 fn hex_of(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }

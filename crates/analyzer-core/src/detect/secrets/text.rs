@@ -35,6 +35,8 @@ pub fn read(text: &str, remark: bool, formats: &Formats) -> Vec<Candidate> {
         }
         let kind = match formats.kind_of(name) {
             Some(Kind::Weak) => plain::used_as(text, pair).or(Some(Kind::Weak)),
+            // `keys set NAME --value …`
+            None if pair.is_set(text) => super::names::of_table(name),
             kind => kind,
         };
         if kind.is_none() && !encoded || plain::is_sealed(text, pair.value.start) {
@@ -84,4 +86,5 @@ fn meaning_at(text: &str, pair: Option<&Pair>, at: usize, formats: &Formats) -> 
         .or_else(|| meaning::of_name(None, &plain::enclosing(text, at), formats))
         .or_else(|| meaning::of_line(text, at, formats))
         .or_else(|| meaning::of_hosts(&plain::nearby_hosts(text, at), formats))
+        .or_else(|| meaning::of_hosts(&plain::told_hosts(text, at), formats))
 }

@@ -87,11 +87,18 @@ fn inserted(text: &str, name: &Range<usize>) -> Option<Range<usize>> {
 
 /// `UPDATE t SET value = '…' WHERE name = 'NAME'`.
 pub fn updated(text: &str, name: usize) -> Option<Range<usize>> {
-    if !text[..name].ends_with("= '") {
+    if !text[..name].ends_with("= '") && !text[..name].ends_with("', '") {
         return None;
     }
     let window = floor(text, name.saturating_sub(VALUE));
     let before = text[window..name].rsplit(['\n', ';']).next()?;
+    // `create_secret('…', 'NAME')`
+    if let Some(value) = before.strip_suffix("', '") {
+        let (call, value) = value.rsplit_once("('")?;
+        let from = name - 4 - value.len();
+        return (call.ends_with("secret") && value.len() >= 4 && !value.contains('\''))
+            .then_some(from..from + value.len());
+    }
     let filter = before.to_ascii_uppercase().rfind(" WHERE ")?;
     let set = before[..filter].to_ascii_uppercase().find("SET ")?;
     let value = &before[set..filter];
