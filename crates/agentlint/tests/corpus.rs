@@ -1,6 +1,7 @@
 //! The whole corpus of credentials: no output of any format, no message of the language server or the MCP server shows
 //! eight characters of one beyond its public prefix, and masks have one length.
 
+use std::collections::BTreeSet;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -79,14 +80,17 @@ impl Project {
     /// Fails for each text that shows a part of a credential, and names them all.
     fn assert_hidden(&self, texts: &[(String, String)]) {
         let mut failures = Vec::new();
+        // Stars that files have themselves: `*** Variables ***` is how a table of one framework begins.
+        let stars = |text: &str| text.split(|c| c != '*').map(str::len).filter(|len| *len > 2).collect::<Vec<_>>();
+        let own: BTreeSet<usize> = self.samples.iter().flat_map(|sample| stars(&sample.text)).collect();
         for (name, text) in texts {
             assert!(!text.is_empty(), "{name} says nothing");
             for (index, place) in self.watch.shown(text) {
                 let sample = &self.samples[index];
                 failures.push(format!("{name}: {} in {}: …{}…", sample.kind, sample.context, place.escape_debug()));
             }
-            for mask in text.split(|c| c != '*').filter(|mask| mask.len() > 2) {
-                assert_eq!(mask.len(), 4, "{name}: masks have one length");
+            for mask in stars(text).into_iter().filter(|mask| !own.contains(mask)) {
+                assert_eq!(mask, 4, "{name}: masks have one length");
             }
         }
         assert!(failures.is_empty(), "{} are shown\n{}", failures.len(), failures.join("\n"));
