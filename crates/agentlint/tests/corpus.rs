@@ -1,8 +1,7 @@
 //! The whole corpus of credentials: no output of any format, no message of the language server or the MCP server shows
 //! eight characters of one beyond its public prefix, and masks have one length.
 
-use std::collections::BTreeSet;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,6 +40,17 @@ impl Watch {
         }
         shown
     }
+}
+
+/// What looks like a fingerprint: 32 digits of a hash.
+fn is_print(word: &str) -> bool {
+    word.len() == 32 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// A text with its words, each with what follows it.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    parts.map(|part| part.split_at(part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len()))
 }
 
 /// The corpus as a project on disk.
@@ -83,8 +93,16 @@ impl Project {
         // Stars that files have themselves: `*** Variables ***` is how a table of one framework begins.
         let stars = |text: &str| text.split(|c| c != '*').map(str::len).filter(|len| *len > 2).collect::<Vec<_>>();
         let own: BTreeSet<usize> = self.samples.iter().flat_map(|sample| stars(&sample.text)).collect();
+        let of_sample = |sample: &'_ Sample| {
+            words(&sample.text).map(|(word, _)| word.to_string()).filter(|word| is_print(word)).collect::<Vec<_>>()
+        };
+        let known: HashSet<String> = self.samples.iter().flat_map(of_sample).collect();
         for (name, text) in texts {
             assert!(!text.is_empty(), "{name} says nothing");
+            // A hash has eight digits in common with one of so many keys now and then.
+            let without =
+                |(word, rest)| if is_print(word) && !known.contains(word) { ["hash", rest] } else { [word, rest] };
+            let text: &str = &words(text).flat_map(without).collect::<String>();
             for (index, place) in self.watch.shown(text) {
                 let sample = &self.samples[index];
                 failures.push(format!("{name}: {} in {}: …{}…", sample.kind, sample.context, place.escape_debug()));

@@ -25,7 +25,7 @@ use crate::running::recording::Recording;
 use crate::running::resume::{self, Question};
 use crate::runs::events::{NewEvent, append};
 use crate::runs::{self, CreateRun, RunStatus};
-use crate::store::Stored;
+use crate::store::{RunRow, Stored};
 
 /// Headers of the caller that an agent is shown.
 const SHOWN: [HeaderName; 3] = [header::CONTENT_TYPE, header::ACCEPT, header::ACCEPT_LANGUAGE];
@@ -197,7 +197,8 @@ pub async fn prepare(
     body: &Bytes,
 ) -> Result<(Asked, i64), ApiError> {
     let Some(running) = app.running().cloned() else { return Err(not_running(agent)) };
-    let Begun { run, recording, began } = begin(app, who, &running, &agent.value, headers, body).await?;
+    let Begun { run, recording, began } =
+        begin(app, who, user.as_deref(), &running, &agent.value, headers, body).await?;
     let shown = SHOWN.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_string())));
     let question = Question::new(way.path(), shown.collect(), body);
     debug!(agent = agent.value.name, run, "an agent is asked");
@@ -217,10 +218,12 @@ struct Begun {
     began: i64,
 }
 
-/// The run that a request belongs to: the caller's own, if it is one of this agent that goes on, else a new one.
+/// The run that a request belongs to: the one that the caller names, if it is one of this agent that goes on and, for a user
+/// whom a token vouches for, their own; else a new one.
 async fn begin(
     app: &App,
     who: &Identity,
+    vouched: Option<&str>,
     running: &Running,
     agent: &AgentRecord,
     headers: &HeaderMap,
@@ -236,7 +239,8 @@ async fn begin(
         Some(id) => tx.lock_run(&who.workspace, id).await?,
         None => None,
     };
-    let own = own.filter(|run| run.agent_id == agent.name && run.status == RunStatus::Running);
+    let is_theirs = |run: &RunRow| vouched.is_none_or(|user| run.user_id == user);
+    let own = own.filter(|run| run.agent_id == agent.name && run.status == RunStatus::Running && is_theirs(run));
     let mut recording = None;
     let run = match own {
         Some(run) => {

@@ -220,6 +220,14 @@ async fn settle(
     let at = begin(app, call).await?;
     let answered = pass(app, call, tool, target.url(), headers).await;
     let (Some(invocation), Some(at)) = (call.invocation, at) else { return answered };
+    let is_what_it_waits_for = call.key.as_ref().is_some_and(|key| invocation.recording.waits_at(key));
+    if is_what_it_waits_for && invocation.recording.is_made(at) {
+        // Its user has agreed while the agent is still being asked.
+        let mut tx = app.store().begin().await?;
+        tx.drop_resumption(&invocation.run).await?;
+        tx.commit().await?;
+        invocation.recording.goes_on();
+    }
     match answered {
         Err(error @ ApiError::Internal(_)) => {
             invocation.recording.lost(at);

@@ -261,6 +261,11 @@ impl Recording {
         self.inner().paused.take().is_some()
     }
 
+    /// Whether it is this call that the run waits with.
+    pub fn waits_at(&self, key: &Key) -> bool {
+        self.inner().paused.as_ref().is_some_and(|waits| waits.key == *key)
+    }
+
     /// What the run waits with, for every other call that may have an effect.
     pub fn waits_before(&self, key: &Key) -> Option<Value> {
         let inner = self.inner();

@@ -28,6 +28,14 @@ async fn an_agent_learns_from_a_token_alone_who_asks() {
     assert_eq!(reply.expect(200)["response"], "ada@example.com");
     assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["user_id"], "ada@example.com");
 
+    // Another user's run is not theirs to go on with.
+    let others = host.post("/runs", json!({"agent_id": "guarded", "user_id": "grace@example.com"})).await.expect(201);
+    let others = others["id"].as_str().unwrap();
+    let headers = [("authorization", token.as_str()), ("x-run-id", others)];
+    let reply = host.ask("POST", path, &headers, Some(body.clone())).await;
+    assert_eq!(reply.expect(200)["response"], "ada@example.com");
+    assert_ne!(reply.headers["x-run-id"], others);
+
     // An operator's call names nobody, whatever it says.
     let reply = host.call("POST", path, &[forged], Some(body.clone())).await;
     assert!(["None", ""].contains(&reply.expect(200)["response"].as_str().unwrap()), "{}", reply.text);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::governed::{Asked, register};
 use crate::support::Host;
 
@@ -155,6 +156,40 @@ async fn a_run_goes_on_to_its_end_wherever_the_platform_is_killed() {
     assert_eq!(told(&asked), DONE, "each thing once");
     let resumed = types(&host, &run).await.iter().filter(|kind| *kind == "RESUMED").count();
     assert!(resumed >= 2, "{:?}", types(&host, &run).await);
+}
+
+/// It writes into its user's calendar.
+const SECRETARY: &str = "import os, requests\n\
+    BASE = os.environ['TOOL_URL_CALENDAR']\n\n\
+    def write(text):\n    return requests.post(f'{BASE}/events', json={'text': text})\n\n\
+    def handler(request):\n    \
+    return str(write(request['message']).status_code)\n";
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn a_run_goes_on_when_its_user_has_agreed() {
+    let host = Host::start_with("resumed-consent", &[("PLATFORM_PUBLIC_URL", "http://platform.test")]).await;
+    let authority = Authority::start().await;
+    authority.inner().redirect = "http://platform.test/oauth/callback".into();
+    host.post("/api/tools", authority.tool("calendar", true)).await.expect(201);
+    let deployed = host.deploy("secretary", &[("agent.py", SECRETARY)], json!({"required_tools": ["calendar"]})).await;
+    deployed.expect(200);
+    host.until("secretary", "Running").await;
+    let reply = host.invoke("secretary", "lunch").await;
+    let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_CONSENT", "{}", reply.text);
+    let events = host.events(&run).await;
+    let asked = events.iter().find(|event| event["type"] == "CONSENT_REQUIRED").unwrap();
+    let location = authority.agree(asked["data"]["authorization_url"].as_str().unwrap(), "ada");
+    assert!(authority.inner().called.is_empty(), "nothing reached the tool");
+    // Their browser needs no key.
+    let path = location.strip_prefix("http://platform.test").unwrap();
+    let page = host.ask("GET", path, &[], None).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    host.until_run(&run, "COMPLETED").await;
+    let answer = host.get(&format!("/runs/{run}/answer")).await.expect(200);
+    assert_eq!(answer["body"]["response"], "200", "{answer}");
+    assert_eq!(authority.inner().called.len(), 1, "and once");
 }
 
 /// The runtime's loop takes no notice of a call that waits, and tells the model that it failed.
