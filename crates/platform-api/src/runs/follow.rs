@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use ingestion_server::web::ApiError;
 use serde_json::json;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,6 +27,18 @@ const PACE: Duration = Duration::from_millis(500);
 /// How many events are read at once.
 const BATCH: i64 = 500;
 
+/// One message of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the answer")]
+struct RunMessage {
+    /// The event's number; the end has none.
+    id: Option<String>,
+    /// `message` for an event, `end` once the run is over.
+    event: Option<String>,
+    /// The event, or the status that the run ended with, as JSON.
+    data: String,
+}
+
 /// The operation.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(follow))
@@ -35,7 +48,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// and `end` once the run is over. `Last-Event-ID` begins behind that number.
 #[utoipa::path(get, path = "/runs/{id}/events/stream", tag = "runs", params(("id" = String, Path),
     ("Last-Event-ID" = Option<u64>, Header, description = "Begin behind the event of this number")),
-    responses((status = 200, description = "Events, as they happen", content_type = "text/event-stream", body = String),
+    responses((status = 200, description = "Events, as they happen", content_type = "text/event-stream", body = RunMessage),
         (status = 400, body = Refusal), (status = 404, body = Refusal)))]
 async fn follow(
     State(app): State<App>,
