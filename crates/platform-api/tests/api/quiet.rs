@@ -1,78 +1,19 @@
 //! Agents that nobody starts: tests call for them what they would call themselves.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use agent_runner::{
-    AgentId, Artifact, BuildError, Builder, ConnectError, Connection, Isolation, Log, LogLine, Runner, Source,
-    StartError, Status, Workload,
-};
 use axum::body::Body;
 use axum::http::Request;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt};
 use platform_api::gateway::tokens;
 use platform_api::running::Running;
 use platform_api::running::invocation::{Entered, Invocation};
 use platform_api::running::resume::Question;
 use platform_api::{Config, store::Store};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
+use crate::staged::Staged;
 use crate::support::{Platform, Reply};
-
-struct Quiet;
-
-impl Builder for Quiet {
-    fn build<'a>(&'a self, _: &'a Source, _: Log<'a>) -> BoxFuture<'a, Result<Artifact, BuildError>> {
-        Box::pin(async { Err(BuildError::Host("nothing is built here".into())) })
-    }
-
-    fn has(&self, _: &Artifact) -> bool {
-        false
-    }
-
-    fn keep_only<'a>(&'a self, _: &'a [Artifact]) -> BoxFuture<'a, io::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-impl Runner for Quiet {
-    fn isolation(&self) -> Isolation {
-        Isolation::Advisory
-    }
-
-    fn gateway(&self, _: &AgentId) -> io::Result<String> {
-        Ok("127.0.0.1:1".into())
-    }
-
-    fn start(&self, workload: Workload) -> Result<(), StartError> {
-        Err(StartError::NoArtifact(workload.version))
-    }
-
-    fn stop<'a>(&'a self, _: &'a AgentId, _: Duration) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn status(&self, _: &AgentId) -> Option<watch::Receiver<Status>> {
-        None
-    }
-
-    fn agents(&self) -> Vec<(AgentId, BTreeMap<String, String>)> {
-        Vec::new()
-    }
-
-    fn logs<'a>(&'a self, _: &'a AgentId, _: usize, _: bool) -> BoxStream<'a, LogLine> {
-        stream::empty().boxed()
-    }
-
-    fn connect<'a>(&'a self, agent: &'a AgentId) -> BoxFuture<'a, Result<Connection, ConnectError>> {
-        Box::pin(async { Err(ConnectError::Unknown(agent.clone())) })
-    }
-}
 
 /// A platform whose agents are played by the test.
 pub struct Stage {
@@ -89,8 +30,8 @@ pub struct Asked {
 impl Stage {
     pub async fn over(store: Store, change: impl FnOnce(&mut Config)) -> Stage {
         let config = Config::default();
-        let (builder, runner) = (Arc::new(Quiet), Arc::new(Quiet));
-        let running = Running::new("here".into(), PathBuf::new(), builder, runner, config.builds, config.runner);
+        let staged = Arc::new(Staged(None));
+        let running = Running::new("here".into(), PathBuf::new(), staged.clone(), staged, config.builds, config.runner);
         Stage { platform: Platform::beside(store, Some(running.clone()), change).await, running }
     }
 

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 use crate::support::Platform;
 
-/// Leads to one server, whichever agent is asked.
-struct Staged(SocketAddr);
+/// Leads to one server, whichever agent is asked, or nowhere.
+pub struct Staged(pub Option<SocketAddr>);
 
 impl Runner for Staged {
     fn isolation(&self) -> Isolation {
@@ -54,7 +54,8 @@ impl Runner for Staged {
     }
 
     fn connect<'a>(&'a self, agent: &'a AgentId) -> BoxFuture<'a, Result<Connection, ConnectError>> {
-        let lead = async |address| {
+        let lead = async |address: Option<SocketAddr>| {
+            let address = address.ok_or_else(|| ConnectError::Unknown(agent.clone()))?;
             let stream = TcpStream::connect(address).await;
             let stream = stream.map_err(|error| ConnectError::Refused(agent.clone(), error))?;
             Ok(Connection::to("1", stream))
@@ -80,7 +81,7 @@ impl Builder for Staged {
 /// What runs agents under the name of a process: all of them are this server.
 pub async fn runs(platform: &Platform, replica: &str, agent: Router) -> Platform {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let staged = Arc::new(Staged(listener.local_addr().unwrap()));
+    let staged = Arc::new(Staged(Some(listener.local_addr().unwrap())));
     tokio::spawn(async move { axum::serve(listener, agent).await });
     let config = platform.app.config();
     let (builds, runner) = (config.builds.clone(), config.runner.clone());
