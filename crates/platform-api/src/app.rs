@@ -128,7 +128,8 @@ impl App {
     ) -> Result<(), StoreError> {
         let (id, at) = (self.world().uuid(), self.world().now());
         let change = Change { id, at, actor: who.key.clone(), action: action.into(), resource, before, after };
-        tx.note(&who.workspace, &change).await
+        tx.note(&who.workspace, change);
+        Ok(())
     }
 }
 

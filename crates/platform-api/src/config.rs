@@ -26,6 +26,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long people have to decide, and where they are told.
     pub approvals: ApprovalsConfig,
+    /// How long runs are kept.
+    pub runs: RunsConfig,
     /// How long users have to agree.
     pub credentials: CredentialsConfig,
     /// How the store is reached.
@@ -56,6 +58,14 @@ pub struct Config {
     pub log: LogConfig,
     /// Where spans are sent.
     pub traces: TracesConfig,
+}
+
+/// How long runs are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunsConfig {
+    /// So many days after its end a run is removed; 0: never.
+    pub keep_days: u32,
 }
 
 /// How long people have to decide, and where they are told.

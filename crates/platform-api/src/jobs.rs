@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::approvals::{self, connectors};
 use crate::auth;
 use crate::credentials::oauth;
+use crate::runs::record;
 use crate::second::{operations, tiers};
 
 /// How often the platform looks whether there is something to do.
@@ -48,5 +49,7 @@ pub async fn tick(app: &App) -> Result<(), ApiError> {
     connectors::deliver::due(app).await?;
     connectors::notices::due(app).await?;
     tiers::forget_old(app).await?;
+    record::seal_ended(app).await?;
+    record::forget_old(app).await?;
     operations::execute::due(app).await
 }

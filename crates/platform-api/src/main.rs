@@ -17,6 +17,7 @@ use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, Settings, Traces, World, log, serve, tls};
 use platform_api::auth::first_key;
 use platform_api::store::backup::restore;
+use platform_api::store::verify::Anchor;
 use platform_api::store::{SealingKeys, Store};
 use platform_api::{App, Config};
 use tracing::warn;
@@ -81,6 +82,14 @@ enum Command {
         #[arg(long)]
         replace: bool,
     },
+    /// Look whether the record of changes, runs and events is as it was written, while the platform may be running.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// An anchor that this command printed earlier: the record must still have that place.
+        #[arg(long = "anchor", value_name = "WORKSPACE:CHAIN:NUMBER:LINK", value_parser = anchor)]
+        anchors: Vec<(String, Anchor)>,
+    },
     /// Make a new key for what is sealed, and seal everything anew with it.
     RotateSealingKey {
         #[command(flatten)]
@@ -128,6 +137,28 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
             said(format!("the data of {} is in {}", file.display(), data_dir.display()))?;
             Ok(())
         }
+        Some(Command::Verify { place, anchors }) => {
+            let (config, data_dir) = settled(&place, None)?;
+            let store = store(&config, &data_dir).await?;
+            let mut faulty = 0;
+            for workspace in store.recorded_workspaces().await? {
+                let own = anchors.iter().filter(|(of, _)| *of == workspace).map(|(_, anchor)| anchor.clone());
+                let found = store.verify(&workspace, 0, &own.collect::<Vec<_>>()).await?;
+                faulty += found.faulty;
+                found.faults.iter().try_for_each(|fault| said(format!("{workspace}: {fault}")))?;
+                said(format!(
+                    "{workspace}: {} changes, {} ended runs and {} events are as they were written; {} runs were \
+                     removed for their age; {} rows are older than the record's chains",
+                    found.changes, found.runs, found.events, found.removed, found.unchained
+                ))?;
+                found.anchors().iter().try_for_each(|anchor| said(format!("  anchor {workspace}:{anchor}")))?;
+            }
+            store.close().await;
+            match faulty {
+                0 => Ok(()),
+                count => Err(format!("the record is not as it was written: {count} faults").into()),
+            }
+        }
         Some(Command::RotateSealingKey { place }) => {
             let (config, data_dir) = settled(&place, None)?;
             if variable("PLATFORM_SEALING_KEY").is_some() {
@@ -149,6 +180,12 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         }
     }
+}
+
+/// A workspace, and a place that one of its chains once had.
+fn anchor(text: &str) -> Result<(String, Anchor), String> {
+    let (workspace, place) = text.split_once(':').unwrap_or_default();
+    Ok((workspace.into(), place.parse()?))
 }
 
 async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {

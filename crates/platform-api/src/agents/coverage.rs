@@ -110,8 +110,9 @@ async fn coverage(
     let mut tx = app.store().read().await?;
     find(&mut tx, &caller, None, &name).await?;
     let tools = tx.list::<ToolRecord>(&caller.workspace).await?.into_iter().map(|tool| tool.value).collect();
-    let policies =
+    let mut policies =
         bound_policies(&mut tx, &caller.workspace, &Principal { agent: &name, user: None, groups: &[] }).await?;
+    policies.retain(|policy| !policy.spec.log_only);
     let (observed, complete) = observed::calls(&mut tx, &caller.workspace, Some(&name), since).await?;
     drop(tx);
     let judge = Judge::new(tools, &policies).map_err(|error| ApiError::Internal(error.into()))?;

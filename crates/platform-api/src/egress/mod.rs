@@ -455,15 +455,22 @@ fn about(call: &Call<'_>, judge: &Judge, judgement: &Judgement<'_>) -> Map<Strin
     if let Some(capability) = judgement.capability {
         data.insert("capability".into(), capability.name.clone().into());
     }
-    let decision = match judgement.outcome {
-        Outcome::Allowed => "allowed",
-        Outcome::ApprovalRequired => "approval_required",
-        Outcome::Denied => "denied",
+    let said = |outcome: Outcome, because: &Because| {
+        let decision = match outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::ApprovalRequired => "approval_required",
+            Outcome::Denied => "denied",
+        };
+        let mut said = Map::from_iter([("decision".into(), decision.into())]);
+        if let Because::Rule(at) = because {
+            let (policy, _) = judge.rule(*at);
+            said.insert("rule".into(), json!({"policy": policy, "index": at.rule}));
+        }
+        said
     };
-    data.insert("decision".into(), decision.into());
-    if let Because::Rule(at) = judgement.because {
-        let (policy, _) = judge.rule(at);
-        data.insert("rule".into(), json!({"policy": policy, "index": at.rule}));
+    data.extend(said(judgement.outcome, &judgement.because));
+    if let Some((outcome, because)) = &judgement.log_only {
+        data.insert("log_only".into(), said(*outcome, because).into());
     }
     data
 }

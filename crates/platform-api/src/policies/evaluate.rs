@@ -1,5 +1,6 @@
 //! Evaluate: what becomes of one call of an agent, in the order of the documents: the tool by its host, the policies
 //! bound to the agent, their rules and the tool's mode, the tool's capabilities. Pure; simulation and egress ask it.
+//! A policy that only logs decides nothing; what it would have made of the call is said beside the judgement.
 
 use analyzer_core::policy::{
     Call, Outcome, Pattern, Permission, Policy as NamedRules, RuleError, RuleRef, Rules, Target, TargetError, Verdict,
@@ -12,8 +13,12 @@ use crate::tools::{AccessMode, Capability, ToolRecord};
 #[derive(Debug)]
 pub struct Judge {
     tools: Vec<Place>,
+    /// Those that decide first, then those that only log.
     policies: Vec<NamedRules>,
+    deciding: usize,
     rules: Rules,
+    /// The rules of all of them, where some only log.
+    with_logging: Option<Rules>,
 }
 
 /// A tool and the addresses that are its own.
@@ -40,6 +45,8 @@ pub struct Judgement<'j> {
     pub tool: Option<&'j ToolRecord>,
     /// The tool's capability that the call is, if the tool says what it can do.
     pub capability: Option<&'j Capability>,
+    /// What would become of it if the policies that only log decided too, where that is something else.
+    pub log_only: Option<(Outcome, Because)>,
 }
 
 /// What decided about a call.
@@ -62,12 +69,15 @@ pub enum Because {
 impl Judge {
     /// Over all tools of the workspace and the policies that count for the agent.
     pub fn new(tools: Vec<ToolRecord>, policies: &[PolicyRecord]) -> Result<Judge, RuleError> {
-        let policies: Vec<NamedRules> = policies.iter().map(PolicyRecord::rules).collect();
-        let rules = Rules::new(&policies)?;
+        let (logging, deciding): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.spec.log_only);
+        let policies: Vec<NamedRules> = deciding.iter().chain(&logging).map(|policy| policy.rules()).collect();
+        let deciding = deciding.len();
+        let rules = Rules::new(&policies[..deciding])?;
+        let with_logging = if logging.is_empty() { None } else { Some(Rules::new(&policies)?) };
         let mut tools: Vec<Place> = tools.into_iter().filter_map(Place::new).collect();
         // The most particular base first; of equal ones the first by name.
         tools.sort_by(|a, b| b.depth.cmp(&a.depth).then_with(|| a.tool.name.cmp(&b.tool.name)));
-        Ok(Judge { tools, policies, rules })
+        Ok(Judge { tools, policies, deciding, rules, with_logging })
     }
 
     /// The rule that a verdict is about, with the name of its policy.
@@ -78,8 +88,14 @@ impl Judge {
 
     /// What becomes of one call.
     pub fn judge(&self, method: &str, url: &str) -> Judgement<'_> {
-        let denied =
-            |because, target| Judgement { outcome: Outcome::Denied, because, target, tool: None, capability: None };
+        let denied = |because, target| Judgement {
+            outcome: Outcome::Denied,
+            because,
+            target,
+            tool: None,
+            capability: None,
+            log_only: None,
+        };
         let target = match Target::parse(url) {
             Ok(target) => target,
             Err(error) => return denied(Because::Address(error), None),
@@ -87,30 +103,30 @@ impl Judge {
         let Some(place) = self.place(&target) else { return denied(Because::NoTool, Some(target)) };
         let tool = &place.tool;
 
-        let asks_by_default = asks(tool);
-        let call = Call { method, target: &target, tags: &tool.spec.risk_tags, asks_by_default };
-        let decision = self.rules.decide(&call);
-        let because = match decision.by {
-            Some(rule) => Because::Rule(rule),
-            None if asks_by_default => Because::Mode,
-            None => Because::NoRule,
-        };
-
+        let call = Call { method, target: &target, tags: &tool.spec.risk_tags, asks_by_default: asks(tool) };
         let capability = tool.spec.capabilities.iter().find(|capability| place.offers(capability, method, &target));
         let refused = !tool.spec.capabilities.is_empty() && capability.is_none();
-        // Nobody is asked about what the tool cannot do, and a refusal keeps its own reason.
-        let (outcome, because) = match (decision.outcome, refused) {
-            (Outcome::Denied, _) | (_, false) => (decision.outcome, because),
-            (_, true) => (Outcome::Denied, Because::NoCapability),
-        };
-        Judgement { outcome, because, target: Some(target), tool: Some(tool), capability }
+        let by = |rules: &Rules| becomes(rules, &call, refused);
+        let (outcome, because) = by(&self.rules);
+        let log_only = self.with_logging.as_ref().map(by).filter(|would| would.0 != outcome);
+        Judgement { outcome, because, target: Some(target), tool: Some(tool), capability, log_only }
     }
 
-    /// What each rule of the agent's policies says of a call that was judged; nothing where no tool has its host.
+    /// What each rule of the agent's policies says of a call that was judged; nothing where no tool has its host. Those of
+    /// policies that only log say what they would.
     pub fn verdicts(&self, method: &str, judgement: &Judgement<'_>) -> Vec<Verdict> {
         let (Some(tool), Some(target)) = (judgement.tool, &judgement.target) else { return Vec::new() };
         let call = Call { method, target, tags: &tool.spec.risk_tags, asks_by_default: asks(tool) };
-        self.rules.verdicts(&call)
+        let mut verdicts = self.rules.verdicts(&call);
+        if let Some(rules) = &self.with_logging {
+            verdicts.extend(rules.verdicts(&call).into_iter().filter(|verdict| self.only_logs(verdict.rule)));
+        }
+        verdicts
+    }
+
+    /// Whether a rule is of a policy that only logs.
+    pub fn only_logs(&self, at: RuleRef) -> bool {
+        at.policy >= self.deciding
     }
 
     /// The tool whose base covers the address; else the most general one of its host.
@@ -121,6 +137,20 @@ impl Judge {
             let least = self.tools.iter().filter(of_host).map(|place| place.depth).min()?;
             self.tools.iter().filter(of_host).find(|place| place.depth == least)
         })
+    }
+}
+
+/// What rules make of a call, and why. Nobody is asked about what the tool cannot do, and a refusal keeps its own reason.
+fn becomes(rules: &Rules, call: &Call<'_>, refused: bool) -> (Outcome, Because) {
+    let decision = rules.decide(call);
+    let because = match decision.by {
+        Some(rule) => Because::Rule(rule),
+        None if call.asks_by_default => Because::Mode,
+        None => Because::NoRule,
+    };
+    match (decision.outcome, refused) {
+        (Outcome::Denied, _) | (_, false) => (decision.outcome, because),
+        (_, true) => (Outcome::Denied, Because::NoCapability),
     }
 }
 
@@ -219,7 +249,7 @@ mod tests {
     }
 
     fn policy(rules: Vec<Rule>) -> PolicyRecord {
-        let spec = PolicySpec { policies: rules, approvals: Vec::new() };
+        let spec = PolicySpec { policies: rules, ..PolicySpec::default() };
         PolicyRecord { name: "p".into(), spec, origin: PolicyOrigin::Person, evidence: Vec::new() }
     }
 
@@ -238,6 +268,34 @@ mod tests {
         assert_eq!(judgement.because, Because::Address(TargetError::Credentials));
         for other in ["http://api.stripe.com/x", "https://api.stripe.com:8443/x", "https://api.stripe.com.evil.io/x"] {
             assert_eq!(judge.judge("GET", other).because, Because::NoTool, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_only_logs_decides_nothing_and_says_what_it_would() {
+        let deciding = policy(vec![allow("https://api.stripe.com/v1/*")]);
+        let mut logging = policy(vec![
+            Rule::new(Permission::Deny, "https://api.stripe.com/v1/refunds"),
+            allow("https://api.stripe.com/v2/*"),
+        ]);
+        (logging.name, logging.spec.log_only) = ("stricter".into(), true);
+        // Whichever was bound first.
+        for policies in [[deciding.clone(), logging.clone()], [logging, deciding]] {
+            let judge = Judge::new(vec![tool("stripe", "https://api.stripe.com")], &policies).unwrap();
+            let said = |path: &str| {
+                let judgement = judge.judge("POST", &format!("https://api.stripe.com{path}"));
+                let by = |because: &Because| match because {
+                    Because::Rule(at) => judge.rule(*at).0.to_string(),
+                    _ => String::new(),
+                };
+                let would = judgement.log_only.as_ref().map(|(outcome, because)| (*outcome, by(because)));
+                (judgement.outcome, by(&judgement.because), would)
+            };
+            let stricter = |outcome| Some((outcome, "stricter".to_string()));
+            assert_eq!(said("/v1/charges"), (Outcome::Allowed, "p".into(), None));
+            assert_eq!(said("/v1/refunds"), (Outcome::Allowed, "p".into(), stricter(Outcome::Denied)));
+            assert_eq!(said("/v2/refunds"), (Outcome::Denied, String::new(), stricter(Outcome::Allowed)));
+            assert_eq!(said("/v3"), (Outcome::Denied, String::new(), None));
         }
     }
 

@@ -46,6 +46,9 @@ pub struct PolicySpec {
     pub policies: Vec<Rule>,
     /// Who is asked, where a rule says that somebody must be.
     pub approvals: Vec<ApprovalRule>,
+    /// Its rules decide nothing; calls that they would have made into something else are noted in the runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_only: bool,
 }
 
 /// Who is asked about which calls.

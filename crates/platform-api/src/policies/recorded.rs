@@ -89,7 +89,7 @@ pub async fn simulate(
             changes.push(Change {
                 before: permission(was.outcome),
                 after: permission(is.outcome),
-                reason: reason(after, &is, false),
+                reason: reason(after, is.tool, &is.because, false),
                 agent: one.agent,
                 method: one.method,
                 url: one.url,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::evaluate::{Because, Judge, Judgement, permission};
+use super::evaluate::{Because, Judge, permission};
 use super::recorded::{self, RecordedSimulation};
 use super::wire::RuleRequest;
 use super::{PolicyRequest, Principal, bound_policies};
@@ -69,12 +69,25 @@ pub struct Simulation {
     /// The rule that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<SimulatedRule>,
-    /// What each rule of the agent's policies says, in their order.
+    /// What would become of it if the policies that only log decided too, where that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_only: Option<LoggedDecision>,
+    /// What each rule of the agent's policies says, in their order; those that only log come last.
     rules: Vec<SimulatedRule>,
     /// Whether the tool can do this at all.
     capability: CapabilityCheck,
     /// The policies that count for the agent.
     policies: Vec<String>,
+}
+
+/// What policies that only log would make of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct LoggedDecision {
+    /// What would become of it.
+    #[schema(value_type = String)]
+    decision: Permission,
+    /// Why: one sentence.
+    reason: String,
 }
 
 /// The tool that would be called.
@@ -98,6 +111,9 @@ pub struct SimulatedRule {
     rule: Rule,
     /// It is the one that decided.
     decided: bool,
+    /// Its policy only logs: it decides nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    log_only: bool,
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -186,7 +202,11 @@ impl Simulation {
         let capabilities = judgement.tool.map_or(&[][..], |tool| tool.spec.capabilities.as_slice());
         Simulation {
             decision: permission(judgement.outcome),
-            reason: reason(judge, &judgement, policies.is_empty()),
+            reason: reason(judge, judgement.tool, &judgement.because, policies.is_empty()),
+            log_only: judgement.log_only.as_ref().map(|(outcome, because)| LoggedDecision {
+                decision: permission(*outcome),
+                reason: reason(judge, judgement.tool, because, false),
+            }),
             // What cannot be compared may hold a password, and is not repeated.
             url: judgement.target.as_ref().map_or_else(String::new, |target| target.url().into()),
             tool: judgement.tool.map(called),
@@ -216,13 +236,19 @@ fn called(tool: &ToolRecord) -> CalledTool {
 
 fn of_rule(judge: &Judge, Verdict { rule: at, why_not }: &Verdict) -> SimulatedRule {
     let (policy, rule) = judge.rule(*at);
+    let log_only = judge.only_logs(*at);
     SimulatedRule {
         policy: policy.into(),
         index: at.rule,
         rule: rule.clone(),
-        decided: why_not.is_none(),
+        decided: why_not.is_none() && !log_only,
+        log_only,
         why_not: *why_not,
-        explanation: why_not.map_or("", explanation),
+        explanation: match why_not {
+            Some(why_not) => explanation(*why_not),
+            None if log_only => "it would decide, but its policy only logs",
+            None => "",
+        },
     }
 }
 
@@ -239,9 +265,9 @@ fn explanation(why_not: WhyNot) -> &'static str {
 }
 
 /// Why, in one sentence.
-pub fn reason(judge: &Judge, judgement: &Judgement<'_>, unbound: bool) -> String {
-    let tool = judgement.tool.map_or("", |tool| tool.name.as_str());
-    match &judgement.because {
+pub fn reason(judge: &Judge, tool: Option<&ToolRecord>, because: &Because, unbound: bool) -> String {
+    let tool = tool.map_or("", |tool| tool.name.as_str());
+    match because {
         Because::Address(error) => error.to_string(),
         Because::NoTool => "no registered tool has this host".into(),
         Because::Rule(at) => {

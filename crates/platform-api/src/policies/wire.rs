@@ -30,6 +30,9 @@ struct SpecRequest {
     policies: Option<Vec<RuleRequest>>,
     rules: Option<Vec<RuleRequest>>,
     approvals: Option<Vec<ApprovalRule>>,
+    /// Its rules decide nothing; calls that they would have made into something else are noted in the runs.
+    #[serde(alias = "logOnly")]
+    log_only: bool,
 }
 
 /// A rule as it is sent. A field that is none of these is refused: a rule with a misspelt limit would have none.
@@ -88,9 +91,11 @@ pub struct Policy {
 pub struct PolicySpecAnswer {
     policies: Vec<RuleRequest>,
     approvals: Vec<ApprovalRule>,
+    /// True for a policy that decides nothing; absent otherwise.
+    log_only: Option<bool>,
 }
 
-/// Whether a policy counts. What cannot be compiled is never kept, so it always does.
+/// Whether a policy counts. What cannot be compiled is never kept, so it always does, if only by what it logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PolicyStatus {
     ready: bool,
@@ -137,6 +142,7 @@ impl PolicyRequest {
             (Some(name), None) => names::policy_name(&name, "/name")?,
             (None, None) => return Err(ApiError::field("policy name is required", "/name")),
         };
+        let log_only = spec.as_ref().is_some_and(|spec| spec.log_only);
         let (rules, approvals, at) = match (spec, rules) {
             (Some(SpecRequest { policies: Some(rules), approvals, .. }), _) => (rules, approvals, "/spec/policies"),
             (Some(SpecRequest { rules: Some(rules), approvals, .. }), _) => (rules, approvals, "/spec/rules"),
@@ -150,7 +156,7 @@ impl PolicyRequest {
         approvals.iter().enumerate().for_each(|(index, approval)| check_approval(index, approval, &mut errors));
         match errors.first() {
             None => {
-                let spec = PolicySpec { policies, approvals };
+                let spec = PolicySpec { policies, approvals, log_only };
                 Ok(PolicyRecord { name, spec, origin: PolicyOrigin::Person, evidence: Vec::new() })
             }
             Some((text, _)) => Err(ApiError::Invalid {

@@ -8,6 +8,7 @@ mod export;
 mod follow;
 mod lifecycle;
 pub mod observed;
+pub mod record;
 
 use axum::Json;
 use axum::extract::State;

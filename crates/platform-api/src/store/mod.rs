@@ -8,6 +8,7 @@ mod approvals;
 mod audit;
 pub mod backup;
 mod budget;
+mod chain;
 pub mod credentials;
 pub mod documents;
 mod hours;
@@ -20,6 +21,7 @@ mod sealed;
 mod spend;
 mod told;
 mod usage;
+pub mod verify;
 mod working;
 
 use std::borrow::Cow;
@@ -40,6 +42,8 @@ pub use analyses::Room;
 pub use approvals::{ApprovalRow, DeliveryRow, Verdict};
 pub use audit::Change;
 pub use budget::BudgetKey;
+use chain::ChainKey;
+pub use chain::{CHANGES, Head, RUNS};
 pub use credentials::{ConsentRow, TokenRow};
 pub use documents::{Resource, Stored};
 pub use idempotency::{Known, Reply};
@@ -59,6 +63,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "credentials", include_str!("migrations/0004_credentials.sql")),
     (5, "told", include_str!("migrations/0005_told.sql")),
     (6, "second", include_str!("migrations/0006_second.sql")),
+    (9, "chain", include_str!("migrations/0009_chain.sql")),
 ];
 
 /// How long a writer waits for another, and a request for a connection.
@@ -72,6 +77,7 @@ pub type Workspace<'a> = &'a str;
 pub struct Store {
     pool: Pool,
     sealer: Sealer,
+    chain: ChainKey,
     changes: Arc<AtomicU64>,
 }
 
@@ -90,6 +96,10 @@ enum Pool {
 pub struct Tx {
     engine: Engine,
     sealer: Sealer,
+    chain: ChainKey,
+    /// What is to be written down of it at its end, by workspace: whoever writes into a chain holds up everybody else who
+    /// does.
+    noted: Vec<(String, Change)>,
     changes: Arc<AtomicU64>,
     /// Something was changed that others keep in memory.
     has_changed: bool,
@@ -161,7 +171,7 @@ impl Store {
         let write = pool(1).connect_with(options.clone()).await?;
         migrator().run(&write).await?;
         let read = pool(4).connect_with(options).await?;
-        Store { pool: Pool::Sqlite { write, read }, sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
+        Store::over(Pool::Sqlite { write, read }, keys).await
     }
 
     /// The store in a PostgreSQL database, which many replicas may share.
@@ -170,7 +180,7 @@ impl Store {
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
         let pool = pool.connect_with(options).await?;
         migrator().run(&pool).await?;
-        Store { pool: Pool::Postgres(pool), sealer: Sealer::new(keys), changes: Arc::default() }.checked().await
+        Store::over(Pool::Postgres(pool), keys).await
     }
 
     /// To change something.
@@ -181,13 +191,7 @@ impl Store {
             Pool::Sqlite { write, .. } => Engine::Sqlite(write.begin_with("begin immediate").await?),
             Pool::Postgres(pool) => Engine::Postgres(pool.begin().await?),
         };
-        Ok(Tx {
-            engine,
-            sealer: self.sealer.clone(),
-            changes: Arc::clone(&self.changes),
-            has_changed: false,
-            _span: span,
-        })
+        Ok(self.tx(engine, span))
     }
 
     /// To read one state of everything. What is written here would be lost.
@@ -199,13 +203,7 @@ impl Store {
                 Engine::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?)
             }
         };
-        Ok(Tx {
-            engine,
-            sealer: self.sealer.clone(),
-            changes: Arc::clone(&self.changes),
-            has_changed: false,
-            _span: span,
-        })
+        Ok(self.tx(engine, span))
     }
 
     /// A number that is another one whenever this process has changed a document or something sealed. What was read
@@ -232,22 +230,39 @@ impl Store {
         }
     }
 
+    fn tx(&self, engine: Engine, span: Span) -> Tx {
+        Tx {
+            engine,
+            sealer: self.sealer.clone(),
+            chain: self.chain.clone(),
+            noted: Vec::new(),
+            changes: Arc::clone(&self.changes),
+            has_changed: false,
+            _span: span,
+        }
+    }
+
     /// Refuses a store that was sealed with keys that this process does not have.
-    async fn checked(self) -> Result<Store, StoreError> {
-        let mut tx = self.begin().await?;
+    async fn over(pool: Pool, keys: SealingKeys) -> Result<Store, StoreError> {
         const MINE: &str = "insert into meta (name, value) values ('sealing', $1) on conflict (name) do nothing";
         const THEIRS: &str = "select value from meta where name = 'sealing'";
-        on!(tx, db => sqlx::query(MINE).bind(self.sealer.current()).execute(db).await.map(drop))?;
+        let (sealer, chain) = (Sealer::new(keys), ChainKey::random());
+        let mut store = Store { pool, sealer, chain, changes: Arc::default() };
+        let mut tx = store.begin().await?;
+        on!(tx, db => sqlx::query(MINE).bind(store.sealer.current()).execute(db).await.map(drop))?;
         let kept: String = on!(tx, db => sqlx::query_scalar(THEIRS).fetch_one(db).await)?;
-        self.sealer.knows(&kept)?;
+        store.sealer.knows(&kept)?;
+        let chain = tx.seal_once("", "chain", "key", store.chain.encode()).await?;
+        store.chain = ChainKey::decode(&chain).ok_or_else(|| SealingError::Broken("the chains' key".into()))?;
         tx.commit().await?;
-        Ok(self)
+        Ok(store)
     }
 }
 
 impl Tx {
     /// Makes everything since [`Store::begin`] true at once.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_noted().await?;
         match self.engine {
             Engine::Sqlite(transaction) => transaction.commit().await?,
             Engine::Postgres(transaction) => transaction.commit().await?,

@@ -139,13 +139,15 @@ impl Tx {
         Ok(on!(self, db => sqlx::query_scalar(SQL).bind(workspace).bind(run).fetch_optional(db).await)?)
     }
 
-    /// Writes an event under its number.
+    /// Writes an event under its number, linked to the one before it.
     pub async fn add_event(&mut self, event: &EventRow) -> Result<(), StoreError> {
-        const SQL: &str = "insert into event (run_id, seq, id, type, payload_hash, actor, data, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8)";
+        const SQL: &str = "insert into event (run_id, seq, id, type, payload_hash, actor, data, created_at, link) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let before = if event.seq == 1 { String::new() } else { self.event_link(&event.run_id, event.seq - 1).await? };
+        let link = self.chain.of_event(&before, event);
         on!(self, db => sqlx::query(SQL)
             .bind(&event.run_id).bind(event.seq).bind(&event.id).bind(&event.kind).bind(&event.payload_hash)
-            .bind(&event.actor).bind(&event.data).bind(event.created_at).execute(db).await.map(drop))?;
+            .bind(&event.actor).bind(&event.data).bind(event.created_at).bind(link).execute(db).await.map(drop))?;
         Ok(())
     }
 

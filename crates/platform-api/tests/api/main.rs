@@ -26,6 +26,7 @@ mod openapi;
 mod plans;
 mod policies;
 mod quiet;
+mod record;
 mod runs;
 mod second;
 mod staged;

@@ -17,6 +17,7 @@ on_both_engines!(
     plain_sentences_become_rules,
     what_is_no_plain_sentence_goes_to_the_model_or_is_refused,
     a_simulation_says_what_decides_and_why_nothing_else_does,
+    a_policy_that_only_logs_is_shown_as_one_and_decides_nothing,
     a_simulation_asks_the_tool_what_it_can_do,
 );
 
@@ -258,6 +259,34 @@ async fn a_simulation_says_what_decides_and_why_nothing_else_does(platform: Plat
     assert_eq!(other["decision"], "approval_required");
     let secret = simulate(&platform, "GET", "https://me:hush@api.stripe.com/").await;
     assert!(secret["decision"] == "deny" && !secret.to_string().contains("hush"), "{secret}");
+}
+
+async fn a_policy_that_only_logs_is_shown_as_one_and_decides_nothing(platform: Platform) {
+    platform.post("/api/policies", billing()).await.expect(201);
+    platform.post("/api/policy-bindings", binding()).await.expect(201);
+    stripe(&platform, "Restricted").await;
+    let rules = json!([{"permission": "deny", "resource": "https://api.stripe.com/*"}]);
+    let stricter = json!({"name": "stricter", "spec": {"policies": rules, "log_only": true}});
+    let made = platform.post("/api/policies", stricter).await.expect(201);
+    assert_eq!(made["spec"]["log_only"], true);
+    let bound = json!({"name": "trial", "policy": "stricter", "subjects": [{"name": "payer"}]});
+    platform.post("/api/policy-bindings", bound).await.expect(201);
+    let read = simulate(&platform, "GET", "https://api.stripe.com/v1/charges").await;
+    assert_eq!([&read["decision"], &read["rule"]["policy"]], ["allow", "billing"]);
+    let would = json!({"decision": "deny", "reason": "rule 1 of the policy \"stricter\" decides"});
+    assert_eq!(read["log_only"], would);
+    let last = read["rules"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        [&last["policy"], &last["log_only"], &last["decided"]],
+        [&json!("stricter"), &json!(true), &json!(false)]
+    );
+    assert_eq!(last["explanation"], "it would decide, but its policy only logs");
+    // From now on it decides.
+    let enforced = json!({"spec": {"policies": rules, "logOnly": false}});
+    let put = platform.call("PUT", "/api/policies/stricter", Some(enforced)).await.expect(200);
+    assert_eq!(put["spec"]["log_only"], json!(null));
+    let read = simulate(&platform, "GET", "https://api.stripe.com/v1/charges").await;
+    assert_eq!([&read["decision"], &read["log_only"]], [&json!("deny"), &json!(null)]);
 }
 
 async fn a_simulation_asks_the_tool_what_it_can_do(platform: Platform) {

@@ -81,12 +81,26 @@ async fn a_call_carries_a_key_that_its_agent_never_sees_and_goes_no_further_than
     assert!(!kept.contains("the-banks-own-key"));
     assert!(!kept.contains("limit=3"), "queries are not kept");
 
+    // A policy that only logs stops nothing, and what it would have made of the call is on the record.
+    let base = host.get("/api/tools/bank").await.expect(200)["base_url"].as_str().unwrap().to_string();
+    let rules = json!([{"permission": "approval_required", "resource": format!("{base}/*")}]);
+    let spec = json!({"policies": rules, "log_only": true});
+    host.post("/api/v1/policies", json!({"name": "trial", "spec": spec})).await.expect(201);
+    let bound = json!({"name": "trial", "policy": "trial", "subjects": [{"name": "banker"}]});
+    host.post("/api/v1/policy-bindings", bound).await.expect(201);
+    let reply = host.invoke("banker", "list").await;
+    assert_eq!(said(&reply.expect(200))[0], 200);
+    let events = host.events(reply.headers["x-run-id"].to_str().unwrap()).await;
+    let called = events.iter().find(|event| event["type"] == "TOOL_CALLED").unwrap();
+    let would = json!({"decision": "approval_required", "rule": {"policy": "trial", "index": 0}});
+    assert_eq!([&called["data"]["decision"], &called["data"]["log_only"]], [&json!("allowed"), &would]);
+
     // It is the policy that lets the call through: without it nothing does.
     host.call("DELETE", "/api/v1/policies/banker-bank-auto", &[], None).await.expect(200);
     let reply = host.invoke("banker", "list").await;
     let refused = said(&reply.expect(200));
     assert_eq!([&refused[0], &refused[1]["code"]], [&json!(403), &json!("POLICY_DENIED")], "{refused}");
-    assert_eq!(asked.lock().unwrap().len(), 1, "nothing more reached the tool");
+    assert_eq!(asked.lock().unwrap().len(), 2, "nothing more reached the tool");
     let events = host.events(reply.headers["x-run-id"].to_str().unwrap()).await;
     let called = events.iter().find(|event| event["type"] == "TOOL_CALLED").unwrap();
     assert_eq!([&called["data"]["decision"], &called["data"]["status_code"]], [&json!("denied"), &json!(403)]);

@@ -1,0 +1,283 @@
+//! Chain: what is on the record cannot be changed afterwards without leaving a trace. Changes of a workspace, events of
+//! a run, and the ends of runs are three kinds of chains: the link of a row is a keyed hash of the row and of the link
+//! before it. Whoever can write to the database alone lacks the key, which is sealed.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{EventRow, RunRow, StoreError, Tx, Workspace, on};
+
+/// Changes of a workspace, and ends of its runs.
+pub const CHANGES: &str = "changes";
+/// See [`CHANGES`].
+pub const RUNS: &str = "runs";
+
+const KEY_BYTES: usize = 32;
+
+/// What links are made with. Cloning gives the same key.
+#[derive(Clone)]
+pub struct ChainKey([u8; KEY_BYTES]);
+
+/// The newest place of a chain. Kept elsewhere, it proves later that nothing was cut off the end meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Head {
+    /// How many rows the chain has.
+    pub number: i64,
+    /// The link of the last.
+    pub link: String,
+}
+
+/// A run that ended, or that was removed, as the chain of runs has it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct SealRow {
+    /// 1, 2, 3, … within the workspace.
+    pub number: i64,
+    /// The run.
+    pub run_id: String,
+    /// `ended` or `removed`.
+    pub kind: String,
+    /// How many events it had.
+    pub events: i64,
+    /// The link of the last of them.
+    pub last_link: String,
+    /// A keyed hash of the run itself; empty for one that is not there any more.
+    pub run_hash: String,
+    /// When the row was written.
+    pub at: i64,
+    /// The row's own link.
+    pub link: String,
+}
+
+impl ChainKey {
+    /// A new one.
+    pub fn random() -> ChainKey {
+        let mut key = [0; KEY_BYTES];
+        getrandom::fill(&mut key).expect("the operating system has random numbers");
+        ChainKey(key)
+    }
+
+    /// As it is sealed.
+    pub(super) fn encode(&self) -> String {
+        BASE64.encode(self.0)
+    }
+
+    /// What was sealed.
+    pub(super) fn decode(text: &str) -> Option<ChainKey> {
+        BASE64.decode(text).ok()?.try_into().ok().map(ChainKey)
+    }
+
+    /// The link of a row with these fields after a row with the link `before`. No two lists of fields are hashed alike.
+    fn link(&self, what: &str, before: &str, fields: &[Option<&str>]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        for field in [Some(what), Some(before)].iter().chain(fields) {
+            match field {
+                None => mac.update(&[0]),
+                Some(text) => {
+                    mac.update(&[1]);
+                    mac.update(&(text.len() as u64).to_le_bytes());
+                    mac.update(text.as_bytes());
+                }
+            }
+        }
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Of a change, as its row has it.
+    pub(super) fn of_change(&self, workspace: &str, before: &str, number: i64, change: &ChangeFields<'_>) -> String {
+        let ChangeFields { id, at, actor, action, resource, before: was, after } = change;
+        let (number, at) = (number.to_string(), at.to_string());
+        let fields = [Some(workspace), Some(&number), Some(id), Some(&at), Some(actor), Some(action), Some(resource)];
+        self.link(CHANGES, before, &[&fields[..], &[*was, *after]].concat())
+    }
+
+    /// Of an event.
+    pub fn of_event(&self, before: &str, event: &EventRow) -> String {
+        let EventRow { run_id, seq, id, kind, payload_hash, actor, data, created_at } = event;
+        let (seq, at) = (seq.to_string(), created_at.to_string());
+        let fields = [Some(run_id.as_str()), Some(&seq), Some(id), Some(kind), Some(&at)];
+        let rest = [payload_hash.as_deref(), actor.as_deref(), data.as_deref()];
+        self.link("events", before, &[&fields[..], &rest].concat())
+    }
+
+    /// Of the end of a run.
+    pub fn of_seal(&self, workspace: &str, before: &str, seal: &SealRow) -> String {
+        let SealRow { number, run_id, kind, events, last_link, run_hash, at, link: _ } = seal;
+        let numbers = [number, events, at].map(|number| number.to_string());
+        let [number, events, at] = numbers.each_ref().map(|text| Some(text.as_str()));
+        let fields = [Some(workspace), number, Some(run_id), Some(kind), events, Some(last_link), Some(run_hash), at];
+        self.link(RUNS, before, &fields)
+    }
+
+    /// Of a run that ended: nothing of it changes any more.
+    pub fn of_run(&self, workspace: &str, run: &RunRow) -> String {
+        let RunRow { id, agent_id, namespace, user_id, conversation_id, initial_message, status, created_at, .. } = run;
+        let created = created_at.to_string();
+        let fields = [Some(workspace), Some(id), Some(agent_id), Some(namespace), Some(user_id), Some(status.name())];
+        let rest = [conversation_id.as_deref(), initial_message.as_deref(), Some(&created)];
+        self.link("run", "", &[&fields[..], &rest].concat())
+    }
+}
+
+impl std::fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChainKey")
+    }
+}
+
+/// A change as its row has it.
+pub(super) struct ChangeFields<'a> {
+    pub id: &'a str,
+    pub at: i64,
+    pub actor: &'a str,
+    pub action: &'a str,
+    pub resource: &'a str,
+    pub before: Option<&'a str>,
+    pub after: Option<&'a str>,
+}
+
+impl Tx {
+    /// The newest place of a chain, which nobody else moves before this transaction ends.
+    pub(super) async fn lock_chain(&mut self, workspace: Workspace<'_>, name: &str) -> Result<Head, StoreError> {
+        const SQL: &str = "insert into chain (workspace, name, number, link) values ($1, $2, 0, '') \
+             on conflict (workspace, name) do update set number = chain.number returning number, link";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(name).fetch_one(db).await)?)
+    }
+
+    /// Moves it.
+    pub(super) async fn set_chain(
+        &mut self,
+        workspace: Workspace<'_>,
+        name: &str,
+        head: &Head,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update chain set number = $3, link = $4 where workspace = $1 and name = $2";
+        on!(self, db => sqlx::query(SQL)
+            .bind(workspace).bind(name).bind(head.number).bind(&head.link).execute(db).await.map(drop))?;
+        Ok(())
+    }
+
+    /// The newest place of a chain.
+    pub async fn head(&mut self, workspace: Workspace<'_>, name: &str) -> Result<Head, StoreError> {
+        const SQL: &str = "select number, link from chain where workspace = $1 and name = $2";
+        let head: Option<Head> =
+            on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(name).fetch_optional(db).await)?;
+        Ok(head.unwrap_or_default())
+    }
+
+    /// The link of an event; empty where there is none.
+    pub async fn event_link(&mut self, run: &str, seq: i64) -> Result<String, StoreError> {
+        const SQL: &str = "select link from event where run_id = $1 and seq = $2";
+        let link: Option<Option<String>> =
+            on!(self, db => sqlx::query_scalar(SQL).bind(run).bind(seq).fetch_optional(db).await)?;
+        Ok(link.flatten().unwrap_or_default())
+    }
+
+    /// Runs whose ends are in no chain yet, with their workspaces.
+    pub async fn unsealed_runs(&mut self, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
+        const SQL: &str = "select workspace, id from run where is_sealed = 0 and status in ('COMPLETED', 'FAILED') \
+             order by workspace, updated_at, id limit $1";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(limit).fetch_all(db).await)?)
+    }
+
+    /// Runs of any workspace that ended before then, with their workspaces, those that are in their chain.
+    pub async fn old_runs(&mut self, before: i64, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
+        const SQL: &str = "select workspace, id from run where is_sealed = 1 and status in ('COMPLETED', 'FAILED') \
+             and updated_at < $1 order by updated_at limit $2";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(db).await)?)
+    }
+
+    /// Puts the ends of runs of one workspace into its chain, all at once; those that another process did are left out.
+    pub async fn seal_runs(&mut self, workspace: Workspace<'_>, runs: &[&str], now: i64) -> Result<(), StoreError> {
+        const SQL: &str = "update run set is_sealed = 1 where workspace = $1 and id = $2 and is_sealed = 0 returning *";
+        let mut head = self.lock_chain(workspace, RUNS).await?;
+        for run in runs {
+            let run: Option<RunRow> =
+                on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(*run).fetch_optional(db).await)?;
+            let Some(run) = run else { continue };
+            let last_link = self.event_link(&run.id, run.events).await?;
+            let seal = SealRow { last_link, ..SealRow::new("ended", &run, now) };
+            let run_hash = self.chain.of_run(workspace, &run);
+            self.add_seal(workspace, &mut head, SealRow { run_hash, ..seal }).await?;
+        }
+        self.set_chain(workspace, RUNS, &head).await
+    }
+
+    /// Removes runs of one workspace with all that happened in them; that they were removed stays on the record.
+    pub async fn remove_runs(&mut self, workspace: Workspace<'_>, runs: &[&str], now: i64) -> Result<(), StoreError> {
+        const BELOW: [&str; 3] = [
+            "delete from event where run_id = $1",
+            "delete from action where run_id = $1",
+            "delete from approval where run_id = $1",
+        ];
+        const RUN: &str = "delete from run where workspace = $1 and id = $2 and is_sealed = 1 returning *";
+        const PARTS: &str = "delete from sealed where workspace = $1 and name like $2";
+        let mut head = self.lock_chain(workspace, RUNS).await?;
+        for id in runs {
+            let run: Option<RunRow> =
+                on!(self, db => sqlx::query_as(RUN).bind(workspace).bind(*id).fetch_optional(db).await)?;
+            let Some(run) = run else { continue };
+            for below in BELOW {
+                on!(self, db => sqlx::query(below).bind(*id).execute(db).await.map(drop))?;
+            }
+            let below = format!("{id}/%");
+            on!(self, db => sqlx::query(PARTS).bind(workspace).bind(below).execute(db).await.map(drop))?;
+            self.add_seal(workspace, &mut head, SealRow::new("removed", &run, now)).await?;
+        }
+        self.set_chain(workspace, RUNS, &head).await
+    }
+
+    /// Writes a row after the newest one of its chain.
+    async fn add_seal(&mut self, workspace: Workspace<'_>, head: &mut Head, seal: SealRow) -> Result<(), StoreError> {
+        const SQL: &str = "insert into run_seal \
+             (workspace, number, run_id, kind, events, last_link, run_hash, at, link) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let seal = SealRow { number: head.number + 1, ..seal };
+        let link = self.chain.of_seal(workspace, &head.link, &seal);
+        on!(self, db => sqlx::query(SQL)
+            .bind(workspace).bind(seal.number).bind(&seal.run_id).bind(&seal.kind).bind(seal.events)
+            .bind(&seal.last_link).bind(&seal.run_hash).bind(seal.at).bind(&link).execute(db).await.map(drop))?;
+        *head = Head { number: seal.number, link };
+        Ok(())
+    }
+}
+
+impl SealRow {
+    fn new(kind: &str, run: &RunRow, at: i64) -> SealRow {
+        SealRow {
+            number: 0,
+            run_id: run.id.clone(),
+            kind: kind.into(),
+            events: run.events,
+            last_link: String::new(),
+            run_hash: String::new(),
+            at,
+            link: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_told_apart_and_so_is_what_came_before() {
+        let key = ChainKey::random();
+        let link = |before: &str, fields: &[Option<&str>]| key.link("events", before, fields);
+        let one = link("", &[Some("ab"), Some("c")]);
+        assert_eq!(one, link("", &[Some("ab"), Some("c")]));
+        for other in [
+            link("", &[Some("a"), Some("bc")]),
+            link("", &[Some("ab"), Some("c"), None]),
+            link("", &[Some("ab"), None]),
+            link("x", &[Some("ab"), Some("c")]),
+            key.link(RUNS, "", &[Some("ab"), Some("c")]),
+            ChainKey::random().link("events", "", &[Some("ab"), Some("c")]),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert_eq!(one, ChainKey::decode(&key.encode()).unwrap().link("events", "", &[Some("ab"), Some("c")]));
+    }
+}
