@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::index::Index;
-use super::matching::{Origin, Pattern, Target};
+use super::matching::{Coverage, Origin, Pattern, Target};
 use super::rule::{Permission, Policy, RuleError, RuleFault};
 
 /// One call that an agent makes.
@@ -162,7 +162,7 @@ impl Rules {
             .flatten()
             .chain(self.anywhere.iter().copied())
             .map(|index| &self.rules[index as usize])
-            .filter(|rule| rule.why_not(call).is_none())
+            .filter(|rule| rule.covers(call))
             .min_by_key(|rule| (std::cmp::Reverse(rule.permission), rule.at));
         match strongest {
             Some(rule) => Decision { outcome: rule.permission.into(), by: Some(rule.at) },
@@ -188,19 +188,33 @@ impl Rules {
 }
 
 impl Compiled {
+    /// Whether it covers a call of its own host, or of any if it names none.
+    fn covers(&self, call: &Call) -> bool {
+        let coverage = self.pattern.as_ref().map(|pattern| pattern.covers_path(call.target));
+        coverage.is_none_or(|coverage| self.is_enough(coverage)) && self.why_not_else(call).is_none()
+    }
+
+    /// What can be read in two ways is allowed only if both are covered, and stopped if either is.
+    fn is_enough(&self, coverage: Coverage) -> bool {
+        if self.permission == Permission::Allow { coverage.both } else { coverage.any }
+    }
+
     /// Why it does not cover a call; none when it does.
     fn why_not(&self, call: &Call) -> Option<WhyNot> {
         if let Some(pattern) = &self.pattern {
             let coverage = pattern.covers(call.target);
-            // What can be read in two ways is allowed only if both are covered, and stopped if either is.
-            let enough = if self.permission == Permission::Allow { coverage.both } else { coverage.any };
-            match (enough, coverage.any) {
+            match (self.is_enough(coverage), coverage.any) {
                 (true, _) => {}
                 (false, true) => return Some(WhyNot::AmbiguousPath),
                 (false, false) if pattern.origin != call.target.origin => return Some(WhyNot::OtherHost),
                 (false, false) => return Some(WhyNot::OtherPath),
             }
         }
+        self.why_not_else(call)
+    }
+
+    /// The same, but for its address.
+    fn why_not_else(&self, call: &Call) -> Option<WhyNot> {
         if !self.operations.is_empty() && !self.operations.iter().any(|own| own.eq_ignore_ascii_case(call.method)) {
             return Some(WhyNot::OtherOperation);
         }

@@ -49,6 +49,8 @@ pub struct Target {
     pub(super) origin: Origin,
     /// As literally, and as generously as a server may read it.
     pub(super) readings: [String; 2],
+    /// Both readings are one.
+    pub(super) is_plain: bool,
     url: String,
 }
 
@@ -67,7 +69,7 @@ impl Target {
             let path = format!("/{}", cut(path).trim_start_matches('/'));
             let readings = [literal(&path), generous(&path)];
             let url = format!("${{{variable}}}{path}");
-            return Ok(Target { origin: Origin::Variable(variable.into()), readings, url });
+            return Ok(Target::new(Origin::Variable(variable.into()), readings, url));
         }
         let url = Url::parse(address).map_err(|_| TargetError::NotAnAddress)?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -75,7 +77,12 @@ impl Target {
         }
         let origin = origin(&url).ok_or(TargetError::NotAnAddress)?;
         let readings = [literal(url.path()), generous(url.path())];
-        Ok(Target { origin, readings, url: url.into() })
+        Ok(Target::new(origin, readings, url.into()))
+    }
+
+    fn new(origin: Origin, readings: [String; 2], url: String) -> Target {
+        let is_plain = readings[0] == readings[1];
+        Target { origin, readings, is_plain, url }
     }
 
     /// The address to send on: what was compared and nothing else.
@@ -90,6 +97,8 @@ pub struct Pattern {
     pub(super) origin: Origin,
     /// The path in both readings, split at its wildcards.
     readings: [Path; 2],
+    /// Both readings are one.
+    is_plain: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +117,7 @@ impl Pattern {
     pub fn parse(resource: &str) -> Result<Pattern, PatternError> {
         let fault = || PatternError::NotAnAddress(resource.chars().take(200).collect());
         if let Some((variable, path)) = variable(resource) {
-            return Ok(Pattern { origin: Origin::Variable(variable.into()), readings: paths(path) });
+            return Ok(Pattern::new(Origin::Variable(variable.into()), paths(path)));
         }
         let (scheme, rest) = resource.split_once("://").ok_or_else(fault)?;
         let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
@@ -125,7 +134,12 @@ impl Pattern {
             return Err(PatternError::WildcardHost(resource.chars().take(200).collect()));
         }
         let url = Url::parse(&format!("{scheme}://{authority}/")).map_err(|_| fault())?;
-        Ok(Pattern { origin: origin(&url).ok_or_else(fault)?, readings: paths(path) })
+        Ok(Pattern::new(origin(&url).ok_or_else(fault)?, paths(path)))
+    }
+
+    fn new(origin: Origin, readings: [Path; 2]) -> Pattern {
+        let is_plain = readings[0] == readings[1];
+        Pattern { origin, readings, is_plain }
     }
 
     /// How each address that it covers begins, in one of its readings.
@@ -138,7 +152,14 @@ impl Pattern {
         if self.origin != target.origin {
             return Coverage { both: false, any: false };
         }
-        let [literal, generous] = [0, 1].map(|i| self.readings[i].covers(&target.readings[i]));
+        self.covers_path(target)
+    }
+
+    /// The same for an address of its own host.
+    pub(super) fn covers_path(&self, target: &Target) -> Coverage {
+        let covers = |i: usize| self.readings[i].covers(&target.readings[i]);
+        let literal = covers(0);
+        let generous = if self.is_plain && target.is_plain { literal } else { covers(1) };
         Coverage { both: literal && generous, any: literal || generous }
     }
 }
