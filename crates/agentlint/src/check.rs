@@ -6,12 +6,12 @@ use std::path::Path;
 
 use analyzer_core::Language;
 use analyzer_core::analysis::Confidence;
-use analyzer_core::lint::{Finding, Report, RuleSet, add_ignores, apply, find};
+use analyzer_core::lint::{Finding, Report, add_ignores, apply, find};
 
 use crate::cli::{self, FailOn, Global, Sure};
 use crate::error::Error;
 use crate::output::{Checked, Format, Output};
-use crate::project::Project;
+use crate::project::{Chosen, Project};
 use crate::report::ReportV1;
 use crate::{Done, Surroundings, git, progress, watch};
 
@@ -107,11 +107,14 @@ pub fn reported(
         for file in &v1.coverage.skipped {
             writeln!(notes, "left out {}: {}", file.file, file.reason).expect("writing to a string");
         }
-        let configures = |path: &str| path.ends_with("/agentlint.toml");
-        for source in project.sources.files().iter().filter(|source| configures(&source.path)) {
-            let path = project.shown(&source.path);
-            writeln!(notes, "{path} counts where its own folder is checked, and not here")
+        for (folder, config) in &project.below {
+            let folder = project.shown(folder);
+            writeln!(notes, "{folder} has its own configuration, which counts for the rules of its files")
                 .expect("writing to a string");
+            if config.is_about_more() {
+                writeln!(notes, "what else it says counts where {folder} itself is checked")
+                    .expect("writing to a string");
+            }
         }
         for note in &v1.coverage.notes {
             writeln!(notes, "note {}:{} {}", note.file, note.line, note.message).expect("writing to a string");
@@ -142,10 +145,10 @@ pub struct Looked {
 pub fn look(
     project: &Project,
     args: &cli::Check,
-    lint: impl FnOnce(&Project, RuleSet, bool) -> Result<Report, Error>,
+    lint: impl FnOnce(&Project, Chosen, bool) -> Result<Report, Error>,
 ) -> Result<Looked, Error> {
     let rules = project.rules(&args.select, &args.ignore, args.pedantic)?;
-    let active = rules.active().count();
+    let active = rules.count();
     let mut report = lint(project, rules.clone(), args.no_ignores)?;
     let (baselined, stale) =
         without_known(project, &rules, args.baseline.as_deref(), args.min_confidence, &mut report)?;
@@ -318,7 +321,7 @@ pub fn baseline(args: &cli::Baseline, global: &Global) -> Result<Done, Error> {
 /// Takes out what the baseline knows and what is not sure enough: how many are known, and how many of those are gone.
 pub fn without_known(
     project: &Project,
-    rules: &RuleSet,
+    rules: &Chosen,
     baseline: Option<&Path>,
     least: Option<Sure>,
     report: &mut Report,
@@ -328,13 +331,15 @@ pub fn without_known(
         Some(file) => known(&file, project, rules, report)?,
         None => (0, 0),
     };
-    let least: Confidence = least.or(project.config.min_confidence).map_or(Confidence::Low, Into::into);
-    report.findings.retain(|finding| finding.confidence >= least);
+    report.findings.retain(|finding| {
+        let least = least.or(project.config_of(&finding.file).min_confidence);
+        finding.confidence >= least.map_or(Confidence::Low, Into::into)
+    });
     Ok(counts)
 }
 
 /// Takes out what the baseline knows: how many, and how many of its entries are gone.
-fn known(file: &Path, project: &Project, rules: &RuleSet, report: &mut Report) -> Result<(usize, usize), Error> {
+fn known(file: &Path, project: &Project, rules: &Chosen, report: &mut Report) -> Result<(usize, usize), Error> {
     let text = std::fs::read_to_string(file).map_err(|error| Error::Read(file.to_owned(), error))?;
     let mut known: BTreeMap<&str, bool> = BTreeMap::new();
     // Only what was looked for can be gone.
@@ -342,7 +347,7 @@ fn known(file: &Path, project: &Project, rules: &RuleSet, report: &mut Report) -
         let path = path.replace("%20", " ");
         let own = path.strip_prefix(project.prefix.as_str());
         let named = own.is_some_and(|own| project.only.as_ref().is_none_or(|only| only.contains(own)));
-        named && find(rule).is_none_or(|rule| rules.is_active(rule))
+        named && find(rule).is_none_or(|rule| rules.of(own.unwrap_or_default()).is_active(rule))
     };
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
     {

@@ -138,6 +138,13 @@ impl Config {
         Ok(())
     }
 
+    /// Whether it says more than which rules count for which files, and how bad what they find is.
+    pub fn is_about_more(&self) -> bool {
+        let Config { pedantic, select, ignore, severity, exclude, min_confidence, .. } = self.clone();
+        let of_rules = Config { pedantic, select, ignore, severity, exclude, min_confidence, ..Config::default() };
+        *self != of_rules
+    }
+
     /// The policies as the engine takes them.
     pub fn policies(&self) -> Result<Vec<Policy>, Error> {
         let permission = |own: OwnPermission| match own {
@@ -164,7 +171,7 @@ pub fn load(folder: &Path, given: &[String], isolated: bool) -> Result<(Config, 
     let mut found = None;
     if !isolated {
         for folder in folder.ancestors() {
-            if let Some((path, own)) = in_folder(folder)? {
+            if let Some((path, own)) = in_folder(folder, |path| std::fs::read_to_string(path).ok())? {
                 table = own;
                 found = Some(path);
                 break;
@@ -200,11 +207,36 @@ pub fn load(folder: &Path, given: &[String], isolated: bool) -> Result<(Config, 
     Ok((config, found))
 }
 
+/// The configurations of folders below the one that is read, by those folders (`services/billing/`): the closest counts
+/// for the rules of a file, and for what is left out below it.
+pub fn below(root: &Path, files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Config>, Error> {
+    let is_one = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        FILES.contains(&name) && path.contains('/')
+    };
+    let folders: BTreeSet<&str> =
+        files.keys().filter(|path| is_one(path)).filter_map(|path| path.rsplit_once('/')).map(|(own, _)| own).collect();
+    let mut found = BTreeMap::new();
+    for folder in folders {
+        let text = |path: &Path| files.get(path.strip_prefix(root).ok()?.to_str()?).cloned();
+        let Some((path, table)) = in_folder(&root.join(folder), text)? else { continue };
+        let config: Config =
+            table.try_into().map_err(|error: toml::de::Error| Error::Config(advice(error.message())))?;
+        config.policies()?;
+        config.check_rules(Some(&path))?;
+        found.insert(format!("{folder}/"), config);
+    }
+    Ok(found)
+}
+
+/// The names of files that may hold a configuration, the strongest first.
+const FILES: [&str; 3] = ["agentlint.toml", "pyproject.toml", "package.json"];
+
 /// Files that may configure a folder: those in it and above it, as far as its repository goes.
 pub fn candidates(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in folder.ancestors() {
-        files.extend(["agentlint.toml", "pyproject.toml", "package.json", ".gitignore"].map(|name| folder.join(name)));
+        files.extend(FILES.into_iter().chain([".gitignore"]).map(|name| folder.join(name)));
         if folder.join(".git").exists() {
             break;
         }
@@ -213,17 +245,18 @@ pub fn candidates(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The configuration that a folder holds, checked.
-fn in_folder(folder: &Path) -> Result<Option<(PathBuf, toml::Table)>, Error> {
+fn in_folder(folder: &Path, text: impl Fn(&Path) -> Option<String>) -> Result<Option<(PathBuf, toml::Table)>, Error> {
+    let [own, pyproject, package] = FILES;
     let text = |name: &str| {
         let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).ok()?;
+        let text = text(&path)?;
         Some((path, text))
     };
-    if let Some((path, text)) = text("agentlint.toml") {
+    if let Some((path, text)) = text(own) {
         read(&path.display().to_string(), &text)?;
         return Ok(Some((path, toml::from_str(&text).map_err(|error| Error::Config(error.to_string()))?)));
     }
-    if let Some((path, text)) = text("pyproject.toml") {
+    if let Some((path, text)) = text(pyproject) {
         #[derive(Deserialize)]
         struct Pyproject {
             tool: Option<Tool>,
@@ -251,7 +284,7 @@ fn in_folder(folder: &Path) -> Result<Option<(PathBuf, toml::Table)>, Error> {
             }
         }
     }
-    if let Some((path, text)) = text("package.json") {
+    if let Some((path, text)) = text(package) {
         let file: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(own) = file.get("agentlint") {
             serde_json::from_value::<Config>(own.clone()).map_err(|error| {

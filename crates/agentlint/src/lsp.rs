@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analyzer_core::Session;
-use analyzer_core::lint::{Finding, Report, RuleSet, Severity, comment_sign};
+use analyzer_core::lint::{Finding, Report, Severity, comment_sign};
 use lsp_server::{Connection, Message, Notification, Request, Response};
 use lsp_types::notification::{
     DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::discover::Found;
 use crate::edits;
 use crate::error::Error;
-use crate::project::Project;
+use crate::project::{Chosen, Project};
 
 /// Serves until the client leaves.
 pub fn run(global: &Global) -> Result<Done, Error> {
@@ -127,7 +127,7 @@ fn root(params: &InitializeParams) -> PathBuf {
 struct Server<'g> {
     global: &'g Global,
     project: Project,
-    rules: RuleSet,
+    rules: Chosen,
     session: Session,
     /// Texts of files that the editor has open: what the disk has does not matter.
     open: BTreeMap<String, Arc<str>>,
@@ -152,7 +152,7 @@ impl<'g> Server<'g> {
         let mut server = Server {
             global,
             project,
-            rules: RuleSet::default(),
+            rules: Chosen::default(),
             session: Session::new(analyzer_core::Options::default()),
             open: BTreeMap::new(),
             report: Report::default(),

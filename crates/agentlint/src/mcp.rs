@@ -170,7 +170,7 @@ impl Server {
     fn analyze(&self, Parameters(Files { files }): Parameters<Files>) -> Result<Json<Analyzed>, String> {
         let project = project(files)?;
         let rules = project.rules(&[], &[], false).map_err(|error| error.to_string())?;
-        let active = rules.active().count();
+        let active = rules.count();
         let report = project.lint(rules, false).map_err(|error| error.to_string())?;
         let analysis = &report.analysis;
         let tools = analysis.tools.iter().map(|tool| Touched {

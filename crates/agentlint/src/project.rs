@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use analyzer_core::lint::{Declared, LintOptions, Report, RuleSet, lint};
+use analyzer_core::lint::{Declared, LintOptions, RULES, Report, RuleSet, lint};
 use analyzer_core::{Options, Pack, Session, Sources};
 
 use crate::cli::{Global, Scope};
@@ -33,6 +33,8 @@ pub struct Project {
     pub only: Option<BTreeSet<String>>,
     /// What is configured.
     pub config: Config,
+    /// What is configured for folders below the root, by `services/billing/`: which rules count for their files.
+    pub below: BTreeMap<String, Config>,
     /// The folder that paths of the configuration are relative to.
     pub configured_in: PathBuf,
     /// Paths of files that are not UTF-8, which nothing is written to.
@@ -42,6 +44,28 @@ pub struct Project {
     /// Text by path of each pack.
     pub pack_texts: Vec<BTreeMap<String, String>>,
     packs: Vec<Arc<Pack>>,
+}
+
+/// The rules that were chosen, by configuration and command line.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    rules: RuleSet,
+    /// Those of folders that have a configuration of their own.
+    folders: Vec<(String, RuleSet)>,
+}
+
+impl Chosen {
+    /// Those that count for a file.
+    pub fn of(&self, path: &str) -> &RuleSet {
+        let above = self.folders.iter().filter(|(folder, _)| path.starts_with(folder.as_str()));
+        above.max_by_key(|(folder, _)| folder.len()).map_or(&self.rules, |(_, rules)| rules)
+    }
+
+    /// How many rules count anywhere.
+    pub fn count(&self) -> usize {
+        let sets = || self.folders.iter().map(|(_, rules)| rules).chain([&self.rules]);
+        RULES.iter().filter(|rule| sets().any(|rules| rules.is_active(rule))).count()
+    }
 }
 
 impl Project {
@@ -73,6 +97,7 @@ impl Project {
                 found.files.remove(&own.to_string_lossy().replace('\\', "/"));
             }
         }
+        let below = configured_below(&root, &mut found, global)?;
         let mut only = None;
         if !files.is_empty() || !folders.is_empty() {
             let mut named = BTreeSet::new();
@@ -107,7 +132,7 @@ impl Project {
             root => format!("{}/", root.trim_end_matches('/').replace('\\', "/").trim_start_matches("./")),
         };
         let project = Project::new(root, prefix, configured_in, found, config, only)?;
-        Project { way: way_from_repository()?, ..project }.with_input()
+        Project { way: way_from_repository()?, below, ..project }.with_input()
     }
 
     /// The folder that paths of these are relative to.
@@ -122,9 +147,11 @@ impl Project {
         let configured_in = at.as_deref().and_then(Path::parent).filter(|folder| root.starts_with(folder));
         let configured_in = configured_in.unwrap_or(root).to_owned();
         let way = root.strip_prefix(&configured_in).map(Path::to_owned).unwrap_or_default();
-        let found =
+        let mut found =
             discover::below(root, &Rules { exclude: vec![(way, config.exclude.clone())], no_gitignore: false })?;
-        Project::new(root.to_owned(), String::new(), configured_in, found, config, None)
+        let below = configured_below(root, &mut found, global)?;
+        let project = Project::new(root.to_owned(), String::new(), configured_in, found, config, None)?;
+        Ok(Project { below, ..project })
     }
 
     fn of_stdin(scope: &Scope, global: &Global) -> Result<Project, Error> {
@@ -170,6 +197,7 @@ impl Project {
             skipped,
             only,
             config,
+            below: BTreeMap::new(),
             configured_in,
             foreign,
             folders,
@@ -229,39 +257,50 @@ impl Project {
     }
 
     /// The active rules by configuration and command line.
-    pub fn rules(&self, select: &[String], ignore: &[String], pedantic: bool) -> Result<RuleSet, Error> {
-        let refuse = |error: analyzer_core::lint::SelectError| Error::Usage(error.to_string());
-        let mut rules = RuleSet::default();
-        if pedantic || self.config.pedantic {
-            rules = rules.pedantic();
-        }
-        let select = if select.is_empty() { &self.config.select[..] } else { select };
-        rules = rules.select(select).map_err(refuse)?;
-        rules = rules.ignore(self.config.ignore.iter().chain(ignore)).map_err(refuse)?;
-        for (name, severity) in &self.config.severity {
-            rules = rules.with_severity(name, (*severity).into()).map_err(refuse)?;
-        }
-        Ok(rules)
+    pub fn rules(&self, select: &[String], ignore: &[String], pedantic: bool) -> Result<Chosen, Error> {
+        let of = |config: &Config| -> Result<RuleSet, Error> {
+            let refuse = |error: analyzer_core::lint::SelectError| Error::Usage(error.to_string());
+            let mut rules = RuleSet::default();
+            if pedantic || config.pedantic {
+                rules = rules.pedantic();
+            }
+            let select = if select.is_empty() { &config.select[..] } else { select };
+            rules = rules.select(select).map_err(refuse)?;
+            rules = rules.ignore(config.ignore.iter().chain(ignore)).map_err(refuse)?;
+            for (name, severity) in &config.severity {
+                rules = rules.with_severity(name, (*severity).into()).map_err(refuse)?;
+            }
+            Ok(rules)
+        };
+        let folders = self.below.iter().map(|(folder, config)| Ok((folder.clone(), of(config)?)));
+        Ok(Chosen { rules: of(&self.config)?, folders: folders.collect::<Result<_, Error>>()? })
+    }
+
+    /// The closest configuration of a file.
+    pub fn config_of(&self, path: &str) -> &Config {
+        let above = self.below.iter().filter(|(folder, _)| path.starts_with(folder.as_str()));
+        above.max_by_key(|(folder, _)| folder.len()).map_or(&self.config, |(_, config)| config)
     }
 
     /// What the linter is told.
-    pub fn lint_options(&self, rules: RuleSet, no_ignores: bool) -> Result<LintOptions, Error> {
+    pub fn lint_options(&self, chosen: Chosen, no_ignores: bool) -> Result<LintOptions, Error> {
         // Elsewhere on this machine is no name that fingerprints could keep.
         let prefix = match self.prefix.starts_with(['/', '.']) || self.prefix.contains(':') {
             true => String::new(),
             false => self.prefix.clone(),
         };
         let declared = self.declared()?;
-        Ok(LintOptions { rules, declared, untracked: self.untracked.clone(), no_ignores, prefix })
+        let Chosen { rules, folders } = chosen;
+        Ok(LintOptions { rules, folders, declared, untracked: self.untracked.clone(), no_ignores, prefix })
     }
 
     /// What is wrong.
-    pub fn lint(&self, rules: RuleSet, no_ignores: bool) -> Result<Report, Error> {
+    pub fn lint(&self, rules: Chosen, no_ignores: bool) -> Result<Report, Error> {
         Ok(self.named(lint(&self.sources, &self.options(), &self.lint_options(rules, no_ignores)?)))
     }
 
     /// What is wrong, from a session that has these files.
-    pub fn lint_in(&self, session: &mut Session, rules: RuleSet, no_ignores: bool) -> Result<Report, Error> {
+    pub fn lint_in(&self, session: &mut Session, rules: Chosen, no_ignores: bool) -> Result<Report, Error> {
         let report = session.lint(&self.lint_options(rules, no_ignores)?);
         Ok(self.named(report.map_err(|error| Error::Usage(error.to_string()))?))
     }
@@ -278,6 +317,21 @@ impl Project {
     pub fn shown(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
+}
+
+/// What folders below the root configure, unless the command line speaks for all; what they leave out goes.
+fn configured_below(root: &Path, found: &mut Found, global: &Global) -> Result<BTreeMap<String, Config>, Error> {
+    if global.isolated || !global.config.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let below = config::below(root, &found.files)?;
+    for (folder, config) in below.iter().filter(|(_, config)| !config.exclude.is_empty()) {
+        let rules = Rules { exclude: vec![(PathBuf::new(), config.exclude.clone())], no_gitignore: true };
+        let own = found.files.extract_if(.., |path, _| path.starts_with(folder.as_str()));
+        let own = own.map(|(path, text)| (path[folder.len()..].to_owned(), text)).collect();
+        found.files.extend(rules.found(own)?.into_iter().map(|(path, text)| (format!("{folder}{path}"), text)));
+    }
+    Ok(below)
 }
 
 /// From the root of the repository to where the command runs, with `/` at the end; nothing at the root or without one.

@@ -257,6 +257,8 @@ fn configuration_is_the_closest_and_says_what_is_wrong_with_line_and_name() {
     folder.write("sub/package.json", "{\n  \"name\": \"x\",\n  \"agentlint\": { \"ignroe\": [] }\n}\n");
     let ran = folder.run(&["check", "sub"]);
     assert!(ran.err.contains("package.json:3: unknown field `ignroe`; did you mean `ignore`?"), "{}", ran.err);
+    assert!(folder.run(&["check"]).err.contains("sub/package.json:3: unknown field `ignroe`"));
+    folder.write("sub/package.json", "{}");
     folder.write("agentlint.toml", "[[policies]]\nname = \"p\"\nrules = [{ permission = \"allow\" }]\n");
     let ran = folder.run(&["check"]);
     assert!(ran.code == 2 && ran.err.contains("it would allow every call"), "{}", ran.err);
@@ -282,6 +284,49 @@ fn configuration_is_the_closest_and_says_what_is_wrong_with_line_and_name() {
         let ran = folder.run(&["check"]);
         assert!(ran.code == 2 && ran.err.contains(expected), "{config}{}", ran.err);
     }
+}
+
+#[test]
+fn each_file_has_the_rules_of_the_closest_configuration() {
+    let folder = Folder::new(
+        "nested",
+        &[
+            ("agent.py", PLAIN),
+            ("sub/agent.py", PLAIN),
+            ("sub/old/agent.py", PLAIN),
+            ("sub/deep/agent.py", PLAIN),
+            ("other/agent.py", PLAIN),
+            ("agentlint.toml", "[severity]\nplain-http = \"low\"\n"),
+            ("sub/agentlint.toml", "exclude = [\"old\"]\n[severity]\nplain-http = \"high\"\n"),
+            ("sub/deep/package.json", "{\"agentlint\": {\"ignore\": [\"plain-http\"], \"agent\": \"deep\"}}"),
+        ],
+    );
+    let found = |args: &[&str]| {
+        let ran = folder.run(&[&["check", "-o", "json"], args].concat());
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+        let all = report["findings"].as_array().unwrap().iter();
+        let of_rule = all.filter(|finding| finding["rule"] == "plain-http");
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        of_rule.map(|finding| (text(&finding["file"]), text(&finding["severity"]))).collect::<Vec<_>>()
+    };
+    let own = |found: &[(&str, &str)]| -> Vec<(String, String)> {
+        found.iter().map(|(file, severity)| (file.to_string(), severity.to_string())).collect()
+    };
+    assert_eq!(found(&[]), own(&[("agent.py", "low"), ("other/agent.py", "low"), ("sub/agent.py", "high")]));
+    // What the command line says counts for all of them.
+    assert_eq!(found(&["--select", "credentials"]), []);
+    let everywhere = found(&["--config", "severity={plain-http=\"info\"}"]);
+    assert_eq!(everywhere.len(), 5);
+    assert!(everywhere.iter().all(|(_, severity)| severity == "info"), "{everywhere:?}");
+    let said = folder.run(&["check", "-v"]).err;
+    assert!(said.contains("sub/ has its own configuration, which counts for the rules of its files\n"), "{said}");
+    assert!(said.contains("what else it says counts where sub/deep/ itself is checked"), "{said}");
+    // A comment about a rule that is not checked there is not unused there.
+    let silenced = format!("# agentlint: ignore[plain-http] known\n{PLAIN}");
+    folder.write("sub/deep/agent.py", &silenced);
+    folder.write("other/agent.py", "# agentlint: ignore[plain-http] gone\nx = 1\n");
+    let unused = folder.run(&["check", "-o", "concise"]).out;
+    assert!(unused.contains("other/agent.py:1") && !unused.contains("sub/deep"), "{unused}");
 }
 
 #[test]

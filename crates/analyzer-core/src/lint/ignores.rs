@@ -53,11 +53,17 @@ pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Findin
         !silenced
     });
     let silenced = before - findings.len();
-    if let Some(rule) = find("unused-ignore").filter(|rule| lint.rules.is_active(rule)) {
-        for ignore in ignores.into_values().flatten().filter(|ignore| !ignore.used && !ignore.of_others) {
+    if let Some(rule) = find("unused-ignore").filter(|rule| lint.is_active(rule)) {
+        for ((path, _), ignore) in
+            ignores.into_iter().flat_map(|(at, own)| own.into_iter().map(move |one| (at.clone(), one)))
+        {
+            let rules = lint.rules_of(&path);
+            if ignore.used || ignore.of_others || !rules.is_active(rule) {
+                continue;
+            }
             let unknown = ignore.rules.iter().find(|name| find(name).is_none());
             // A comment about a rule that is not checked today may be needed tomorrow.
-            let idle = |name: &String| find(name).is_some_and(|rule| !lint.rules.is_active(rule));
+            let idle = |name: &String| find(name).is_some_and(|rule| !rules.is_active(rule));
             if unknown.is_none() && ignore.rules.iter().any(idle) {
                 continue;
             }
@@ -71,7 +77,7 @@ pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Findin
                 None => repairs::without_comment(seen, &ignore.place),
             };
             let draft = Draft::new(ignore.place, message, "take it out").severity(Severity::Low).fix(fix);
-            findings.push(seen.finding(rule, lint.rules.severity(rule), draft));
+            findings.push(seen.finding(rule, rules.severity(rule), draft));
         }
         findings.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
     }

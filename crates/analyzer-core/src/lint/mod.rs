@@ -112,6 +112,8 @@ pub struct Declared {
 pub struct LintOptions {
     /// Which rules, and how bad.
     pub rules: RuleSet,
+    /// Other ones for what is below these folders: `services/billing/`. The closest counts.
+    pub folders: Vec<(String, RuleSet)>,
     /// What is declared.
     pub declared: Declared,
     /// Files that version control does not take: a secret in one is a warning.
@@ -120,6 +122,19 @@ pub struct LintOptions {
     pub no_ignores: bool,
     /// What stands before each path in fingerprints, so that a part of a project has those of the whole: `agents/billing/`.
     pub prefix: String,
+}
+
+impl LintOptions {
+    /// The rules that count for a file.
+    pub fn rules_of(&self, path: &str) -> &RuleSet {
+        let above = self.folders.iter().filter(|(folder, _)| path.starts_with(folder.as_str()));
+        above.max_by_key(|(folder, _)| folder.len()).map_or(&self.rules, |(_, rules)| rules)
+    }
+
+    /// Whether a rule counts anywhere.
+    fn is_active(&self, rule: &Rule) -> bool {
+        self.rules.is_active(rule) || self.folders.iter().any(|(_, rules)| rules.is_active(rule))
+    }
 }
 
 /// An analysis and what is wrong with it.
@@ -145,11 +160,15 @@ pub(crate) fn check(looked: &view::Looked, lint: &LintOptions) -> (Vec<Finding>,
     let seen = Seen::new(looked, lint);
     let mut findings = Vec::new();
     let mut made = Made::before(&seen);
-    for rule in RULES.iter().filter(|rule| lint.rules.is_active(rule)) {
+    for rule in RULES.iter().filter(|rule| lint.is_active(rule)) {
         let mut found = Vec::new();
         (rule.check)(&seen, &mut found);
-        let severity = lint.rules.severity(rule);
-        findings.extend(found.into_iter().map(|draft| made.finding(&seen, rule, severity, draft)));
+        for draft in found {
+            let rules = lint.rules_of(&seen.cx.project.source(draft.place.file).path);
+            if rules.is_active(rule) {
+                findings.push(made.finding(&seen, rule, rules.severity(rule), draft));
+            }
+        }
     }
     made.keep(&seen);
     findings.sort_by(|a, b| place(a).cmp(&place(b)));
