@@ -24,10 +24,11 @@ use crate::app::App;
 use crate::builds::{BuildRecord, BuildStatus};
 use crate::running::invocation::{Entered, Invocation};
 use crate::running::resume::{ANSWER, Question, Resumed};
-use crate::running::{self, Running, agent_id};
+use crate::running::{self, Running, agent_id, tool_loop};
 use crate::runs::events::{NewEvent, append};
 use crate::runs::{self, RunStatus};
 use crate::store::{RunRow, Stored};
+use crate::{deploy, gateway};
 
 /// The run that a request belongs to.
 pub const RUN: HeaderName = HeaderName::from_static("x-run-id");
@@ -200,7 +201,33 @@ impl Asked {
     }
 
     /// Its answer, as it begins.
-    async fn open(&self) -> Result<Response<Incoming>, String> {
+    async fn open(&self) -> Result<Response, String> {
+        let Invocation { workspace, agent, .. } = &*self.entered.invocation;
+        match gateway::agent(&self.app, workspace, agent).await {
+            Ok(Some(agent)) if agent.is_loop() => self.of_loop(&agent).await,
+            Ok(_) => Ok(self.of_process().await?.map(Body::new)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The answer of an agent without code, which the platform makes itself.
+    async fn of_loop(&self, agent: &AgentRecord) -> Result<Response, String> {
+        let invocation = &self.entered.invocation;
+        if !self.is_being_made().await {
+            return Err(NOT_RUNNING.into());
+        }
+        let environment = async {
+            let mut tx = self.app.store().read().await?;
+            deploy::environment(&self.app, &mut tx, &invocation.workspace, agent).await
+        };
+        let environment = environment.await.map_err(|error: ApiError| error.to_string())?;
+        let patience = self.patience();
+        let answer = tool_loop::answer(&self.app, invocation, &environment);
+        timeout(patience, answer).await.map_err(|_| format!("it did not answer within {} s", patience.as_secs()))
+    }
+
+    /// The answer of a process.
+    async fn of_process(&self) -> Result<Response<Incoming>, String> {
         let invocation = &self.entered.invocation;
         let id = agent_id(&invocation.workspace, &invocation.agent);
         let connection = self.connection(&id).await?;

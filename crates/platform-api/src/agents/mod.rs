@@ -88,6 +88,13 @@ impl Resource for AgentRecord {
     }
 }
 
+impl AgentRecord {
+    /// Nothing of it is code: the platform itself asks its model and makes the calls that the model wants.
+    pub fn is_loop(&self) -> bool {
+        self.build_id.is_some() && self.entry_point.is_empty()
+    }
+}
+
 /// How an agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AgentStatus {

@@ -142,10 +142,12 @@ pub async fn apply(
     let build_id = match &request.source {
         Source::Image(_) => None,
         Source::Files(files) => {
+            // Where nothing is code, nothing is to be made.
+            let is_made = plan.entry_point.is_empty();
             let build = BuildRecord {
                 id: app.world().id("build"),
                 name: request.agent.clone(),
-                status: BuildStatus::Pending,
+                status: if is_made { BuildStatus::Succeeded } else { BuildStatus::Pending },
                 image: plan.image.clone(),
                 dockerfile: plan.dockerfile.clone(),
                 packages: builds::packages(
@@ -158,12 +160,14 @@ pub async fn apply(
                 entry_point: plan.entry_point.clone(),
                 artifact: None,
                 error: None,
-                completed_at: None,
+                completed_at: is_made.then_some(now),
             };
             tx.seal(workspace, SOURCE, &request.agent, files).await?;
             tx.seal(workspace, SOURCE, &build.id, files).await?;
             tx.put(workspace, &build, now).await?;
-            tx.queue_build(workspace, &build.id).await?;
+            if !is_made {
+                tx.queue_build(workspace, &build.id).await?;
+            }
             Some(build.id)
         }
     };

@@ -111,11 +111,23 @@ pub fn platform(given: &Given<'_>) -> BTreeMap<String, String> {
 /// As the runtime offers a capability to a model.
 fn definition(tool: &ToolRecord, can: &Capability) -> Value {
     let description = if can.description.is_empty() { &tool.spec.description } else { &can.description };
+    let named = in_path(&can.path);
+    let properties: serde_json::Map<String, Value> =
+        named.iter().map(|name| (name.to_string(), json!({"type": "string"}))).collect();
+    let mut parameters = json!({"type": "object", "properties": properties, "additionalProperties": true});
+    if !named.is_empty() {
+        parameters["required"] = json!(named);
+    }
     json!({"type": "function", "function": {
         "name": function(tool, can),
         "description": description,
-        "parameters": {"type": "object", "properties": {}, "additionalProperties": true},
+        "parameters": parameters,
     }})
+}
+
+/// The parameters of a path: `id` of `/charges/{id}/refund`.
+fn in_path(path: &str) -> Vec<&str> {
+    path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
 }
 
 fn function(tool: &ToolRecord, can: &Capability) -> String {

@@ -336,7 +336,7 @@ async fn below(
 }
 
 /// What an agent asks at a path below its own address.
-async fn to_agent(
+pub async fn to_agent(
     app: &App,
     workspace: String,
     agent: &str,
@@ -351,6 +351,11 @@ async fn to_agent(
         return checkpoints::of_agent(app, &workspace, agent, run, request).await;
     }
     of_models(app, workspace, agent, None, rest, request).await
+}
+
+/// An agent as it was last seen in the store.
+pub async fn agent(app: &App, workspace: &str, agent: &str) -> Result<Option<Arc<AgentRecord>>, ApiError> {
+    Ok(app.gateway().registry().of(workspace).await?.agent(agent).cloned())
 }
 
 /// The registered provider at an address, and the path that is asked there.

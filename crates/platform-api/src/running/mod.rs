@@ -6,6 +6,7 @@ pub mod invocation;
 mod reconcile;
 pub mod recording;
 pub mod resume;
+pub mod tool_loop;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

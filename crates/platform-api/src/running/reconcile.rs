@@ -145,6 +145,18 @@ async fn step(
             "this platform runs source as processes of its host, and no images; deploy the agent's source_files";
         return say(Phase::Pending, message.into()).await;
     };
+    if agent.is_loop() {
+        if running.started().remove(id).is_some() {
+            // It had code before.
+            let (running, id) = (running.clone(), id.clone());
+            let drain = Duration::from_secs(running.config().drain_seconds);
+            tokio::spawn(async move { running.runner().stop(&id, drain).await });
+        }
+        return match unregistered(tx, workspace, &agent).await? {
+            Some(missing) => say(Phase::Pending, waits_for(&missing)).await,
+            None => say(Phase::Running, String::new()).await,
+        };
+    }
     let Some(build) = tx.get::<BuildRecord>(workspace, build_id).await? else { return Ok(()) };
     let artifact = match (build.value.status, &build.value.artifact) {
         (BuildStatus::Failed, _) => {
@@ -154,8 +166,7 @@ async fn step(
         _ => return Ok(()),
     };
     if let Some(missing) = unregistered(tx, workspace, &agent).await? {
-        let message = format!("the required tool {missing:?} is not registered; the agent starts when it is");
-        return say(Phase::Pending, message).await;
+        return say(Phase::Pending, waits_for(&missing)).await;
     }
     let environment = deploy::environment(app, tx, workspace, &agent).await?;
     let version = format!("{build_id}.{}", print(&environment));
@@ -197,6 +208,10 @@ async fn step(
         }
     }
     Ok(())
+}
+
+fn waits_for(missing: &str) -> String {
+    format!("the required tool {missing:?} is not registered; the agent starts when it is")
 }
 
 /// The first required tool that nobody registered.

@@ -19,6 +19,7 @@ mod identity;
 #[path = "../binary/keys.rs"]
 mod keys;
 mod later;
+mod loops;
 mod models;
 mod oauth;
 

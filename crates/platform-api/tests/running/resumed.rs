@@ -197,9 +197,10 @@ async fn a_run_goes_on_when_its_user_has_agreed() {
 #[ignore = "needs uv; `cargo xtask test` installs it"]
 async fn the_runtimes_own_loop_is_paused_and_resumed_too() {
     let host = Host::start("resumed-loop").await;
-    let more = json!({"required_tools": ["echo-tool"], "system_prompt": "Be brief.",
+    let more = json!({"required_tools": ["echo-tool"], "system_prompt": "Be brief.", "entry_point": "agent.py",
         "llm_configs": [{"role": "chat", "provider": "openai", "model": "gpt-4o-mini"}]});
-    host.deploy("looped", &[("README.md", "An agent that echoes.\n")], more).await.expect(200);
+    let nothing = [("agent.py", "\"\"\"An agent that echoes.\"\"\"\n")];
+    host.deploy("looped", &nothing, more).await.expect(200);
     let base = host.get("/api/tools/echo-tool").await.expect(200)["base_url"].as_str().unwrap().to_string();
     host.ask_first("looped", "POST", &format!("{base}/**")).await;
     host.until("looped", "Running").await;
@@ -207,6 +208,34 @@ async fn the_runtimes_own_loop_is_paused_and_resumed_too() {
     let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
     assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_APPROVAL", "{}", reply.text);
     let models_asked = host.model.asked.lock().unwrap().len();
+    let pending = host.get("/governance/requests?status=PENDING").await.expect(200);
+    approve(&host, pending[0]["id"].as_str().unwrap()).await;
+    host.until_run(&run, "COMPLETED").await;
+    let answer = host.get(&format!("/runs/{run}/answer")).await.expect(200);
+    assert_eq!(answer["body"]["response"], "pong: {\"echo\":\"ping\",\"reply\":\"ping\"}", "{answer}");
+    assert_eq!(host.model.asked.lock().unwrap().len(), models_asked + 1, "what the model said first was kept");
+}
+
+/// An agent without code is the platform's own: nothing is built, nothing is started, and it waits and goes on as any other.
+#[tokio::test]
+#[ignore = "needs uv; `cargo xtask test` installs it"]
+async fn an_agent_without_code_is_paused_killed_and_resumed_once() {
+    let name = "resumed-words";
+    let host = Host::start(name).await;
+    let more = json!({"required_tools": ["echo-tool"], "system_prompt": "Be brief.",
+        "llm_configs": [{"role": "chat", "provider": "openai", "model": "gpt-4o-mini"}]});
+    host.deploy("words", &[("README.md", "An agent that echoes.\n")], more).await.expect(200);
+    let base = host.get("/api/tools/echo-tool").await.expect(200)["base_url"].as_str().unwrap().to_string();
+    host.ask_first("words", "POST", &format!("{base}/**")).await;
+    host.until("words", "Running").await;
+    let reply = host.invoke("words", "ping").await;
+    let answer = reply.expect(200);
+    assert_eq!(answer["approval_required"]["code"], "APPROVAL_REQUIRED", "{answer}");
+    let run = reply.headers["x-run-id"].to_str().unwrap().to_string();
+    let models_asked = host.model.asked.lock().unwrap().len();
+    // The platform is killed while the run waits, and goes on with it all the same.
+    let host = host.again(name).await;
+    assert_eq!(host.get(&format!("/runs/{run}")).await.expect(200)["status"], "PAUSED_APPROVAL");
     let pending = host.get("/governance/requests?status=PENDING").await.expect(200);
     approve(&host, pending[0]["id"].as_str().unwrap()).await;
     host.until_run(&run, "COMPLETED").await;
