@@ -109,14 +109,15 @@ impl Engine {
         }
     }
 
-    /// The answer to a request body: `{"files": …}`.
-    pub async fn answer(&self, received: Received) -> Result<Arc<Answer>, ApiError> {
+    /// The answer to a request body, `{"files": …}`, of whoever is named.
+    pub async fn answer(&self, received: Received, whose: &str) -> Result<Arc<Answer>, ApiError> {
         let Received { bytes, held } = received;
         let size = bytes.len();
 
         // The same body again needs no reading.
         let hashed = bytes.clone();
         let print: Print = off_thread(size, move || blake3::hash(&hashed).into()).await?;
+        let print = self.of(print, whose);
         if let Some(answer) = self.cache.by_body(&print).await {
             self.counts.answer("body");
             return Ok(answer);
@@ -129,17 +130,25 @@ impl Engine {
         })
         .await??;
         let place = self.place()?;
-        let answer = self.find_or_analyze(sources, content, Some(self.wait), held, &place).await?;
-        self.cache.remember(print, content).await;
+        let answer = self.find_or_analyze(sources, content, whose, Some(self.wait), held, &place).await?;
+        self.cache.remember(print, self.of(content, whose)).await;
         Ok(answer)
     }
 
     /// The answer to files that were read before, by someone who has a place and all the time that it takes to get
     /// a worker: a batch asks for many.
-    pub async fn answer_files(&self, files: Files, place: &Place) -> Result<Arc<Answer>, ApiError> {
+    pub async fn answer_files(&self, files: Files, place: &Place, whose: &str) -> Result<Arc<Answer>, ApiError> {
         let limits = self.limits.clone();
         let (sources, content) = off_thread(files.bytes(), move || sources(files, &limits)).await??;
-        self.find_or_analyze(sources, content, None, Held::default(), place).await
+        self.find_or_analyze(sources, content, whose, None, Held::default(), place).await
+    }
+
+    /// Where a model is asked, the same content has another answer for somebody else: it is their model that says it.
+    fn of(&self, content: [u8; 32], whose: &str) -> [u8; 32] {
+        match self.enricher {
+            None => content,
+            Some(_) => *blake3::Hasher::new().update(&content).update(whose.as_bytes()).finalize().as_bytes(),
+        }
     }
 
     /// A place in the queue, or the advice to come back.
@@ -175,16 +184,17 @@ impl Engine {
         &self,
         sources: Sources,
         content: Content,
+        whose: &str,
         wait: Option<Duration>,
         held: Held,
         _place: &Place,
     ) -> Result<Arc<Answer>, ApiError> {
         let mut mine = false;
-        let made = self.cache.get_or_make(content, async {
+        let made = self.cache.get_or_make(self.of(content, whose), async {
             mine = true;
             let worker = self.worker(wait).await?;
             let span = info_span!(target: TARGET, "analysis");
-            self.analyze(sources, worker, held).instrument(span).await
+            self.analyze(sources, whose, worker, held).instrument(span).await
         });
         // Whoever joined a flight of the more patient is not bound to their patience.
         let answer = match wait {
@@ -215,6 +225,7 @@ impl Engine {
     async fn analyze(
         &self,
         sources: Sources,
+        whose: &str,
         worker: OwnedSemaphorePermit,
         held: Held,
     ) -> Result<Arc<Answer>, Refusal> {
@@ -256,16 +267,22 @@ impl Engine {
             Made::Answer(answer) => Ok(answer),
             Made::Enrichable(made) => {
                 let spent = self.world.elapsed().saturating_sub(began);
-                self.enrich(made.0, made.1, self.deadline.saturating_sub(spent)).await
+                self.enrich(made.0, made.1, whose, self.deadline.saturating_sub(spent)).await
             }
         }
     }
 
     /// Asks the model, without a worker: the analysis is done, and what follows is waiting. Whatever happens, the
     /// analysis is the answer.
-    async fn enrich(&self, analysis: Analysis, excerpt: Excerpt, left: Duration) -> Result<Arc<Answer>, Refusal> {
+    async fn enrich(
+        &self,
+        analysis: Analysis,
+        excerpt: Excerpt,
+        whose: &str,
+        left: Duration,
+    ) -> Result<Arc<Answer>, Refusal> {
         let Some(enricher) = &self.enricher else { unreachable!("an excerpt is made for an enricher") };
-        let suggested = tokio::time::timeout(left, enricher.suggest(&excerpt)).await;
+        let suggested = tokio::time::timeout(left, enricher.suggest(whose, &excerpt)).await;
         let suggested = suggested.unwrap_or(Err(EnrichmentError::Slow));
         let word = if suggested.is_ok() { "done" } else { "failed" };
         self.counts.enrichments.get_or_create(&Outcome { outcome: word }).inc();

@@ -38,7 +38,6 @@ struct Inner {
     world: World,
     largest_batch: usize,
     stopping: AtomicBool,
-    model: Option<enrichment::Client>,
 }
 
 impl Inner {
@@ -52,7 +51,6 @@ impl Inner {
             world,
             largest_batch: config.analysis.batch,
             stopping: AtomicBool::new(false),
-            model: None,
         }
     }
 }
@@ -60,10 +58,8 @@ impl Inner {
 impl Ingestion {
     /// With the analyzer that this workspace is about.
     pub fn new(config: &Config, world: World, enricher: Option<enrichment::Client>) -> Ingestion {
-        let model = enricher.clone();
         let enricher = enricher.map(|client| Arc::new(client) as Arc<dyn Enricher>);
-        let analyzer = Arc::new(analyzer_core::analyze);
-        Ingestion { inner: Arc::new(Inner { model, ..Inner::new(config, world, analyzer, enricher) }) }
+        Ingestion::with(config, world, Arc::new(analyzer_core::analyze), enricher)
     }
 
     /// With an analyzer of one's own.
@@ -74,11 +70,6 @@ impl Ingestion {
     /// With an analyzer and an enricher of one's own.
     pub fn with(config: &Config, world: World, analyzer: Analyzer, enricher: Option<Arc<dyn Enricher>>) -> Ingestion {
         Ingestion { inner: Arc::new(Inner::new(config, world, analyzer, enricher)) }
-    }
-
-    /// The model that may be asked, if one was configured.
-    pub fn model(&self) -> Option<&enrichment::Client> {
-        self.inner.model.as_ref()
     }
 
     /// The routes alone: analyze, analysis, requirements, health and metrics.
@@ -128,7 +119,7 @@ impl Ingestion {
     ) -> Result<Analysis, ApiError> {
         let files = files.into_iter().map(|(path, text)| (path, text.into())).collect();
         let place = self.engine().place()?;
-        let answer = self.engine().answer_files(wire::Files(files), &place).await?;
+        let answer = self.engine().answer_files(wire::Files(files), &place, shelf.whose()).await?;
         shelf.keep(&answer).await;
         serde_json::from_slice(&answer.analysis).map_err(|error| ApiError::Internal(error.into()))
     }

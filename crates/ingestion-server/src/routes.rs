@@ -55,7 +55,7 @@ pub fn health() -> Router<Ingestion> {
 #[utoipa::path(post, path = "/analyze", tag = "analysis", request_body = wire::SubmissionSchema,
     responses((status = 201, body = wire::AnalysisSchema), (status = 400, body = Refusal)))]
 async fn analyze(State(engine): State<Engine>, shelved: Shelved, received: Received) -> Result<Response, ApiError> {
-    let answer = engine.answer(received).await?;
+    let answer = engine.answer(received, shelved.whose()).await?;
     shelved.keep(&answer).await;
     Ok(json(StatusCode::CREATED, answer.analysis.clone()))
 }
@@ -63,8 +63,12 @@ async fn analyze(State(engine): State<Engine>, shelved: Shelved, received: Recei
 /// Only what to install and where the program starts.
 #[utoipa::path(post, path = "/requirements", tag = "analysis", request_body = wire::SubmissionSchema,
     responses((status = 200, body = wire::Requirements), (status = 400, body = Refusal)))]
-async fn requirements(State(engine): State<Engine>, received: Received) -> Result<Response, ApiError> {
-    Ok(json(StatusCode::OK, engine.answer(received).await?.requirements.clone()))
+async fn requirements(
+    State(engine): State<Engine>,
+    shelved: Shelved,
+    received: Received,
+) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::OK, engine.answer(received, shelved.whose()).await?.requirements.clone()))
 }
 
 /// An analysis of the last hour.
@@ -105,7 +109,7 @@ async fn batch(
             let (engine, place, shelved) = (engine.clone(), place.clone(), shelved.clone());
             async move {
                 let outcome = match Submission::from(project).files() {
-                    Ok(files) => engine.answer_files(files, &place.0).await,
+                    Ok(files) => engine.answer_files(files, &place.0, shelved.whose()).await,
                     Err(error) => Err(error),
                 };
                 if let Ok(answer) = &outcome {

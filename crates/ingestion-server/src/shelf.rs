@@ -14,6 +14,9 @@ use crate::web::ApiError;
 
 /// Keeps answers for whoever may ask for them again, and for nobody else.
 pub trait Shelf: Send + Sync {
+    /// For whom: a model is asked on their account, and what it says is nobody else's.
+    fn whose(&self) -> &str;
+
     /// Keeps an answer. One that cannot be kept is given all the same, so this does not fail.
     fn keep<'a>(&'a self, answer: &'a Answer) -> BoxFuture<'a, ()>;
 
@@ -36,6 +39,11 @@ impl Shelved {
         if let Some(shelf) = &self.0 {
             shelf.keep(answer).await;
         }
+    }
+
+    /// For whom it is; nobody in particular where there is none.
+    pub fn whose(&self) -> &str {
+        self.0.as_ref().map_or("", |shelf| shelf.whose())
     }
 
     /// The shelf, where there is one.

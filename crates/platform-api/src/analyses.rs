@@ -60,6 +60,10 @@ impl<'a> Analyses<'a> {
 }
 
 impl Shelf for Analyses<'_> {
+    fn whose(&self) -> &str {
+        self.workspace
+    }
+
     fn keep<'f>(&'f self, answer: &'f Answer) -> BoxFuture<'f, ()> {
         let kept = self.write(answer);
         kept.map(|kept| kept.unwrap_or_else(|error| warn!(%error, "an analysis is not kept under its id"))).boxed()
@@ -71,6 +75,10 @@ impl Shelf for Analyses<'_> {
 }
 
 impl Shelf for Held {
+    fn whose(&self) -> &str {
+        &self.workspace
+    }
+
     fn keep<'f>(&'f self, answer: &'f Answer) -> BoxFuture<'f, ()> {
         async { Analyses::of(&self.app, &self.workspace).keep(answer).await }.boxed()
     }

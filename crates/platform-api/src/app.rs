@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use ingestion_server::Ingestion;
+use ingestion_server::enrichment::Enricher;
 use ingestion_server::web::{ApiError, Intake, Outbound, World};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::assistant::Assistant;
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::egress::Egress;
@@ -30,6 +32,7 @@ struct Inner {
     ingestion: Ingestion,
     outbound: Outbound,
     gateway: Gateway,
+    assistant: Assistant,
     egress: Egress,
     tokens: Tokens,
     running: Option<Running>,
@@ -37,20 +40,29 @@ struct Inner {
 }
 
 impl App {
-    /// Over a store and an analyzer, with what runs agents, if anything does.
-    pub fn new(
-        config: Config,
-        store: Store,
-        world: World,
-        ingestion: Ingestion,
-        outbound: Outbound,
-        running: Option<Running>,
-    ) -> App {
+    /// Over a store, with the analyzer, and with what runs agents, if anything does.
+    pub fn new(config: Config, store: Store, world: World, outbound: Outbound, running: Option<Running>) -> App {
         let gateway = Gateway::new(&config.gateway, store.clone(), world.clone());
+        let assistant = Assistant::new(gateway.clone(), store.clone(), world.clone(), &config);
+        let enricher = config.enrichment.enabled.then(|| Arc::new(assistant.clone()) as Arc<dyn Enricher>);
+        let analyzer = Arc::new(analyzer_core::analyze);
+        let ingestion = Ingestion::with(&config.ingestion(), world.clone(), analyzer, enricher);
         let egress = Egress::new(&outbound, store.clone(), world.clone());
         let tokens = Tokens::new(&outbound, world.clone());
         let operations = Operations::default();
-        let inner = Inner { config, store, world, ingestion, outbound, gateway, egress, tokens, running, operations };
+        let inner = Inner {
+            config,
+            store,
+            world,
+            ingestion,
+            outbound,
+            gateway,
+            assistant,
+            egress,
+            tokens,
+            running,
+            operations,
+        };
         App { inner: Arc::new(inner) }
     }
 
@@ -82,6 +94,11 @@ impl App {
     /// For agents that ask models.
     pub fn gateway(&self) -> &Gateway {
         &self.inner.gateway
+    }
+
+    /// For what the platform itself asks models.
+    pub fn assistant(&self) -> &Assistant {
+        &self.inner.assistant
     }
 
     /// For agents that call tools.

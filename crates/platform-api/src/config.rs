@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use agent_runner::{Isolation, Limits};
-use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig, EnrichmentConfig};
+use ingestion_server::config::{self as ingestion, AnalysisConfig, CacheConfig};
 use ingestion_server::web::log::LogConfig;
 use ingestion_server::web::serve::HttpConfig;
 use ingestion_server::web::traces::TracesConfig;
@@ -54,6 +54,8 @@ pub struct Config {
     pub analyses: AnalysesConfig,
     /// What a language model may add.
     pub enrichment: EnrichmentConfig,
+    /// The model that the platform itself asks.
+    pub assistant: AssistantConfig,
     /// How the log is written.
     pub log: LogConfig,
     /// Where spans are sent.
@@ -235,6 +237,30 @@ pub struct GatewayConfig {
     pub tries: u32,
 }
 
+/// What a language model may add to an analysis; [`AssistantConfig`] says which.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrichmentConfig {
+    /// Ask it at all.
+    pub enabled: bool,
+    /// Seconds before the next try.
+    pub retry_seconds: u64,
+    /// Bytes of source text that it is shown.
+    pub source_bytes: usize,
+}
+
+/// The model that the platform itself asks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssistantConfig {
+    /// Its name; empty for none.
+    pub model: String,
+    /// What it may cost a workspace in a month.
+    pub monthly_budget_usd: f64,
+    /// Seconds for its answer.
+    pub timeout_seconds: u64,
+}
+
 impl Config {
     /// Where others reach this platform, without a slash at the end.
     pub fn public_url(&self) -> String {
@@ -244,9 +270,12 @@ impl Config {
         }
     }
 
-    /// The layers below the user's own.
+    /// The layers below the user's own. The platform asks models by its gateway, so where the server that runs alone finds one
+    /// is no setting here: nobody shall believe that their source goes to an endpoint which nobody asks.
     pub fn settings() -> Settings {
-        Settings::defaults(&[ingestion::DEFAULTS, DEFAULTS])
+        let elsewhere =
+            ["enrichment.endpoint", "enrichment.model", "enrichment.api_key_env", "enrichment.timeout_seconds"];
+        Settings::defaults(&[ingestion::DEFAULTS, DEFAULTS]).without(&elsewhere)
     }
 
     /// The merged layers; each problem names its place.
@@ -256,7 +285,17 @@ impl Config {
 
     /// The part that the mounted analyzer needs.
     pub fn ingestion(&self) -> ingestion::Config {
-        let Config { listen, http, analysis, cache, enrichment, log, .. } = self.clone();
+        let Config { listen, http, analysis, cache, log, .. } = self.clone();
+        let EnrichmentConfig { enabled, retry_seconds, source_bytes } = self.enrichment.clone();
+        let enrichment = ingestion::EnrichmentConfig {
+            enabled,
+            endpoint: String::new(),
+            model: self.assistant.model.clone(),
+            api_key_env: String::new(),
+            timeout_seconds: self.assistant.timeout_seconds,
+            retry_seconds,
+            source_bytes,
+        };
         ingestion::Config { listen, http, analysis, cache, enrichment, log }
     }
 }
@@ -270,6 +309,13 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_may_be_a_whole_number() {
+        let mut settings = Config::settings();
+        settings.file("my.toml", "[assistant]\nmonthly_budget_usd = 5\n").unwrap();
+        assert_eq!(Config::read(settings).unwrap().assistant.monthly_budget_usd, 5.0);
+    }
 
     #[test]
     fn the_published_clients_find_it_without_settings() {

@@ -6,6 +6,7 @@ pub mod analyses;
 pub mod answer;
 pub mod app;
 pub mod approvals;
+pub mod assistant;
 pub mod auth;
 pub mod builds;
 pub mod catalog;

@@ -12,8 +12,6 @@ use std::process::ExitCode;
 
 use agent_runner::Isolation;
 use clap::{Args, Parser, Subcommand};
-use ingestion_server::Ingestion;
-use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, Settings, Traces, World, log, serve, tls};
 use platform_api::auth::first_key;
 use platform_api::store::backup::restore;
@@ -209,7 +207,6 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     if let Err(error) = trusting {
         warn!(%error, "this system has no certificates; only plain HTTP can be asked");
     }
-    let enricher = Client::from_config(&config.enrichment, variable)?;
     let preset = variable("PLATFORM_API_KEY");
     let tls = match (&flags.tls_cert, &flags.tls_key) {
         (Some(certificates), Some(key)) => Some(tls::acceptor(certificates, key)?),
@@ -225,7 +222,6 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let world = World::Real;
     let fresh = first_key(&store, &world, preset.as_deref()).await?;
 
-    let ingestion = Ingestion::new(&config.ingestion(), world.clone(), enricher);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut config = config;
     config.listen = address;
@@ -234,7 +230,7 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
     }
     let (running, arrivals) = host::running(&config, &data_dir, &world).await?.unzip();
     let isolation = running.as_ref().map(|running| running.isolation());
-    let app = App::new(config.clone(), store.clone(), world, ingestion.clone(), outbound, running);
+    let app = App::new(config.clone(), store.clone(), world, outbound, running);
     platform_api::running::recover(&app).await?;
     let banner = banner(scheme, address, &data_dir, isolation, fresh.as_ref().map(|key| key.expose()));
     let signals = serve::Signals::listen()?;
@@ -245,7 +241,7 @@ async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
         jobs.push(tokio::spawn(platform_api::running::keep_up(app.clone())));
     }
     let router = platform_api::router(&app);
-    serve::serve_until_signal(listener, router, &config.http, tls, signals, || ingestion.stop()).await;
+    serve::serve_until_signal(listener, router, &config.http, tls, signals, || app.ingestion().stop()).await;
     if let Some(running) = app.running() {
         running.stop().await;
     }

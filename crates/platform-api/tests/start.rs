@@ -109,6 +109,9 @@ fn what_cannot_work_is_said_and_not_tried() {
     assert!(said(command(&folder).env("PLATFORM_API_KEY", "short")).contains("shorter than 16 characters"));
     assert!(said(command(&folder).env("PLATFORM_LISTN", "x")).contains("did you mean PLATFORM_LISTEN?"));
     assert!(said(command(&folder).env("PLATFORM_LOG_FORMAT", "xml")).contains("xml"));
+    // Whoever set this for a model of their own must not find their source elsewhere.
+    let elsewhere = said(command(&folder).env("PLATFORM_ENRICHMENT_ENDPOINT", "http://127.0.0.1:9/v1"));
+    assert!(elsewhere.ends_with("PLATFORM_ENRICHMENT_ENDPOINT: this is no setting of this server\n"), "{elsewhere}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use analyzer_core::{Language, Options, Sources};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-pub use client::Client;
+pub use client::{Client, TASK, question, read};
 
 /// What marks a suggestion.
 pub const SOURCE: &str = "llm";
@@ -23,8 +23,12 @@ const LONGEST_PROMPT: usize = 16 << 10;
 
 /// Who can suggest: a model behind an endpoint, or a test's own.
 pub trait Enricher: Send + Sync {
-    /// What the model says about the agent.
-    fn suggest<'a>(&'a self, excerpt: &'a Excerpt) -> BoxFuture<'a, Result<Suggestion, EnrichmentError>>;
+    /// What the model says about the agent, for whoever is named.
+    fn suggest<'a>(
+        &'a self,
+        whose: &'a str,
+        excerpt: &'a Excerpt,
+    ) -> BoxFuture<'a, Result<Suggestion, EnrichmentError>>;
 
     /// Bytes of source text that it is shown.
     fn source_bytes(&self) -> usize;
@@ -92,6 +96,12 @@ pub enum EnrichmentError {
     /// More than anyone would read.
     #[error("the model's answer was larger than {0} bytes")]
     TooLarge(usize),
+    /// There is nobody to ask.
+    #[error("no model provider with credentials serves the model that is to be asked")]
+    NoModel,
+    /// Whoever asks for us did not.
+    #[error("the model was not asked or did not answer: {0}")]
+    Refused(String),
     /// Not what was asked for.
     #[error("the model's answer was not the JSON that it was asked for")]
     NotUnderstood,

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-/// Layers of settings, merged so far.
+/// Layers of settings, merged so far; and the names of those that another server has and this one has not.
 #[derive(Debug, Clone)]
-pub struct Settings(Table);
+pub struct Settings(Table, Vec<String>);
 
 /// Why settings were refused, in words for the person who wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,18 @@ impl Settings {
         for text in texts {
             merge(&mut table, text.parse().expect("the embedded defaults are TOML; a test reads them"));
         }
-        Settings(table)
+        Settings(table, Vec::new())
+    }
+
+    /// The same without some settings, which nobody can set then: they are another server's.
+    pub fn without(mut self, keys: &[&str]) -> Settings {
+        for key in keys {
+            let (table, name) = key.split_once('.').expect("a setting of a table");
+            let table = self.0.get_mut(table).and_then(Value::as_table_mut);
+            table.and_then(|table| table.remove(name)).expect("a setting that there is");
+            self.1.push((*key).into());
+        }
+        self
     }
 
     /// A user's file.
@@ -65,14 +76,17 @@ impl Settings {
         prefix: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), SettingsError> {
-        let names: Vec<(String, String)> = leaves(&self.0, "")
-            .into_iter()
-            .map(|key| (format!("{prefix}_{}", key.replace('.', "_").to_ascii_uppercase()), key))
-            .collect();
+        let variable_of = |key: &str| format!("{prefix}_{}", key.replace('.', "_").to_ascii_uppercase());
+        let names: Vec<(String, String)> =
+            leaves(&self.0, "").into_iter().map(|key| (variable_of(&key), key)).collect();
+        let elsewhere: Vec<String> = self.1.iter().map(|key| variable_of(key)).collect();
         let special = format!("{prefix}_API_KEY");
         for (variable, text) in variables {
             if !variable.starts_with(prefix) || variable == special {
                 continue;
+            }
+            if elsewhere.contains(&variable) {
+                return Err(SettingsError { place: variable, problem: "this is no setting of this server".into() });
             }
             match names.iter().find(|(name, _)| *name == variable) {
                 Some((_, key)) => self.set(&variable, key, &text)?,
@@ -147,7 +161,7 @@ fn check(table: &DeTable<'_>, defaults: &Table, path: &str) -> Option<(Range<usi
                 (DeValue::Table(table), Value::Table(default)) => check(table, default, &format!("{name}.")),
                 (DeValue::String(_), Value::String(_))
                 | (DeValue::Integer(_), Value::Integer(_))
-                | (DeValue::Float(_), Value::Float(_))
+                | (DeValue::Float(_) | DeValue::Integer(_), Value::Float(_))
                 | (DeValue::Boolean(_), Value::Boolean(_))
                 | (DeValue::Array(_), Value::Array(_)) => None,
                 (_, default) => Some((value.span(), format!("`{name}` should be {}", kind(default)))),
@@ -223,6 +237,17 @@ mod tests {
         assert_eq!(table["http"]["body_bytes"].as_integer(), Some(30));
         assert_eq!(table["http"]["verbose"].as_bool(), Some(true));
         assert_eq!(table["listen"].as_str(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn a_setting_that_is_another_servers_is_refused_and_not_overlooked() {
+        let without = || Settings::defaults(&[DEFAULTS]).without(&["http.body_bytes"]);
+        assert!(!without().text().contains("body_bytes"));
+        let variable = [("X_HTTP_BODY_BYTES".to_string(), "30".to_string())];
+        let refused = without().environment("X", variable).unwrap_err().to_string();
+        assert_eq!(refused, "X_HTTP_BODY_BYTES: this is no setting of this server");
+        let refused = without().file("my.toml", "[http]\nbody_bytes = 30\n").unwrap_err().to_string();
+        assert!(refused.starts_with("my.toml:2: unknown setting `http.body_bytes`"), "{refused}");
     }
 
     #[test]

@@ -41,9 +41,10 @@ pub async fn ask(
     }
 
     let agent_id = request.agent_id.clone().or_else(|| run.as_ref().map(|run| run.agent_id.clone()));
-    let (rule, tool) = routing::route(tx, workspace, agent_id.as_deref(), &request).await?;
+    let (rule, tool) = routing::route(tx, workspace, agent_id.as_deref(), &request, app.world().now()).await?;
     let of_rule = rule.as_ref().map(|rule| rule.default_duration.clone());
-    let of_tool = tool.and_then(|tool| tool.spec.governance.approval).map(|approval| approval.default_duration);
+    let of_tool = tool.as_ref().and_then(|tool| tool.spec.governance.approval.as_ref());
+    let of_tool = of_tool.map(|approval| approval.default_duration.clone());
     let stated = [request.duration.clone(), of_rule, of_tool];
     let duration = stated.into_iter().flatten().find(|text| time::duration(text).is_some());
 
@@ -77,7 +78,7 @@ pub async fn ask(
         expires_at: Some(now + app.config().approvals.undecided_millis()),
         used_at: None,
         told: delivery.as_ref().map_or_else(|| "[]".into(), |delivery| delivery.connectors.clone()),
-        deciders: plain(&rule.as_ref().map(Deciders::of).unwrap_or_default()).to_string(),
+        deciders: plain(&Deciders::of(rule.as_ref(), tool.as_ref())).to_string(),
     };
     if !tx.add_approval(&row).await? {
         // Somebody asked the same a moment ago. Were there a run, they would have waited for its lock.
@@ -91,6 +92,24 @@ pub async fn ask(
     let after = json!({"subject": row.subject, "tool_id": row.tool_id, "status": row.status});
     app.note(tx, who, "approval.create", resource(&row), None, Some(after)).await?;
     Ok((row, true))
+}
+
+/// Who may decide on an action of a run that nobody made a request for.
+pub async fn deciders_of(
+    app: &App,
+    tx: &mut Tx,
+    workspace: Workspace<'_>,
+    run: &RunRow,
+    action: &ActionRow,
+) -> Result<Deciders, ApiError> {
+    let request = CreateAccessRequest {
+        subject: Some(run.user_id.clone()),
+        tool_id: Some(action.tool_id.clone()),
+        capability: action.capability.clone(),
+        ..CreateAccessRequest::default()
+    };
+    let (rule, tool) = routing::route(tx, workspace, Some(&run.agent_id), &request, app.world().now()).await?;
+    Ok(Deciders::of(rule.as_ref(), tool.as_ref()))
 }
 
 /// A request that is to be decided, locked together with its run.

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use deciders::Deciders;
-pub use decisions::{approve, ask, expire_due, expire_now, find, reject};
+pub use decisions::{approve, ask, deciders_of, expire_due, expire_now, find, reject};
 pub use lifecycle::{ApprovalStatus, Scope};
 
 use crate::answer::{Named, Refusal};
@@ -69,6 +69,9 @@ pub struct AccessRequest {
     #[serde(skip_serializing_if = "Approvers::are_all")]
     #[schema(required = false)]
     approvers: Approvers,
+    /// Of which group whoever decides must be a member, as the tool says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approver_group: Option<String>,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     approver_id: Option<String>,
@@ -97,8 +100,10 @@ pub struct AccessRequest {
 
 impl From<ApprovalRow> for AccessRequest {
     fn from(row: ApprovalRow) -> AccessRequest {
+        let deciders = Deciders::read(&row);
         AccessRequest {
-            approvers: Deciders::read(&row).approvers,
+            approvers: deciders.approvers,
+            approver_group: deciders.group,
             id: row.id,
             subject: row.subject,
             agent: row.agent_id.clone(),

@@ -3,7 +3,7 @@
 use analyzer_core::policy::{Pattern, Target};
 
 use super::CreateAccessRequest;
-use crate::policies::{ApprovalRule, Binding, PolicyRecord, Principal};
+use crate::policies::{ApprovalRule, Binding, PolicyRecord, Principal, groups_of};
 use crate::store::{StoreError, Tx, Workspace};
 use crate::tools::ToolRecord;
 
@@ -34,13 +34,14 @@ pub fn is_about(rule: &ApprovalRule, question: &Question) -> bool {
         && (rule.tags.is_empty() || rule.tags.iter().any(|tag| question.tags.contains(tag)))
 }
 
-/// The first rule that is about a request, of the policies that count for its agent or for whom that acts, in the order of
-/// their names; and the tool.
+/// The first rule that is about a request, of the policies that count for its agent, for whom that acts or for a group of
+/// theirs, in the order of their names; and the tool.
 pub async fn route(
     tx: &mut Tx,
     workspace: Workspace<'_>,
     agent: Option<&str>,
     request: &CreateAccessRequest,
+    now: i64,
 ) -> Result<(Option<ApprovalRule>, Option<ToolRecord>), StoreError> {
     let name = request.tool_id.as_deref().unwrap_or_default();
     let tool = tx.get::<ToolRecord>(workspace, name).await?.map(|stored| stored.value);
@@ -51,7 +52,9 @@ pub async fn route(
         url: request.tool_url.as_deref(),
         tags: tool.as_ref().map_or(&[], |tool| &tool.spec.risk_tags),
     };
-    let principal = Principal { agent: agent.unwrap_or_default(), user: request.subject.as_deref(), groups: &[] };
+    let user = request.subject.as_deref();
+    let groups = groups_of(tx, workspace, user, now).await?;
+    let principal = Principal { agent: agent.unwrap_or_default(), user, groups: &groups };
     let bindings = tx.list::<Binding>(workspace).await?;
     let mut bound: Vec<_> =
         bindings.into_iter().map(|stored| stored.value).filter(|binding| binding.subject.is(&principal)).collect();

@@ -116,6 +116,8 @@ pub async fn first_key(store: &Store, world: &World, preset: Option<&str>) -> Re
         return Err(FirstKeyError::TooShort);
     }
     let mut tx = store.begin().await?;
+    // Of several that start at once one is first.
+    tx.lock_store().await?;
     let now = world.now();
     let mut fresh = None;
     match preset {

@@ -72,14 +72,17 @@ impl Limits {
         let beyond = (per_minute - used).max(0);
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever has nothing left from the last minute is not asking any more.
-        leases.retain(|_, lease| lease.minute == minute);
+        leases.retain(|_, lease| lease.minute >= minute);
         let lease = leases.entry(key.to_string()).or_insert(Lease { minute, ..Lease::default() });
-        lease.left += granted - 1;
+        if lease.minute != minute {
+            // Meanwhile another minute has begun; what is over is lost with the old one.
+            return Ok(told(granted > 0, 0));
+        }
         lease.beyond = beyond;
-        let told = told(granted > 0, (lease.left + beyond).max(0));
-        // What was refused was not taken from anyone.
-        lease.left = lease.left.max(0);
-        Ok(told)
+        // Where the store has nothing left, others of this process may have taken what they do not need.
+        let at_hand = lease.left + granted;
+        lease.left = (at_hand - 1).max(0);
+        Ok(told(at_hand > 0, lease.left + beyond))
     }
 
     /// One request of what is at hand; none when the store must be asked. A negative rest: even the store has none.

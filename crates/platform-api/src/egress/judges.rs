@@ -7,7 +7,7 @@ use ingestion_server::web::{ApiError, World};
 use crate::app::App;
 use crate::kept::Kept;
 use crate::policies::evaluate::Judge;
-use crate::policies::{Principal, bound_policies};
+use crate::policies::{Principal, bound_policies, groups_of};
 use crate::store::Store;
 use crate::tools::ToolRecord;
 
@@ -39,7 +39,8 @@ impl Judges {
         let read = self.0.moment();
         let mut tx = app.store().read().await?;
         let tools = tx.list::<ToolRecord>(workspace).await?.into_iter().map(|tool| tool.value).collect();
-        let policies = bound_policies(&mut tx, workspace, &Principal { agent, user, groups: &[] }).await?;
+        let groups = groups_of(&mut tx, workspace, user, app.world().now()).await?;
+        let policies = bound_policies(&mut tx, workspace, &Principal { agent, user, groups: &groups }).await?;
         drop(tx);
         let judge = Judge::new(tools, &policies).map_err(|error| ApiError::Internal(error.into()))?;
         let judge = Arc::new(judge);

@@ -5,6 +5,7 @@ pub mod budget;
 mod call;
 mod described;
 pub mod known;
+mod own;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use budget::Ledger;
 use call::Wanted;
 use described::{ChatCompletion, ChatCompletionRequest};
 use known::Registry;
+pub use own::PLATFORM;
 
 use crate::agents::AgentRecord;
 use crate::app::App;
@@ -63,6 +65,8 @@ pub struct Who {
     pub workspace: String,
     /// The agent that asks; none for whoever has a key.
     pub agent: Option<Arc<AgentRecord>>,
+    /// What a model may cost in a month, where the platform itself asks.
+    pub own_budget_usd: Option<f64>,
     /// The provider that the path names.
     pub pinned: Option<String>,
     /// What the agent is being asked meanwhile.
@@ -77,12 +81,18 @@ impl Who {
 
     /// What a model may cost the agent in a month, in dollars.
     fn budget(&self, model: &str) -> Option<f64> {
+        if self.own_budget_usd.is_some() {
+            return self.own_budget_usd;
+        }
         let own = self.agent.as_ref()?.models.iter().filter(|own| own.model == model);
         own.filter_map(|own| own.monthly_budget_usd).next()
     }
 
     /// The agent and its namespace; empty for whoever has a key.
     fn names(&self) -> (String, String) {
+        if self.own_budget_usd.is_some() {
+            return (PLATFORM.into(), String::new());
+        }
         self.agent.as_ref().map(|agent| (agent.name.clone(), agent.namespace.clone())).unwrap_or_default()
     }
 }
@@ -229,7 +239,8 @@ async fn with_key(
     wanted: Wanted,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let who = Who { workspace: caller.workspace.clone(), agent: None, pinned: None, invocation: None };
+    let who =
+        Who { workspace: caller.workspace.clone(), agent: None, own_budget_usd: None, pinned: None, invocation: None };
     answer(&app, &who, wanted, request).await
 }
 
@@ -411,5 +422,6 @@ async fn of_models(
     let known = app.gateway().registry().of(&workspace).await?;
     let record = known.agent(agent).cloned().ok_or(ApiError::Unauthorized)?;
     let invocation = app.running().and_then(|running| running.invocation(&workspace, agent, request.headers()));
-    answer(app, &Who { workspace, agent: Some(record), pinned, invocation }, wanted, request).await
+    answer(app, &Who { workspace, agent: Some(record), own_budget_usd: None, pinned, invocation }, wanted, request)
+        .await
 }

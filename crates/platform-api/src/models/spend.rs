@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use crate::agents::AgentRecord;
 use crate::app::App;
 use crate::auth::{Caller, Read};
+use crate::gateway::PLATFORM;
 use crate::store::{SpendRow, StoreError, Tx};
 use crate::time::{month_of, rfc3339};
 
@@ -113,7 +114,11 @@ async fn show(State(app): State<App>, caller: Caller<Read>) -> Result<Json<Model
     let rows = tx.spend(&caller.workspace, period.0).await?;
     let agents = tx.list::<AgentRecord>(&caller.workspace).await?;
     let agents: Vec<AgentRecord> = agents.into_iter().map(|agent| agent.value).collect();
-    Ok(Json(summarize(with_budgets(rows, &agents), period)))
+    let mut rows = with_budgets(rows, &agents);
+    for own in rows.iter_mut().filter(|row| row.row.agent == PLATFORM) {
+        own.budget_usd = Some(app.config().assistant.monthly_budget_usd);
+    }
+    Ok(Json(summarize(rows, period)))
 }
 
 /// What the models of one agent cost in the month of `now`, those that were not asked included.

@@ -18,7 +18,7 @@ use crate::answer::{Deleted, Named};
 use crate::app::{App, json};
 use crate::auth::{Caller, Identity, Read, Write};
 use crate::names;
-use crate::store::{Stored, Tx};
+use crate::store::{StoreError, Stored, Tx, Workspace};
 use crate::tools;
 
 /// A policy for some subjects, as it is sent.
@@ -140,6 +140,23 @@ pub(super) async fn unbind_policy(app: &App, tx: &mut Tx, who: &Identity, policy
     let all = tx.list::<Binding>(&who.workspace).await?;
     let gone = all.into_iter().map(|binding| binding.value).filter(|binding| binding.policy == policy).collect();
     forget(app, tx, who, gone).await
+}
+
+/// The groups of a user, as the keys say that are theirs in the workspace and still open something.
+pub async fn groups_of(
+    tx: &mut Tx,
+    workspace: Workspace<'_>,
+    user: Option<&str>,
+    now: i64,
+) -> Result<Vec<String>, StoreError> {
+    let Some(user) = user.filter(|user| !user.is_empty()) else { return Ok(Vec::new()) };
+    let mut groups = Vec::new();
+    for of_key in tx.groups_of_person(workspace, user, now).await? {
+        groups.extend(serde_json::from_str::<Vec<String>>(&of_key).unwrap_or_default());
+    }
+    groups.sort();
+    groups.dedup();
+    Ok(groups)
 }
 
 /// The policies that count for whose call it is, oldest binding first.

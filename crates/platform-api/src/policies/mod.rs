@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use bindings::Uses;
-pub use bindings::bound_policies;
+pub use bindings::{bound_policies, groups_of};
 pub use record::{
     ApprovalRule, Approvers, Binding, BindingOrigin, Delivery, DeliveryMode, Membership, PolicyOrigin, PolicyRecord,
     PolicySpec, Principal, RuleEvidence, Subject,

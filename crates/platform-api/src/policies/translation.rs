@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analyzer_core::policy::Rule;
 use axum::Json;
 use axum::extract::State;
-use ingestion_server::enrichment::Client;
+use ingestion_server::enrichment::EnrichmentError;
 use ingestion_server::web::{ApiError, Body};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,7 +18,8 @@ use super::evaluate::base_url;
 use super::translate::{EXAMPLE, LONGEST, translate};
 use super::wire::{RuleRequest, checked};
 use crate::app::App;
-use crate::auth::{Caller, Read};
+use crate::assistant::Purpose;
+use crate::auth::{Caller, Identity, Read, Scope};
 use crate::tools::ToolRecord;
 
 /// What the model is asked. The text comes as data in the next message.
@@ -86,15 +87,18 @@ async fn translate_text(
             Ok(rules) => return Ok(Json(Translation { rules, source: "sentence" })),
             Err(reason) => reason,
         };
-    let Some(model) = app.ingestion().model() else {
-        return Err(ApiError::field(format!("{reason}; {EXAMPLE}"), "/text"));
-    };
-    match ask(model, &text, &bases).await {
+    let refuse = |more: String| Err(ApiError::field(format!("{reason}{more}; {EXAMPLE}"), "/text"));
+    // A question costs the workspace money, which whoever may only look does not spend.
+    if caller.must(Scope::Write).is_err() {
+        return refuse(String::new());
+    }
+    match ask(&app, &caller, &text, &bases).await {
         Ok(rules) if !rules.is_empty() => Ok(Json(Translation { rules, source: "llm" })),
-        Ok(_) => Err(ApiError::field(format!("{reason}, and the model found no rule in it; {EXAMPLE}"), "/text")),
-        Err(problem) => {
+        Ok(_) => refuse(", and the model found no rule in it".into()),
+        Err(None) => refuse(String::new()),
+        Err(Some(problem)) => {
             info!(%problem, "a model translated nothing");
-            Err(ApiError::field(format!("{reason}, and the model did not help: {problem}; {EXAMPLE}"), "/text"))
+            refuse(format!(", and the model did not help: {problem}"))
         }
     }
 }
@@ -106,8 +110,18 @@ fn engine_takes(rules: &[Rule]) -> Result<(), String> {
     Rules::new(&[policy]).map(drop).map_err(|error| error.reason.to_string())
 }
 
-async fn ask(model: &Client, text: &str, bases: &BTreeMap<String, String>) -> Result<Vec<Rule>, String> {
+/// The rules that a model reads in a text; why there are none, unless there is nobody to ask.
+async fn ask(
+    app: &App,
+    who: &Identity,
+    text: &str,
+    bases: &BTreeMap<String, String>,
+) -> Result<Vec<Rule>, Option<String>> {
     let shown = json!({"text": text, "tools": bases});
-    let answered: Answered = model.complete(TASK, &shown).await.map_err(|error| error.to_string())?;
-    checked("text", answered.rules)
+    let purpose = Purpose { workspace: &who.workspace, actor: &who.key, what: "policies/translate" };
+    let answered: Answered = app.assistant().ask(purpose, TASK, &shown).await.map_err(|error| match error {
+        EnrichmentError::NoModel => None,
+        error => Some(error.to_string()),
+    })?;
+    checked("text", answered.rules).map_err(Some)
 }

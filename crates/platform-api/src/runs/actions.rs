@@ -152,7 +152,10 @@ async fn approve(
             approvals::approve(&app, &mut tx, &caller, request, Decision::default()).await?;
             tx.action(&id, &action.id).await?.ok_or_else(|| unknown_action(&action.id))?
         }
-        None => release(&app, &mut tx, &caller, &run, &action, Map::new()).await?,
+        None => {
+            approvals::deciders_of(&app, &mut tx, &caller.workspace, &run, &action).await?.admit(&caller)?;
+            release(&app, &mut tx, &caller, &run, &action, Map::new()).await?
+        }
     };
     tx.commit().await?;
     Ok(Json(action.into()))

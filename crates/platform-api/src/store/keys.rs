@@ -48,6 +48,19 @@ impl Tx {
         Ok(on!(self, db => sqlx::query_as(SQL).bind(workspace.unwrap_or("")).fetch_all(db).await)?)
     }
 
+    /// What keys that still open something say of the groups of a person, each a JSON array.
+    pub async fn groups_of_person(
+        &mut self,
+        workspace: &str,
+        person: &str,
+        now: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "select person_groups from api_key \
+             where workspace = $1 and person = $2 and (expires_at is null or expires_at > $3)";
+        Ok(on!(self, db => sqlx::query_scalar(SQL)
+            .bind(workspace).bind(person).bind(now).fetch_all(db).await)?)
+    }
+
     /// How many keys there are at all.
     pub async fn count_keys(&mut self) -> Result<i64, StoreError> {
         Ok(on!(self, db => sqlx::query_scalar("select count(*) from api_key").fetch_one(db).await)?)

@@ -260,6 +260,13 @@ impl Store {
 }
 
 impl Tx {
+    /// Waits for whoever else did this, and lets nobody else until the end: for what happens once in a store's life.
+    pub async fn lock_store(&mut self) -> Result<(), StoreError> {
+        const SQL: &str = "update meta set value = value where name = 'sealing'";
+        on!(self, db => sqlx::query(SQL).execute(db).await.map(drop))?;
+        Ok(())
+    }
+
     /// Makes everything since [`Store::begin`] true at once.
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.write_noted().await?;

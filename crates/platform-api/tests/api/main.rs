@@ -4,6 +4,7 @@ mod account;
 mod analyses;
 mod approvals;
 mod approvers;
+mod assistant;
 mod auth;
 mod authority;
 mod catalog;

@@ -1,7 +1,5 @@
 //! Policies: kept, bound, said in plain words, and asked about calls that nobody made.
 
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Value, json};
 
 use crate::support::{Platform, on_both_engines};
@@ -15,7 +13,7 @@ on_both_engines!(
     a_policy_of_a_user_or_a_group_counts_for_whom_an_agent_acts,
     a_policy_that_goes_takes_its_bindings_along,
     plain_sentences_become_rules,
-    what_is_no_plain_sentence_goes_to_the_model_or_is_refused,
+    what_is_no_plain_sentence_is_refused_with_what_one_looks_like,
     a_simulation_says_what_decides_and_why_nothing_else_does,
     a_policy_that_only_logs_is_shown_as_one_and_decides_nothing,
     a_simulation_asks_the_tool_what_it_can_do,
@@ -184,46 +182,12 @@ async fn plain_sentences_become_rules(platform: Platform) {
     platform.post("/api/v1/policies", json!({"name": "p", "spec": {"policies": answer["rules"]}})).await.expect(201);
 }
 
-async fn what_is_no_plain_sentence_goes_to_the_model_or_is_refused(platform: Platform) {
+async fn what_is_no_plain_sentence_is_refused_with_what_one_looks_like(platform: Platform) {
     stripe(&platform, "Open").await;
     let text = json!({"text": "Let it look at small charges, but nothing else"});
-    let refused = platform.post("/api/v1/policies/translate", text.clone()).await.refused(400);
+    let refused = platform.post("/api/v1/policies/translate", text).await.refused(400);
     assert!(refused.starts_with("\"Let\" is not understood here; write sentences such as: allow reads"), "{refused}");
     assert_eq!(platform.post("/api/v1/policies/translate", json!({})).await.refused(400), "text is required");
-
-    let answer = Arc::new(Mutex::new(String::new()));
-    let shown = answer.clone();
-    let model = axum::Router::new().fallback(async move |body: String| {
-        assert!(body.contains("small charges") && body.contains("https://api.stripe.com"), "{body}");
-        let content = shown.lock().unwrap().clone();
-        axum::Json(json!({"choices": [{"message": {"content": content}}]}))
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, model).await });
-    let platform = platform
-        .with(|config| {
-            config.enrichment.enabled = true;
-            config.enrichment.endpoint = format!("http://{address}/v1/chat/completions");
-            config.enrichment.api_key_env = String::new();
-        })
-        .await;
-    let says = |text: &str| *answer.lock().unwrap() = text.to_string();
-
-    let rules =
-        json!([{"permission": "allow", "resource": "https://api.stripe.com/v1/charges*", "operations": ["GET"]}]);
-    says(&json!({"rules": rules}).to_string());
-    let translated = platform.post("/api/v1/policies/translate", text.clone()).await.expect(200);
-    assert_eq!(translated, json!({"rules": rules, "source": "llm"}));
-    // What a model says goes through the same door as everything.
-    says(r#"{"rules": [{"permission": "allow"}]}"#);
-    let refused = platform.post("/api/v1/policies/translate", text.clone()).await.refused(400);
-    assert!(refused.contains("it would allow every call of every tool"), "{refused}");
-    says("I would rather not.");
-    let refused = platform.post("/api/v1/policies/translate", text.clone()).await.refused(400);
-    assert!(refused.contains("was not the JSON that it was asked for"), "{refused}");
-    says(r#"{"rules": []}"#);
-    platform.post("/api/v1/policies/translate", text).await.refused(400);
 }
 
 async fn simulate(platform: &Platform, method: &str, url: &str) -> Value {

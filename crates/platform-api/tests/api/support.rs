@@ -10,8 +10,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use ingestion_server::Ingestion;
-use ingestion_server::enrichment::Client;
 use ingestion_server::web::{Outbound, World};
 use platform_api::auth::first_key;
 use platform_api::running::Running;
@@ -105,19 +103,16 @@ impl Platform {
         let mut config = Config::default();
         config.limits.requests_per_minute = 0;
         change(&mut config);
-        let model = Client::from_config(&config.enrichment, |_| None).unwrap();
         let world = World::staged();
         first_key(&store, &world, Some(KEY)).await.unwrap();
-        let ingestion = Ingestion::new(&config.ingestion(), world.clone(), model);
-        let app = App::new(config, store, world.clone(), ingestion, Outbound::plain(), running);
+        let app = App::new(config, store, world.clone(), Outbound::plain(), running);
         Platform { router: platform_api::router(&app), app, world, key: KEY.into() }
     }
 
     /// The same platform in a process that runs agents.
     pub fn running(&self, running: Running) -> Platform {
         let (config, store) = (self.app.config().clone(), self.app.store().clone());
-        let ingestion = self.app.ingestion().clone();
-        let app = App::new(config, store, self.world.clone(), ingestion, Outbound::plain(), Some(running));
+        let app = App::new(config, store, self.world.clone(), Outbound::plain(), Some(running));
         Platform { router: platform_api::router(&app), app, world: self.world.clone(), key: self.key.clone() }
     }
 

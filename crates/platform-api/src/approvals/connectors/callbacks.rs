@@ -125,7 +125,7 @@ async fn decide(
         key: format!("{id}/{approver}"),
         name: format!("{id}/{approver}"),
         user: Some(approver.clone()),
-        groups: decision.approver_groups,
+        groups: decision.approver_groups.into_iter().chain(connector.group_members.groups_of(&approver)).collect(),
         ..Identity::platform(&workspace)
     };
     let who = Deciders::read(&request).vouch(who);

@@ -4,6 +4,7 @@
 mod callbacks;
 mod check;
 pub mod deliver;
+mod members;
 mod messages;
 pub mod notices;
 mod signature;
@@ -21,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use callbacks::routes as callbacks;
+use members::Members;
 pub use wire::{Connector, Created};
 use wire::{ConnectorRequest, Settled};
 
@@ -56,6 +58,9 @@ pub struct ConnectorRecord {
     pub timeout_seconds: u32,
     /// Whether Slack must sign.
     pub slack_security_mode: Option<SlackMode>,
+    /// Who of those who decide there is of which group.
+    #[serde(default)]
+    pub group_members: Members,
 }
 
 impl Resource for ConnectorRecord {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 use utoipa::ToSchema;
 
+use super::members::Members;
 use super::{ConnectorRecord, ConnectorType, Secrets, SlackMode, TIMEOUTS};
 use crate::store::Stored;
 
@@ -58,6 +59,8 @@ pub struct ConnectorRequest {
     timeout_seconds: Option<u32>,
     /// `compat` or `strict`.
     slack_security_mode: Option<String>,
+    /// Who of those who decide here is of which group: users as the connector calls them, `*` for whoever it asks.
+    group_members: Option<Members>,
 }
 
 /// A connector as it is answered.
@@ -81,6 +84,8 @@ pub struct Connector {
     /// Whether Slack must sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     slack_security_mode: Option<SlackMode>,
+    /// Who of those who decide there is of which group.
+    group_members: Members,
     /// When it was made.
     #[serde(serialize_with = "crate::time::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -113,6 +118,7 @@ impl From<Stored<ConnectorRecord>> for Connector {
             enabled: value.enabled,
             timeout_seconds: value.timeout_seconds,
             slack_security_mode: value.slack_security_mode,
+            group_members: value.group_members,
             created_at,
             updated_at,
         }
@@ -162,6 +168,7 @@ impl ConnectorRequest {
             enabled: true,
             timeout_seconds: timeout,
             slack_security_mode: None,
+            group_members: Members::default(),
         };
         self.over(blank, Secrets::default())
     }
@@ -181,6 +188,9 @@ impl ConnectorRequest {
         }
         if let Some(headers) = self.headers {
             secrets.headers = read_headers(headers, &secrets.headers)?;
+        }
+        if let Some(members) = self.group_members {
+            record.group_members = members.checked("/group_members")?;
         }
         record.enabled = self.enabled.unwrap_or(record.enabled);
         record.timeout_seconds = timeout(self.timeout_seconds.unwrap_or(record.timeout_seconds), "timeout_seconds")?;
