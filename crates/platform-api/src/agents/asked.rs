@@ -68,7 +68,26 @@ enum End {
     /// It answered, with this status.
     Answered(StatusCode),
     /// It did not.
-    Failed(String),
+    Failed(Why),
+}
+
+/// Why there is no answer.
+struct Why {
+    text: String,
+    /// It had no more time.
+    is_late: bool,
+}
+
+impl Why {
+    fn late(text: String) -> Why {
+        Why { text, is_late: true }
+    }
+}
+
+impl<T: Into<String>> From<T> for Why {
+    fn from(text: T) -> Why {
+        Why { text: text.into(), is_late: false }
+    }
 }
 
 /// Asks the agent of a run again; nobody waits for its answer, which is kept.
@@ -110,8 +129,8 @@ impl Asked {
                         self.keep(&parts, &body).await;
                         Ok(Response::from_parts(parts, Body::from(body)))
                     }
-                    Ok(Err(error)) => Err(format!("its answer broke off: {error}")),
-                    Err(_) => Err(format!("its answer did not end within {} s", patience.as_secs())),
+                    Ok(Err(error)) => Err(format!("its answer broke off: {error}").into()),
+                    Err(_) => Err(Why::late(format!("its answer did not end within {} s", patience.as_secs()))),
                 }
             }
             Err(why) => Err(why),
@@ -147,11 +166,11 @@ impl Asked {
                         return None;
                     }
                     Ok(Some(Err(error))) => {
-                        asked.end(End::Failed(format!("its answer broke off: {error}"))).await;
+                        asked.end(End::Failed(format!("its answer broke off: {error}").into())).await;
                         return Some((Err(std::io::Error::other("the agent's answer broke off")), (asked, None)));
                     }
                     Err(_) => {
-                        asked.end(End::Failed("its answer broke off: it went silent".into())).await;
+                        asked.end(End::Failed(Why::late("its answer broke off: it went silent".into()))).await;
                         return Some((Err(std::io::Error::other("the agent went silent")), (asked, None)));
                     }
                 }
@@ -200,7 +219,7 @@ impl Asked {
     }
 
     /// Its answer, as it begins.
-    async fn open(&self) -> Result<Response<Incoming>, String> {
+    async fn open(&self) -> Result<Response<Incoming>, Why> {
         let invocation = &self.entered.invocation;
         let id = agent_id(&invocation.workspace, &invocation.agent);
         let connection = self.connection(&id).await?;
@@ -223,8 +242,8 @@ impl Asked {
         let request = request.body(Full::new(invocation.question.body())).map_err(|error| error.to_string())?;
         let patience = self.patience();
         match timeout(patience, sender.send_request(request)).await {
-            Ok(response) => response.map_err(broken),
-            Err(_) => Err(format!("it did not answer within {} s", patience.as_secs())),
+            Ok(response) => Ok(response.map_err(broken)?),
+            Err(_) => Err(Why::late(format!("it did not answer within {} s", patience.as_secs()))),
         }
     }
 
@@ -242,17 +261,17 @@ impl Asked {
         response
     }
 
-    async fn failed(&mut self, why: String) -> ApiError {
+    async fn failed(&mut self, why: Why) -> ApiError {
         let invocation = &self.entered.invocation;
         let said = match self.app.store().read().await {
             Ok(mut tx) => tx.get::<AgentRecord>(&invocation.workspace, &invocation.agent).await.ok().flatten(),
             Err(_) => None,
         };
         let error = match said {
-            Some(agent) if why == NOT_RUNNING => not_running(&agent),
-            _ => ApiError::BadGateway(format!("failed to reach agent: {why}")),
+            Some(agent) if why.text == NOT_RUNNING => not_running(&agent),
+            _ => ApiError::BadGateway(format!("failed to reach agent: {}", why.text)),
         };
-        self.end(End::Failed(error.to_string())).await;
+        self.end(End::Failed(Why { text: error.to_string(), ..why })).await;
         error
     }
 
@@ -309,7 +328,13 @@ async fn finish(app: &App, invocation: &Invocation, end: End) {
     };
     let mut data = match end {
         End::Answered(status) => Map::from_iter([("status_code".to_string(), status.as_u16().into())]),
-        End::Failed(why) => Map::from_iter([("error".to_string(), why.into())]),
+        End::Failed(Why { text, is_late }) => {
+            let mut data = Map::from_iter([("error".to_string(), text.into())]);
+            if is_late {
+                data.insert("timed_out".into(), true.into());
+            }
+            data
+        }
     };
     let replayed = invocation.recording.replayed();
     if replayed > 0 {

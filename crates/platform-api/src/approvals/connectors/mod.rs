@@ -6,7 +6,7 @@ mod check;
 pub mod deliver;
 mod messages;
 pub mod notices;
-mod signature;
+pub mod signature;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use callbacks::routes as callbacks;
-pub use wire::{Connector, Created};
+pub use wire::{Connector, Created, fresh_secret, shown_address, sound_address};
 use wire::{ConnectorRequest, Settled};
 
 use crate::answer::{Deleted, Named, Refusal};
