@@ -16,7 +16,7 @@ use crate::egress::Egress;
 use crate::gateway::Gateway;
 use crate::identity::tokens::Tokens;
 use crate::running::Running;
-use crate::second::Operations;
+use crate::second::{Operations, Webhooks, alerts, webhooks};
 use crate::store::{Change, Store, StoreError, Tx};
 
 /// The platform. Cloning gives another handle on the same one.
@@ -37,6 +37,8 @@ struct Inner {
     tokens: Tokens,
     running: Option<Running>,
     operations: Operations,
+    webhooks: Webhooks,
+    watch: alerts::Watch,
 }
 
 impl App {
@@ -50,6 +52,7 @@ impl App {
         let egress = Egress::new(&outbound, store.clone(), world.clone());
         let tokens = Tokens::new(&outbound, world.clone());
         let operations = Operations::default();
+        let webhooks = Webhooks::new(&outbound, &config.webhooks);
         let inner = Inner {
             config,
             store,
@@ -62,6 +65,8 @@ impl App {
             tokens,
             running,
             operations,
+            webhooks,
+            watch: alerts::Watch::default(),
         };
         App { inner: Arc::new(inner) }
     }
@@ -121,6 +126,16 @@ impl App {
         &self.inner.operations
     }
 
+    /// For webhooks that are told what agents do.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.inner.webhooks
+    }
+
+    /// When this process looked for alerts last.
+    pub fn watch(&self) -> &alerts::Watch {
+        &self.inner.watch
+    }
+
     /// Something was committed that a build or an agent may be waiting for.
     pub fn wake(&self) {
         if let Some(running) = self.running() {
@@ -133,7 +148,7 @@ impl App {
         self.inner.ingestion.intake()
     }
 
-    /// Writes down who changes what, in the transaction that changes it. Nothing secret may be in `before` and `after`.
+    /// Writes down who changes what, in the transaction that changes it, and for whom it is to be told. Nothing secret may be in `before` and `after`.
     pub async fn note(
         &self,
         tx: &mut Tx,
@@ -143,6 +158,7 @@ impl App {
         before: Option<Value>,
         after: Option<Value>,
     ) -> Result<(), StoreError> {
+        webhooks::events::of_change(self, tx, &who.workspace, (action, &resource), (&before, &after)).await?;
         let (id, at) = (self.world().uuid(), self.world().now());
         let change = Change { id, at, actor: who.key.clone(), action: action.into(), resource, before, after };
         tx.note(&who.workspace, change);

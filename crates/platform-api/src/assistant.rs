@@ -83,7 +83,7 @@ impl Assistant {
         };
         let written = async {
             let mut tx = self.store.begin().await?;
-            tx.note(workspace, &change).await?;
+            tx.note(workspace, change);
             tx.commit().await
         };
         if let Err(error) = written.await {

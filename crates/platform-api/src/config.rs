@@ -12,6 +12,7 @@ use ingestion_server::web::{Settings, settings::SettingsError};
 use serde::Deserialize;
 
 use crate::second::Tier;
+use crate::second::versions::VersionsConfig;
 
 /// The embedded defaults of what is the platform's own.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -36,6 +37,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How often a key may ask below `/v1/agents`, by what it is worth.
     pub tiers: TiersConfig,
+    /// Until when versions are answered.
+    pub versions: VersionsConfig,
+    /// Who is told what agents do.
+    pub webhooks: WebhooksConfig,
     /// Where others reach this platform; empty for the address that it listens on.
     pub public_url: String,
     /// What builds make.
@@ -148,6 +153,14 @@ pub struct TiersConfig {
     pub enterprise: u32,
     /// What a key is worth of which nobody said it.
     pub usual: Tier,
+}
+
+/// Who is told what agents do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// Whether that may be somebody in a private network, or on this machine.
+    pub private_networks: bool,
 }
 
 /// How many analyses of one workspace are found again by their ids, on every replica.

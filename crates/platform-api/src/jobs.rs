@@ -13,7 +13,7 @@ use crate::approvals::{self, connectors};
 use crate::auth;
 use crate::credentials::oauth;
 use crate::runs::record;
-use crate::second::{operations, tiers};
+use crate::second::{alerts, operations, tiers, webhooks};
 
 /// How often the platform looks whether there is something to do.
 const PACE: Duration = Duration::from_secs(1);
@@ -51,5 +51,7 @@ pub async fn tick(app: &App) -> Result<(), ApiError> {
     tiers::forget_old(app).await?;
     record::seal_ended(app).await?;
     record::forget_old(app).await?;
-    operations::execute::due(app).await
+    operations::execute::due(app).await?;
+    alerts::due(app).await?;
+    webhooks::deliver::due(app).await
 }

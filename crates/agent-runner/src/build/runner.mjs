@@ -82,6 +82,9 @@ function blocked(error) {
   return null;
 }
 
+// What else may be asked, beside the message.
+const MORE = ["parameters", "session_id", "input_args", "input_kwargs"];
+
 function requestOf(body, headers, resume) {
   return {
     message: body.message ?? "",
@@ -89,6 +92,7 @@ function requestOf(body, headers, resume) {
     request_id: headers["x-request-id"] ?? body.request_id ?? "",
     run_id: headers["x-run-id"] ?? body.run_id ?? "",
     user_id: headers["x-end-user-id"] ?? "",
+    ...Object.fromEntries(MORE.filter((name) => name in body).map((name) => [name, body[name]])),
     ...(resume ? { resume } : {}),
   };
 }

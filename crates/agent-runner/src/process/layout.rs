@@ -34,13 +34,9 @@ const TRUST: [&str; 6] = [
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 ];
 
-/// The published runtime listens on every address and cannot be told otherwise. Where the network is the host's, that
-/// would be open to all; so its server is one of the loopback there.
-const LOOPBACK_ONLY: &str = "import runpy, socketserver\n\
-    bind = socketserver.TCPServer.server_bind\n\
-    def server_bind(self):\n    self.server_address = ('127.0.0.1', self.server_address[1])\n    bind(self)\n\
-    socketserver.TCPServer.server_bind = server_bind\n\
-    runpy.run_module('runagents.runtime', run_name='__main__', alter_sys=True)\n";
+/// Starts the published runtime: on the loopback where the network is the host's, and with what its handlers would not be
+/// told otherwise.
+const START: &str = include_str!("start.py");
 
 /// All that a plan is made of.
 pub struct Given<'a> {
@@ -121,10 +117,9 @@ pub fn plan(given: &Given<'_>) -> Plan {
         }
     };
     let interpreter = at.join(&notes.interpreter).display().to_string();
-    plan.command = match (artifact.language, &given.on_host) {
-        (Language::Python, None) => [&interpreter, "-m", "runagents.runtime"].map(str::to_string).to_vec(),
-        (Language::Python, Some(_)) => [&interpreter, "-c", LOOPBACK_ONLY].map(str::to_string).to_vec(),
-        (Language::Node, _) => vec![interpreter, at.join("runner.mjs").display().to_string()],
+    plan.command = match artifact.language {
+        Language::Python => [&interpreter, "-c", START].map(str::to_string).to_vec(),
+        Language::Node => vec![interpreter, at.join("runner.mjs").display().to_string()],
     };
     plan.environment = variables(given, &app, &home, &at, &trusted, plan.port);
     (plan.shown, plan.links, plan.folder) = (shown, links, app);

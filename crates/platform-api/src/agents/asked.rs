@@ -69,7 +69,26 @@ enum End {
     /// It answered, with this status.
     Answered(StatusCode),
     /// It did not.
-    Failed(String),
+    Failed(Why),
+}
+
+/// Why there is no answer.
+struct Why {
+    text: String,
+    /// It had no more time.
+    is_late: bool,
+}
+
+impl Why {
+    fn late(text: String) -> Why {
+        Why { text, is_late: true }
+    }
+}
+
+impl<T: Into<String>> From<T> for Why {
+    fn from(text: T) -> Why {
+        Why { text: text.into(), is_late: false }
+    }
 }
 
 /// Asks the agent of a run again; nobody waits for its answer, which is kept.
@@ -111,8 +130,8 @@ impl Asked {
                         self.keep(&parts, &body).await;
                         Ok(Response::from_parts(parts, Body::from(body)))
                     }
-                    Ok(Err(error)) => Err(format!("its answer broke off: {error}")),
-                    Err(_) => Err(format!("its answer did not end within {} s", patience.as_secs())),
+                    Ok(Err(error)) => Err(format!("its answer broke off: {error}").into()),
+                    Err(_) => Err(Why::late(format!("its answer did not end within {} s", patience.as_secs()))),
                 }
             }
             Err(why) => Err(why),
@@ -148,11 +167,11 @@ impl Asked {
                         return None;
                     }
                     Ok(Some(Err(error))) => {
-                        asked.end(End::Failed(format!("its answer broke off: {error}"))).await;
+                        asked.end(End::Failed(format!("its answer broke off: {error}").into())).await;
                         return Some((Err(std::io::Error::other("the agent's answer broke off")), (asked, None)));
                     }
                     Err(_) => {
-                        asked.end(End::Failed("its answer broke off: it went silent".into())).await;
+                        asked.end(End::Failed(Why::late("its answer broke off: it went silent".into()))).await;
                         return Some((Err(std::io::Error::other("the agent went silent")), (asked, None)));
                     }
                 }
@@ -201,17 +220,17 @@ impl Asked {
     }
 
     /// Its answer, as it begins.
-    async fn open(&self) -> Result<Response, String> {
+    async fn open(&self) -> Result<Response, Why> {
         let Invocation { workspace, agent, .. } = &*self.entered.invocation;
         match gateway::agent(&self.app, workspace, agent).await {
             Ok(Some(agent)) if agent.is_loop() => self.of_loop(&agent).await,
             Ok(_) => Ok(self.of_process().await?.map(Body::new)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 
     /// The answer of an agent without code, which the platform makes itself.
-    async fn of_loop(&self, agent: &AgentRecord) -> Result<Response, String> {
+    async fn of_loop(&self, agent: &AgentRecord) -> Result<Response, Why> {
         let invocation = &self.entered.invocation;
         if !self.is_being_made().await {
             return Err(NOT_RUNNING.into());
@@ -223,11 +242,12 @@ impl Asked {
         let environment = environment.await.map_err(|error: ApiError| error.to_string())?;
         let patience = self.patience();
         let answer = tool_loop::answer(&self.app, invocation, &environment);
-        timeout(patience, answer).await.map_err(|_| format!("it did not answer within {} s", patience.as_secs()))
+        let late = |_| Why::late(format!("it did not answer within {} s", patience.as_secs()));
+        timeout(patience, answer).await.map_err(late)
     }
 
     /// The answer of a process.
-    async fn of_process(&self) -> Result<Response<Incoming>, String> {
+    async fn of_process(&self) -> Result<Response<Incoming>, Why> {
         let invocation = &self.entered.invocation;
         let id = agent_id(&invocation.workspace, &invocation.agent);
         let connection = self.connection(&id).await?;
@@ -250,8 +270,8 @@ impl Asked {
         let request = request.body(Full::new(invocation.question.body())).map_err(|error| error.to_string())?;
         let patience = self.patience();
         match timeout(patience, sender.send_request(request)).await {
-            Ok(response) => response.map_err(broken),
-            Err(_) => Err(format!("it did not answer within {} s", patience.as_secs())),
+            Ok(response) => Ok(response.map_err(broken)?),
+            Err(_) => Err(Why::late(format!("it did not answer within {} s", patience.as_secs()))),
         }
     }
 
@@ -269,17 +289,17 @@ impl Asked {
         response
     }
 
-    async fn failed(&mut self, why: String) -> ApiError {
+    async fn failed(&mut self, why: Why) -> ApiError {
         let invocation = &self.entered.invocation;
         let said = match self.app.store().read().await {
             Ok(mut tx) => tx.get::<AgentRecord>(&invocation.workspace, &invocation.agent).await.ok().flatten(),
             Err(_) => None,
         };
         let error = match said {
-            Some(agent) if why == NOT_RUNNING => not_running(&agent),
-            _ => ApiError::BadGateway(format!("failed to reach agent: {why}")),
+            Some(agent) if why.text == NOT_RUNNING => not_running(&agent),
+            _ => ApiError::BadGateway(format!("failed to reach agent: {}", why.text)),
         };
-        self.end(End::Failed(error.to_string())).await;
+        self.end(End::Failed(Why { text: error.to_string(), ..why })).await;
         error
     }
 
@@ -336,7 +356,13 @@ async fn finish(app: &App, invocation: &Invocation, end: End) {
     };
     let mut data = match end {
         End::Answered(status) => Map::from_iter([("status_code".to_string(), status.as_u16().into())]),
-        End::Failed(why) => Map::from_iter([("error".to_string(), why.into())]),
+        End::Failed(Why { text, is_late }) => {
+            let mut data = Map::from_iter([("error".to_string(), text.into())]);
+            if is_late {
+                data.insert("timed_out".into(), true.into());
+            }
+            data
+        }
     };
     let replayed = invocation.recording.replayed();
     if replayed > 0 {

@@ -17,6 +17,7 @@ use crate::agents::{AgentRecord, AgentStatus, Phase};
 use crate::app::App;
 use crate::builds::{self, BuildRecord, BuildStatus};
 use crate::deploy;
+use crate::second::webhooks;
 use crate::store::{Stored, Tx};
 use crate::tools::ToolRecord;
 
@@ -292,9 +293,11 @@ async fn write_status(
     if let Some(Stored { mut value, version, .. }) = tx.get::<AgentRecord>(workspace, name).await?
         && value.build_id.as_deref() == build
     {
-        value.status = status;
+        let before = std::mem::replace(&mut value.status, status);
         // Somebody may change it at this moment; then the next round says it again.
-        tx.update(workspace, &value, version, app.world().now()).await?;
+        if tx.update(workspace, &value, version, app.world().now()).await?.is_some() {
+            webhooks::events::of_health(app, &mut tx, workspace, &value, &before).await?;
+        }
     }
     tx.commit().await?;
     Ok(())

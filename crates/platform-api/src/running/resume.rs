@@ -28,6 +28,9 @@ const WAITS: &str = "waiting call";
 /// What the last answer of a resumed run is sealed under: whoever asked first has left.
 pub const ANSWER: &str = "answer";
 
+/// What agents are asked beside a message, as the programs that start them hand it on.
+const MORE: [&str; 4] = ["parameters", "session_id", "input_args", "input_kwargs"];
+
 /// How many runs go on in one round.
 const BATCH: i64 = 16;
 
@@ -131,7 +134,12 @@ pub async fn begin(
     // Its runtime kept the state that it was in, and goes on from there.
     if checkpoints::exists(tx, &who.workspace, &run.id, &row.action_id).await? {
         let stream = if question.path.ends_with("/stream") { "/stream" } else { "" };
-        let body = serde_json::json!({"run_id": run.id}).to_string();
+        // What else it was asked its runtime has not kept; for whom, a body does not say.
+        let asked: Value = serde_json::from_slice(&question.body()).unwrap_or_default();
+        let more = MORE.iter().filter_map(|name| Some((name.to_string(), asked.get(name)?.clone())));
+        let mut body: Map<String, Value> = more.collect();
+        body.insert("run_id".into(), run.id.clone().into());
+        let body = Value::Object(body).to_string();
         let headers = vec![("content-type".to_string(), "application/json".to_string())];
         question = Question::new(&format!("/resume/{}{stream}", row.action_id), headers, body.as_bytes());
     }

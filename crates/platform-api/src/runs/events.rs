@@ -14,6 +14,7 @@ use crate::answer::{Named, Refusal};
 use crate::app::App;
 use crate::auth::{Caller, Identity, Read, Write};
 use crate::params::{Params, number};
+use crate::second::webhooks;
 use crate::store::{EventRow, Tx};
 
 use super::unknown;
@@ -190,5 +191,6 @@ pub async fn append(app: &App, tx: &mut Tx, who: &Identity, run: &str, event: Ne
         created_at: event.at.unwrap_or_else(|| app.world().now()),
     };
     tx.add_event(&row).await?;
+    webhooks::events::of_run(app, tx, &who.workspace, &row).await?;
     Ok(row.into())
 }

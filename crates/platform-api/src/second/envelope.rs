@@ -60,8 +60,12 @@ pub fn success<T: Serialize>(data: T) -> Json<Success<T>> {
 /// Middleware, before the door: whatever is refused below this surface's paths is refused in its words.
 pub async fn speak(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_client = client::is_here(request.uri().path());
-    let own = is_client || is_here(request.uri().path());
+    let is_second = is_here(request.uri().path());
+    let own = is_client || is_second;
     let mut response = next.run(request).await;
+    if is_second {
+        app.config().versions.tell(&mut response, &format!("{}/docs/", app.config().public_url()));
+    }
     if own && let Some(error) = response.extensions().get::<Arc<ApiError>>() {
         let told = response.extensions().get::<Told>().cloned().unwrap_or_else(|| Told::of(error));
         let pages = format!("{}/docs/", app.config().public_url());

@@ -2,6 +2,7 @@
 //! spelling: what happens is done by the rooms that the first surface calls too.
 
 mod agents;
+pub mod alerts;
 mod ask;
 pub mod client;
 mod envelope;
@@ -12,12 +13,16 @@ mod pages;
 mod refused;
 mod stream;
 pub mod tiers;
+mod usage;
+pub mod versions;
+pub mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
 pub use envelope::speak;
 pub use operations::Operations;
 pub use tiers::{KeyTier, Tier, metered};
+pub use webhooks::Webhooks;
 
 use crate::app::App;
 
@@ -38,6 +43,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(invoke::routes())
         .merge(stream::routes())
         .merge(operations::routes())
+        .merge(webhooks::routes())
+        .merge(usage::routes())
+        .merge(alerts::routes())
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod spend;
 mod told;
 mod usage;
 pub mod verify;
+mod webhooks;
 mod working;
 
 use std::borrow::Cow;
@@ -54,6 +55,7 @@ pub use runs::{ActionRow, EventRow, RunRow};
 pub use sealed::{Sealer, SealingError, SealingKeys};
 pub use spend::SpendRow;
 pub use told::ToldRow;
+pub use webhooks::WebhookDeliveryRow;
 
 /// Each migration in the order of its number; none is ever changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -63,6 +65,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "credentials", include_str!("migrations/0004_credentials.sql")),
     (5, "told", include_str!("migrations/0005_told.sql")),
     (6, "second", include_str!("migrations/0006_second.sql")),
+    (8, "webhooks", include_str!("migrations/0008_webhooks.sql")),
     (9, "chain", include_str!("migrations/0009_chain.sql")),
 ];
 

@@ -1,4 +1,4 @@
-//! Usage: how many calls of tools the runs of a workspace recorded.
+//! Usage: how many runs a workspace began, and how many calls of tools they recorded.
 
 use super::{StoreError, Tx, Workspace, on};
 
@@ -16,6 +16,21 @@ impl Tx {
              and event.type in ('TOOL_REQUEST', 'TOOL_CALLED') \
              and event.created_at >= $2 and event.created_at < $3 group by day order by day";
         Ok(on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(from).bind(until).fetch_all(db).await)?)
+    }
+
+    /// Runs of an agent, or of all, that began within `from..until` in milliseconds: the agent, the status, how many.
+    pub async fn runs_by_status(
+        &mut self,
+        workspace: Workspace<'_>,
+        agent: Option<&str>,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+        const SQL: &str = "select agent_id, status, count(*) from run where workspace = $1 \
+             and agent_id = coalesce($2, agent_id) and created_at >= $3 and created_at < $4 \
+             group by agent_id, status order by agent_id, status";
+        Ok(on!(self, db => sqlx::query_as(SQL)
+            .bind(workspace).bind(agent).bind(from).bind(until).fetch_all(db).await)?)
     }
 
     /// Calls of tools of an agent, or of all, since then, the newest first: the agent, what is said of it, and when.

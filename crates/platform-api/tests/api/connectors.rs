@@ -1,16 +1,13 @@
 //! Connectors: approvers are told over HTTP, and decide by what they sign.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{Request as HttpRequest, StatusCode};
-use http_body_util::BodyExt;
+use axum::http::Request as HttpRequest;
 use platform_api::jobs;
 use serde_json::{Value, json};
 
+use crate::stub::{Stub, hmac};
 use crate::support::{Platform, Reply, on_both_engines};
 
 on_both_engines!(
@@ -30,60 +27,6 @@ on_both_engines!(
 );
 
 const CONNECTORS: &str = "/api/v1/approval-connectors";
-
-/// Somebody who takes messages.
-#[derive(Clone)]
-struct Stub {
-    url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    answer: Arc<Mutex<(u16, Value)>>,
-}
-
-#[derive(Clone, Debug)]
-struct Seen {
-    method: String,
-    path: String,
-    headers: axum::http::HeaderMap,
-    body: String,
-}
-
-impl Stub {
-    async fn start() -> Stub {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let stub = Stub { url, seen: Arc::default(), answer: Arc::new(Mutex::new((200, json!({"ok": true})))) };
-        let own = stub.clone();
-        let router = Router::new().fallback(async move |request: Request| {
-            let (parts, body) = request.into_parts();
-            let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-            let (method, path) = (parts.method.to_string(), parts.uri.to_string());
-            own.seen.lock().unwrap().push(Seen { method, path, headers: parts.headers, body });
-            let (status, body) = own.answer.lock().unwrap().clone();
-            (StatusCode::from_u16(status).unwrap(), body.to_string())
-        });
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        stub
-    }
-
-    fn answers(&self, status: u16, body: Value) {
-        *self.answer.lock().unwrap() = (status, body);
-    }
-
-    /// What was sent since the last time.
-    fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.seen.lock().unwrap())
-    }
-}
-
-impl Seen {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
 
 async fn connect(platform: &Platform, body: Value) -> Value {
     platform.post(CONNECTORS, body).await.expect(201)
@@ -117,14 +60,6 @@ async fn call_back(platform: &Platform, connector: &Value, headers: &[(&str, Str
         request = request.header(*name, value);
     }
     platform.send(request.body(Body::from(body.to_string())).unwrap()).await
-}
-
-/// HMAC-SHA256 as anybody would compute it.
-fn hmac(secret: &str, text: &str) -> String {
-    use hmac::{Hmac, KeyInit, Mac};
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn signed(platform: &Platform, secret: &str, body: &str) -> [(&'static str, String); 2] {

@@ -18,4 +18,5 @@ mod quickstart;
 mod resumed;
 #[path = "../binary/runner.rs"]
 mod runner;
+mod second;
 mod support;

@@ -64,7 +64,8 @@ impl Host {
         host
     }
 
-    fn over(platform: Platform, model: Model) -> Host {
+    /// One that is started already.
+    pub fn over(platform: Platform, model: Model) -> Host {
         Host { platform, model, http: Outbound::plain() }
     }
 

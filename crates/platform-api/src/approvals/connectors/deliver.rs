@@ -4,8 +4,12 @@
 use std::error::Error;
 use std::time::Duration;
 
+use axum::http::{Request, Response};
+use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use ingestion_server::web::ApiError;
+use http_body_util::Full;
+use ingestion_server::web::outbound::OutboundError;
+use ingestion_server::web::{ApiError, Outbound};
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -17,7 +21,7 @@ use crate::policies::{ApprovalRule, DeliveryMode};
 use crate::store::{ApprovalRow, DeliveryRow, StoreError, ToldRow, Tx, Workspace};
 
 /// Milliseconds to wait after each attempt; after the last there is no other.
-pub(super) const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
+pub const PAUSES: [i64; 4] = [60_000, 5 * 60_000, 30 * 60_000, 2 * 3_600_000];
 
 /// Milliseconds after which somebody who was telling is taken for dead. Longer than all connectors of a request may
 /// take together in practice; at worst a connector is told twice.
@@ -233,10 +237,8 @@ pub(super) async fn send(app: &App, connector: &ConnectorRecord, secrets: &Secre
             return Attempt { status_code: 0, duration_ms: 0, result: Err(problem), reference: Value::Null };
         }
     };
-    let began = app.world().elapsed();
     let patience = Duration::from_secs(connector.timeout_seconds.into());
-    let answer = app.outbound().send(request, patience, MOST).await;
-    let duration_ms = app.world().elapsed().saturating_sub(began).as_millis() as u64;
+    let (answer, duration_ms) = exchange(app, app.outbound(), request, patience).await;
     match answer {
         Ok(response) => Attempt {
             status_code: response.status().as_u16(),
@@ -246,6 +248,18 @@ pub(super) async fn send(app: &App, connector: &ConnectorRecord, secrets: &Secre
         },
         Err(error) => Attempt { status_code: 0, duration_ms, result: Err(error.to_string()), reference: Value::Null },
     }
+}
+
+/// Sends a request; the answer, and how many milliseconds that took.
+pub async fn exchange(
+    app: &App,
+    outbound: &Outbound,
+    request: Request<Full<Bytes>>,
+    patience: Duration,
+) -> (Result<Response<Bytes>, OutboundError>, u64) {
+    let began = app.world().elapsed();
+    let answer = outbound.send(request, patience, MOST).await;
+    (answer, app.world().elapsed().saturating_sub(began).as_millis() as u64)
 }
 
 /// What all that is noted of a request has in common.

@@ -7,7 +7,7 @@ pub mod deliver;
 mod members;
 mod messages;
 pub mod notices;
-mod signature;
+pub mod signature;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 
 pub use callbacks::routes as callbacks;
 use members::Members;
-pub use wire::{Connector, Created};
+pub use wire::{Connector, Created, fresh_secret, shown_address, sound_address};
 use wire::{ConnectorRequest, Settled};
 
 use crate::answer::{Deleted, Named, Refusal};

@@ -26,9 +26,7 @@ impl Scheme {
 
     /// The signature of a body sent at a time.
     pub fn sign(self, secret: &str, seconds: &str, body: &[u8]) -> String {
-        let digest = self.mac(secret, seconds, body).finalize().into_bytes();
-        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}{digits}", self.prefix())
+        format!("{}{}", self.prefix(), hex(self.mac(secret, seconds, body)))
     }
 
     /// Whether the other end signed this body, a moment ago.
@@ -40,14 +38,11 @@ impl Scheme {
     }
 
     fn mac(self, secret: &str, seconds: &str, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
         let head = match self {
             Scheme::Ours => format!("{seconds}."),
             Scheme::Slack => format!("v0:{seconds}:"),
         };
-        mac.update(head.as_bytes());
-        mac.update(body);
-        mac
+        mac(secret.as_bytes(), &[head.as_bytes(), body])
     }
 
     fn prefix(self) -> &'static str {
@@ -56,6 +51,18 @@ impl Scheme {
             Scheme::Slack => "v0=",
         }
     }
+}
+
+/// HMAC-SHA256 over parts that follow each other.
+pub fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    mac
+}
+
+/// In digits.
+pub fn hex(mac: Hmac<Sha256>) -> String {
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn digest(digits: &str) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::{HeaderName, HeaderValue};
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::BASE64_STANDARD;
 use ingestion_server::web::ApiError;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -217,9 +217,7 @@ impl Settled {
         if self.record.kind != ConnectorType::Webhook || self.secrets.header(header::SIGNING_SECRET).is_some() {
             return None;
         }
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).expect("the operating system has random numbers");
-        let secret = format!("whsec_{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+        let secret = fresh_secret();
         self.secrets.headers.insert(header::SIGNING_SECRET.into(), secret.clone());
         self.record.headers.insert(header::SIGNING_SECRET.into(), MASK.into());
         Some(secret)
@@ -244,6 +242,13 @@ impl Secrets {
         let sent = self.headers.iter().filter(move |(name, _)| !is_setting(name));
         sent.map(|(name, value)| (name.as_str(), value.as_str()))
     }
+}
+
+/// What a webhook is signed with whose owner brought nothing, as Standard Webhooks write it.
+pub fn fresh_secret() -> String {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).expect("the operating system has random numbers");
+    format!("whsec_{}", BASE64_STANDARD.encode(random))
 }
 
 /// A time to wait, within its bounds.
@@ -295,9 +300,14 @@ fn check_endpoint(kind: ConnectorType, endpoint: &str) -> Result<(), ApiError> {
         let sound = !endpoint.is_empty() && endpoint.bytes().all(|byte| byte.is_ascii_graphic());
         return if sound { Ok(()) } else { refuse("endpoint must be a channel of Slack or the address of a hook") };
     }
-    let Ok(url) = Url::parse(endpoint) else { return refuse("endpoint must be an https address") };
+    sound_address(endpoint).map(drop).or_else(|text| refuse(&format!("endpoint {text}")))
+}
+
+/// An address to which something that may be secret can be sent, or why not.
+pub fn sound_address(address: &str) -> Result<Url, &'static str> {
+    let Ok(url) = Url::parse(address) else { return Err("must be an https address") };
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse("endpoint must not hold credentials; send them in headers");
+        return Err("must not hold credentials; send them in headers");
     }
     let here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -306,9 +316,9 @@ fn check_endpoint(kind: ConnectorType, endpoint: &str) -> Result<(), ApiError> {
         None => false,
     };
     match url.scheme() {
-        "https" if url.host().is_some() => Ok(()),
-        "http" if here => Ok(()),
-        _ => refuse("endpoint must be an https address (plain http only on this machine)"),
+        "https" if url.host().is_some() => Ok(url),
+        "http" if here => Ok(url),
+        _ => Err("must be an https address (plain http only on this machine)"),
     }
 }
 
@@ -338,6 +348,11 @@ fn check_credentials(record: &ConnectorRecord, secrets: &Secrets) -> Result<(), 
 fn shown(name: &str, value: &str) -> String {
     let plain = header::PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(name));
     if plain { value.into() } else { MASK.into() }
+}
+
+/// The address of a webhook, without what may be secret of it.
+pub fn shown_address(address: &str) -> String {
+    shown_endpoint(ConnectorType::Webhook, address)
 }
 
 /// An endpoint, without what makes the address of a hook a credential.

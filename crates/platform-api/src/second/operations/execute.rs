@@ -13,6 +13,7 @@ use crate::agents::find;
 use crate::app::App;
 use crate::second::ask::Subject;
 use crate::second::refused::Refused;
+use crate::second::webhooks;
 use crate::store::OperationRow;
 
 /// How many are carried out here at a time.
@@ -98,6 +99,7 @@ pub async fn end(app: &App, row: &OperationRow, status: &str, result: &Value) ->
     if ended {
         tx.seal(&row.workspace, RESULT, &row.id, result).await?;
         tx.forget_sealed(&row.workspace, REQUEST, &row.id).await?;
+        webhooks::events::of_operation(app, &mut tx, row, status).await?;
     }
     tx.commit().await?;
     Ok(ended)

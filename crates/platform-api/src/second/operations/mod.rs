@@ -23,6 +23,7 @@ use super::invoke::Wanted;
 use super::pages::{Listed, Page, PageQuery};
 use super::refused::Refused;
 use super::stream::Feed;
+use super::webhooks;
 use crate::answer::Named;
 use crate::app::App;
 use crate::auth::{Caller, Deploy, Identity, Read};
@@ -191,7 +192,8 @@ pub fn is_wanted(body: &Value, headers: &HeaderMap) -> Result<bool, Refused> {
     Ok(later)
 }
 
-fn check_url(id: &str) -> String {
+/// Where to look for an operation.
+pub fn check_url(id: &str) -> String {
     format!("/v1/operations/{id}")
 }
 
@@ -246,6 +248,8 @@ async fn end(app: &App, who: &Identity, id: &str) -> Result<Json<Value>, Refused
         return Err(ApiError::Conflict(format!("this operation has ended already: it is {status}")).into());
     }
     let after = whole(&mut tx, who, id).await?;
+    let row = find(&mut tx, &who.workspace, id).await?;
+    webhooks::events::of_operation(app, &mut tx, &row, &row.status).await?;
     tx.commit().await?;
     app.operations().stop(id);
     Ok(Json(after))
