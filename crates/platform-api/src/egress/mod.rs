@@ -141,12 +141,15 @@ async fn call(app: &App, workspace: &str, agent: &str, url: &str, request: Reque
     let judgement = judge.judge(method.as_str(), url);
     let key = judgement.target.as_ref().map(|target| Key::tool(&method, target.url(), &body));
     let call = Call { workspace, agent, method, body, payload_hash, invocation, key };
-    if let Some(answer) = before(app, &call).await {
-        return Ok(answer);
-    }
     let began = app.world().elapsed();
-    let answer = settle(app, &call, &judge, &judgement, &parts.headers).await;
+    let (answer, refused) = match before(app, &call).await {
+        // What the run did before it paused is in its timeline already.
+        Some(Before::Done(answer)) => return Ok(answer),
+        Some(Before::Refused(code, answer)) => (Ok(answer), Some(code.to_string())),
+        None => (settle(app, &call, &judge, &judgement, &parts.headers).await, None),
+    };
     let (status, error) = match &answer {
+        Ok(response) if refused.is_some() => (response.status(), refused),
         Ok(response) => (response.status(), response.extensions().get::<Arc<ApiError>>().map(ToString::to_string)),
         Err(error) => (error.status(), Some(error.to_string())),
     };
@@ -173,15 +176,23 @@ fn said_truly(headers: &axum::http::HeaderMap, body: &[u8]) -> Result<(), ApiErr
     }
 }
 
+/// What a run's record says of a call.
+enum Before {
+    /// It was made before the run paused, and this is what was answered.
+    Done(Response),
+    /// The run may not make it now, and this is why.
+    Refused(&'static str, Response),
+}
+
 /// The answer to a call that the run made before it paused, and to one that it may not make.
-async fn before(app: &App, call: &Call<'_>) -> Option<Response> {
+async fn before(app: &App, call: &Call<'_>) -> Option<Before> {
     let (invocation, key) = (call.invocation?, call.key.as_ref()?);
     let refused = |code, text: &str| {
         let body = json!({"error": text, "code": code, "message": text});
-        Some((StatusCode::CONFLICT, Json(body)).into_response())
+        Some(Before::Refused(code, (StatusCode::CONFLICT, Json(body)).into_response()))
     };
     match invocation.recording.known(key) {
-        Known::Answered(answer) => return Some(answer.into_response()),
+        Known::Answered(answer) => return Some(Before::Done(answer.into_response())),
         Known::Unknown => {
             let text = "this call was made before the platform stopped, and what became of it is not known";
             resume::fail(app, invocation, text).await;
@@ -195,7 +206,8 @@ async fn before(app: &App, call: &Call<'_>) -> Option<Response> {
         Known::Nothing => {}
     }
     let told = invocation.recording.waits_before(key)?;
-    Some((StatusCode::FORBIDDEN, Json(told)).into_response())
+    let code = if told["code"] == "CONSENT_REQUIRED" { "CONSENT_REQUIRED" } else { "APPROVAL_REQUIRED" };
+    Some(Before::Refused(code, (StatusCode::FORBIDDEN, Json(told)).into_response()))
 }
 
 async fn settle(

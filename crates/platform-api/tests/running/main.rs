@@ -19,4 +19,7 @@ mod resumed;
 #[path = "../binary/runner.rs"]
 mod runner;
 mod second;
+#[path = "../api/stub.rs"]
+#[expect(dead_code, reason = "what is sent to them is shown where time is staged")]
+mod stub;
 mod support;

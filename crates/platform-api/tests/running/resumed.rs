@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use ingestion_server::web::World;
 use serde_json::{Value, json};
 
 use crate::authority::Authority;
 use crate::governed::{Asked, register};
+use crate::stub::{Stub, hmac};
 use crate::support::Host;
 
 /// It takes a note, refunds, and takes another note. Its runtime is the published one.
@@ -74,7 +76,12 @@ async fn an_approved_run_goes_on_by_itself_and_does_nothing_twice() {
     assert!(
         at("APPROVAL_REQUIRED") < at("APPROVED") && at("APPROVED") < at("RESUMED") && at("RESUMED") < at("COMPLETED")
     );
-    assert_eq!(calls, 4, "two notes, the refund that waited and the one that was made: {events:#?}");
+    assert_eq!(
+        calls, 5,
+        "a note, a refund and a note that waited, the refund and the note that were made: {events:#?}"
+    );
+    let refused: Vec<&Value> = events.iter().filter_map(|event| event["data"].get("error")).collect();
+    assert_eq!(refused, ["APPROVAL_REQUIRED"], "the note that waited was not made, though its policy allows it");
     assert!(events.iter().any(|event| event["data"]["replayed_calls"] == 1), "{events:#?}");
     let seqs: Vec<i64> = events.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, (1..=events.len() as i64).collect::<Vec<_>>());
@@ -85,6 +92,60 @@ async fn an_approved_run_goes_on_by_itself_and_does_nothing_twice() {
     let answer = host.get(&format!("/runs/{run}/answer")).await.expect(200);
     assert_eq!(answer["status_code"], 200);
     assert_eq!(answer["body"]["response"], "[200, {\"done\": true}]", "{answer}");
+}
+
+/// A press of a button as Slack sends it, signed with this secret at this time.
+async fn press(host: &Host, connector: &str, button: &Value, secret: &str, seconds: i64) -> u16 {
+    let press = json!({"type": "block_actions", "user": {"id": "U1", "username": "bob"},
+        "actions": [{"action_id": button["action_id"], "value": button["value"]}]});
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    let body = form.append_pair("payload", &press.to_string()).finish();
+    let signature = format!("v0={}", hmac(secret, &format!("v0:{seconds}:{body}")));
+    let seconds = seconds.to_string();
+    let headers = [("x-slack-request-timestamp", seconds.as_str()), ("x-slack-signature", signature.as_str())];
+    host.send("POST", &format!("/callbacks/approvals/{connector}"), &headers, body).await.status
+}
+
+#[tokio::test]
+#[ignore = "needs uv and the package index; `cargo xtask test` installs it"]
+async fn a_button_in_slack_lets_a_run_go_on_and_another_ends_one() {
+    let slack = Stub::start().await;
+    let api = format!("{}/api", slack.url);
+    let (host, asked) = clerk("resumed-slack", &[("PLATFORM_APPROVALS_SLACK_API", &api)]).await;
+    let headers = json!({"X-Slack-Bot-Token": "a-token", "X-Slack-Signing-Secret": "a-secret"});
+    let connector = json!({"name": "slack", "type": "slack", "endpoint": "C01", "headers": headers,
+        "slack_security_mode": "strict"});
+    let connector = host.post("/api/v1/approval-connectors", connector).await.expect(201);
+    let connector = connector["id"].as_str().unwrap();
+    let told_slack = async || {
+        let wait = async {
+            loop {
+                let found = slack.take().into_iter().map(|seen| seen.json());
+                if let Some(message) = found.into_iter().find(|message| message["blocks"][2]["elements"].is_array()) {
+                    return message["blocks"][2]["elements"].clone();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("Slack is told")
+    };
+    let (run, _) = paused(&host, json!({"amount": 20})).await;
+    let buttons = told_slack().await;
+    let now = World::Real.now() / 1000;
+    assert_eq!(press(&host, connector, &buttons[0], "not-the-secret", now).await, 403);
+    assert_eq!(press(&host, connector, &buttons[0], "a-secret", now - 3_600).await, 403, "an old press");
+    assert_eq!(told(&asked), DONE[..1]);
+    assert_eq!(press(&host, connector, &buttons[0], "a-secret", now).await, 200);
+    host.until_run(&run, "COMPLETED").await;
+    assert_eq!(told(&asked), DONE, "once, and nothing twice");
+
+    let (run, _) = paused(&host, json!({"amount": 30})).await;
+    let buttons = told_slack().await;
+    assert_eq!(press(&host, connector, &buttons[1], "a-secret", World::Real.now() / 1000).await, 200);
+    host.until_run(&run, "FAILED").await;
+    assert!(!told(&asked).iter().any(|call| call.contains("30")), "{:?}", told(&asked));
+    let rejected = host.events(&run).await.into_iter().find(|event| event["type"] == "REJECTED").unwrap();
+    assert!(rejected["actor"].as_str().unwrap().ends_with("/slack:U1"), "{rejected}");
 }
 
 #[tokio::test]

@@ -102,7 +102,12 @@ impl Host {
 
     /// With these headers alone.
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
-        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        self.send(method, path, headers, body.map(|body| body.to_string()).unwrap_or_default()).await
+    }
+
+    /// With a body of any kind.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
+        let body = Bytes::from(body);
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.platform.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
