@@ -136,6 +136,8 @@ pub fn versioned() -> OpenApiRouter<App> {
         .merge(invoke::versioned())
         .merge(coverage::routes())
         .merge(logs::routes())
+        .route("/agents/", axum::routing::any(no_name))
+        .route("/agents/{namespace}/{name}", axum::routing::any(no_name))
 }
 
 /// All agents, of every namespace, oldest first.
@@ -236,6 +238,10 @@ async fn configure(
 
 async fn no_namespace(_caller: Caller<Read>) -> ApiError {
     ApiError::BadRequest("path must be /api/agents/{namespace}/{name}".into())
+}
+
+async fn no_name(_caller: Caller<Read>) -> ApiError {
+    ApiError::BadRequest("path must be /agents/{name}".into())
 }
 
 /// The agent, in that namespace if one is said.

@@ -103,7 +103,12 @@ pub struct CatalogVersion {
 
 /// The operations, to be mounted below both prefixes.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(catalog)).routes(routes!(manifest)).routes(routes!(versions))
+    let beyond = axum::routing::any(async |_: Caller<Read>| bad_path());
+    OpenApiRouter::new()
+        .routes(routes!(catalog))
+        .routes(routes!(manifest))
+        .routes(routes!(versions))
+        .route("/catalog/{id}/{*beyond}", beyond)
 }
 
 /// Agents that are ready to be deployed. Each filter may be repeated or hold several values between commas, of which
@@ -160,9 +165,13 @@ async fn versions(_caller: Caller<Read>, Named(id): Named) -> Result<Json<Catalo
 
 fn find(id: &str) -> Result<&'static Entry, ApiError> {
     if !is_name(id) {
-        return Err(ApiError::BadRequest("invalid catalog path".into()));
+        return Err(bad_path());
     }
     ENTRIES.iter().find(|entry| entry.id == id).ok_or_else(unknown)
+}
+
+fn bad_path() -> ApiError {
+    ApiError::BadRequest("invalid catalog path".into())
 }
 
 fn unknown() -> ApiError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use analyzer_core::Analysis;
 use ingestion_server::web::{ApiError, FieldError};
 use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use super::env;
 use super::plan::{Plan, Registered, Request, Setup, Source, plan};
@@ -134,7 +135,7 @@ pub async fn apply(
     for tool in &request.tools_to_create {
         if !registered.tools.contains_key(&tool.name) && !tools_created.contains(&tool.name) {
             let saved = tools::save(app, &mut tx, who, tool.clone(), None).await;
-            saved.map_err(|error| ApiError::Failed(format!("failed to create tool {:?}: {error}", tool.name)))?;
+            saved.map_err(not_created(format!("tool {:?}", tool.name)))?;
             tools_created.push(tool.name.clone());
         }
     }
@@ -171,10 +172,48 @@ pub async fn apply(
             Some(build.id)
         }
     };
+    let made = make(app, &mut tx, who, &request, &mut plan, build_id, draft.as_deref()).await;
+    let Made { agent, is_new, policies_created } = made.map_err(not_created("agent".into()))?;
+    tx.commit().await.map_err(|error| not_created("agent".into())(error.into()))?;
+    app.wake();
+    if let (Some(_), Some(build)) = (app.running(), &agent.build_id)
+        && let Some(build) = builds::execute::wait(app, workspace, build, BUILD).await?
+        && build.status == BuildStatus::Failed
+    {
+        return Err(ApiError::Failed(build.error.unwrap_or_else(|| "build failed".into())));
+    }
+
+    let outcome = Outcome {
+        warnings: plan.warnings.clone(),
+        missing: plan.missing.clone(),
+        policies_suggested: plan.policies_suggested.iter().map(json).collect(),
+        analysis_id: plan.analysis_id.clone(),
+    };
+    Ok(Deployed { dialect: request.dialect, agent, is_new, tools_created, policies_created, outcome, plan })
+}
+
+/// An agent that was written.
+struct Made {
+    agent: AgentRecord,
+    is_new: bool,
+    policies_created: Vec<String>,
+}
+
+/// Writes the agent with its environment, policies and bindings, in the caller's transaction.
+async fn make(
+    app: &App,
+    tx: &mut Tx,
+    who: &Identity,
+    request: &Request,
+    plan: &mut Plan,
+    build_id: Option<String>,
+    draft: Option<&str>,
+) -> Result<Made, ApiError> {
+    let (workspace, now) = (who.workspace.as_str(), app.world().now());
     tx.seal(workspace, ENVIRONMENT, &request.agent, &request.env).await?;
 
     let before = tx.get::<AgentRecord>(workspace, &request.agent).await?;
-    gateway::tokens::issue(&mut tx, workspace, &request.agent).await?;
+    gateway::tokens::issue(tx, workspace, &request.agent).await?;
     let agent = AgentRecord {
         name: request.agent.clone(),
         // An agent stays where it is, in whatever words it is deployed anew.
@@ -193,32 +232,27 @@ pub async fn apply(
         runtime_family: plan.runtime_family.clone(),
         requirements: plan.requirements.clone(),
         tool_url_mappings: request.tool_url_mappings.clone(),
-        status: status(app, &plan),
+        status: status(app, plan),
     };
     tx.put(workspace, &agent, now).await?;
-    let policies_created = put_policies(&mut tx, who, &request, &mut plan, now).await?;
-    if let Some(draft) = &draft {
-        drafts::complete_with(&mut tx, who, draft, now).await?;
+    let policies_created = put_policies(tx, who, request, plan, now).await?;
+    if let Some(draft) = draft {
+        drafts::complete_with(tx, who, draft, now).await?;
     }
     let was = before.as_ref().map(|agent| json(&agent.value));
-    app.note(&mut tx, who, "agent.deploy", format!("agents/{}", agent.name), was, Some(json(&agent))).await?;
-    tx.commit().await?;
-    app.wake();
-    if let (Some(_), Some(build)) = (app.running(), &agent.build_id)
-        && let Some(build) = builds::execute::wait(app, workspace, build, BUILD).await?
-        && build.status == BuildStatus::Failed
-    {
-        return Err(ApiError::Failed(build.error.unwrap_or_else(|| "build failed".into())));
-    }
+    app.note(tx, who, "agent.deploy", format!("agents/{}", agent.name), was, Some(json(&agent))).await?;
+    Ok(Made { is_new: before.is_none(), agent, policies_created })
+}
 
-    let outcome = Outcome {
-        warnings: plan.warnings.clone(),
-        missing: plan.missing.clone(),
-        policies_suggested: plan.policies_suggested.iter().map(json).collect(),
-        analysis_id: plan.analysis_id.clone(),
-    };
-    let is_new = before.is_none();
-    Ok(Deployed { dialect: request.dialect, agent, is_new, tools_created, policies_created, outcome, plan })
+/// An error of ours in the documents' words; its cause is for the log alone.
+fn not_created(what: String) -> impl FnOnce(ApiError) -> ApiError {
+    move |error| match error {
+        ApiError::Internal(cause) => {
+            error!(%cause, "failed to create {what}");
+            ApiError::Failed(format!("failed to create {what}: the platform could not keep it; nothing was changed"))
+        }
+        error => error,
+    }
 }
 
 fn refuse_secrets(plan: &Plan) -> Result<(), ApiError> {

@@ -146,7 +146,8 @@ impl DeployRequest {
             (Some(image), _) => Source::Image(image),
             (None, Some(files)) => Source::Files(files),
             (None, None) => {
-                return Err(ApiError::field("either image or source_files is required", "/source_files"));
+                let at = if dialect == Dialect::Quickstart { "/files" } else { "/source_files" };
+                return Err(ApiError::field("either image or source_files is required", at));
             }
         };
         let required = self.required_tools.map(|tools| names_at(tools, "/required_tools")).transpose()?;

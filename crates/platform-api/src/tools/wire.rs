@@ -1,6 +1,5 @@
 //! Wire: the four spellings in which tools are sent, and the one in which they are answered, which holds them all.
 
-use analyzer_core::policy::Target;
 use ingestion_server::web::ApiError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -163,10 +162,9 @@ impl ToolRequest {
             return Err(ApiError::BadRequest("tool name and base_url are required".into()));
         };
         let name = names::name(&name, "/name")?;
-        if Target::parse(&base_url).is_err() {
-            let place =
-                format!("{at}{}", if settings.connection.is_some() { "/connection/baseUrl" } else { "/base_url" });
-            return Err(ApiError::field(format!("{base_url:?} is not an http or https address"), place));
+        let place = if settings.connection.is_some() { "/connection/baseUrl" } else { "/base_url" };
+        if let Err(error) = names::address(&base_url, &format!("{at}{place}")) {
+            return Err(ApiError::Invalid { text: error.message.clone(), errors: vec![error] });
         }
         let spec = settings.read(base_url, &name, credentials.is_some())?;
         Ok((ToolRecord { name, spec, status: ToolStatus::default() }, credentials))

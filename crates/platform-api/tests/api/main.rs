@@ -15,6 +15,7 @@ mod credentials;
 mod deploy;
 mod documented;
 mod documents;
+mod errors;
 mod gateway;
 mod identity;
 #[path = "../binary/keys.rs"]

@@ -82,8 +82,14 @@ fn schema() -> String {
 
 impl Platform {
     pub async fn on_sqlite() -> Platform {
-        let store = Store::sqlite(&folder().join("platform.db"), sealing_keys()).await.unwrap();
-        Platform::over(store, |_| {}).await
+        Platform::in_file().await.0
+    }
+
+    /// The same, and the file in which its store is.
+    pub async fn in_file() -> (Platform, PathBuf) {
+        let file = folder().join("platform.db");
+        let store = Store::sqlite(&file, sealing_keys()).await.unwrap();
+        (Platform::over(store, |_| {}).await, file)
     }
 
     pub async fn on_postgres() -> Platform {
