@@ -11,6 +11,8 @@ use utoipa::openapi::{
 };
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::second;
+
 /// What the groups of operations are about.
 const TAGS: [(&str, &str); 17] = [
     ("account", "API keys, settings, billing, and who changed what."),
@@ -89,8 +91,10 @@ fn complete_operation(method: &str, path: &str, operation: &mut Operation) {
         ("429", "Too many requests in this minute"),
         ("503", "Not now; try again after the seconds in Retry-After"),
     ];
+    // Each surface refuses in its own words.
+    let refusal = if second::is_here(path) { "FailureEnvelope" } else { "Refusal" };
     for (status, about) in common {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refusal"))).build();
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(refusal))).build();
         let response = ResponseBuilder::new().description(about).content("application/json", content).build();
         operation.responses.responses.entry(status.into()).or_insert(response.into());
     }

@@ -26,9 +26,11 @@ pub struct Page {
 #[expect(dead_code, reason = "the query is read by name; this describes it")]
 pub struct PageQuery {
     /// Which page, from 1.
-    page: Option<u32>,
+    #[param(minimum = 1)]
+    page: Option<i64>,
     /// Items of a page: 1 to 100.
-    limit: Option<u32>,
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
 }
 
 /// Where a part is in its whole.

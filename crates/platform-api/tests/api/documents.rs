@@ -6,10 +6,10 @@ use std::path::Path;
 
 use axum::body::Body;
 use axum::http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::documented::differs;
-use crate::support::{KEY, Platform, on_both_engines};
+use crate::support::{KEY, Platform, Reply, on_both_engines};
 
 on_both_engines!(every_documented_exchange_is_as_documented,);
 
@@ -36,11 +36,22 @@ pub async fn are_as_documented(platform: &Platform, folder: &str) {
             for (name, value) in &exchange.reply_headers {
                 assert_eq!(reply.header(name), *value, "{at}: {name}");
             }
-            if let Some(problem) = differs(&exchange.reply, &reply.json(), "", &mut known) {
-                panic!("{at}: {problem}\n{:#}", reply.json());
+            let found = if reply.header("content-type") == "text/event-stream" { events(&reply) } else { reply.json() };
+            if let Some(problem) = differs(&exchange.reply, &found, "", &mut known) {
+                panic!("{at}: {problem}\n{found:#}");
             }
         }
     }
+}
+
+/// A stream as the list of its events.
+fn events(reply: &Reply) -> Value {
+    let one = |text: &str| {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_string();
+        let data: Value = serde_json::from_str(&field("data: ")).unwrap();
+        json!({"id": field("id: "), "event": field("event: "), "data": data})
+    };
+    reply.text().split_terminator("\n\n").map(one).collect()
 }
 
 struct Exchange<'t> {

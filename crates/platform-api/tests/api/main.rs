@@ -28,6 +28,7 @@ mod oauth;
 mod openapi;
 mod plans;
 mod policies;
+mod properties;
 mod quiet;
 mod record;
 mod runs;

@@ -48,7 +48,8 @@ async fn with_agent(platform: &Platform) -> Platform {
         let told = told.borrow().clone().unwrap();
         agent(State(told), headers, body)
     };
-    let running = runs(platform, "one", Router::new().route("/invoke", post(handler))).await;
+    let agent = Router::new().route("/invoke", post(handler.clone())).route("/invoke/stream", post(handler));
+    let running = runs(platform, "one", agent).await;
     tell.send(Some(running.clone())).unwrap();
     running
 }

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Request};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use ingestion_server::web::Outbound;
 use serde_json::{Value, json};
 
-use crate::binary::Platform;
+use crate::binary::{KEY, Platform};
 use crate::governed::register;
 use crate::model::Model;
 use crate::support::Host;
@@ -27,7 +30,15 @@ const IN_TYPESCRIPT: &str = "const NAMES = ['parameters', 'session_id', 'input_a
 #[tokio::test]
 #[ignore = "needs uv and node; `cargo xtask test` installs what they need"]
 async fn what_is_asked_beside_the_text_reaches_handlers() {
-    let host = Host::start("second-parameters").await;
+    // The runtime is started in one way where its network is its own, and where it is the host's.
+    for isolation in ["netns", "advisory"] {
+        reaches_handlers(isolation).await;
+    }
+}
+
+async fn reaches_handlers(isolation: &str) {
+    let variables = [("PLATFORM_RUNNER_AT_MOST", isolation)];
+    let host = Host::start_with(&format!("second-parameters-{isolation}"), &variables).await;
     host.deploy("py", &[("agent.py", IN_PYTHON)], json!({})).await.expect(200);
     host.deploy("ts", &[("agent.ts", IN_TYPESCRIPT)], json!({})).await.expect(200);
     for agent in ["py", "ts"] {
@@ -102,7 +113,9 @@ async fn operations_end_truly_when_the_platform_is_killed() {
     for _ in 0..AT_ONCE {
         cut_off.push(ask("600").await);
     }
-    while host.get("/runs?status=RUNNING").await.expect(200).as_array().unwrap().len() < AT_ONCE {
+    let heard = first_event(&host, "/v1/agents/slow/stream?query=600").await;
+    cut_off.push(format!("/v1/operations/{}", heard.split_once(':').unwrap().0));
+    while host.get("/runs?status=RUNNING").await.expect(200).as_array().unwrap().len() < cut_off.len() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let waiting = [ask("0").await, ask("0.1").await];
@@ -123,13 +136,27 @@ async fn operations_end_truly_when_the_platform_is_killed() {
     }
     let runs = host.get("/runs").await.expect(200);
     let count = |status: &str| runs.as_array().unwrap().iter().filter(|run| run["status"] == status).count();
-    assert_eq!((count("FAILED"), count("COMPLETED"), count("RUNNING")), (AT_ONCE, 2, 0), "{runs}");
+    assert_eq!((count("FAILED"), count("COMPLETED"), count("RUNNING")), (cut_off.len(), 2, 0), "{runs}");
+    // Whoever heard the stream comes back, and is told that it is over.
+    let last = host.call("GET", "/v1/agents/slow/stream", &[("last-event-id", &heard)], None).await;
+    assert!(last.text.contains("event: error") && last.text.contains("OPERATION_LOST"), "{}", last.text);
     // Each end is told of once.
     let log = host.get(&format!("/v1/webhooks/{hook}/deliveries?limit=100")).await.expect(200);
     let told: BTreeSet<&str> =
         log["data"].as_array().unwrap().iter().map(|one| one["body"]["data"]["check_url"].as_str().unwrap()).collect();
     let all: BTreeSet<&str> = cut_off.iter().chain(&waiting).map(String::as_str).collect();
-    assert_eq!((told, &log["pagination"]["total"]), (all, &json!(AT_ONCE + 2)));
+    assert_eq!((told, &log["pagination"]["total"]), (all, &json!(cut_off.len() + 2)));
+}
+
+/// Begins a stream and leaves it: the id of its first event.
+async fn first_event(host: &Host, path: &str) -> String {
+    let request =
+        Request::get(format!("{}{path}", host.platform.address)).header("authorization", format!("Bearer {KEY}"));
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    let answer = Outbound::plain().open(request, Duration::from_secs(60)).await.unwrap();
+    let first = answer.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+    let first = String::from_utf8_lossy(&first).into_owned();
+    first.strip_prefix("id: ").unwrap().lines().next().unwrap().to_string()
 }
 
 async fn until_ended(host: &Host, check: &str) -> Value {
