@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use analyzer_core::Analysis;
 use analyzer_core::analysis::{Role, ToolKind};
+use analyzer_core::{Analysis, may_hold_credential};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -80,7 +80,11 @@ pub fn of(analysis: &Analysis, shown: impl Fn(&str) -> String) -> (Lock, Places)
         let command = || tool.description.clone().filter(|_| tool.kind == ToolKind::Mcp);
         let address = address.or_else(command);
         let host = address.as_deref().map(bare).unwrap_or_default();
-        places.entry(format!("tool {}", tool.name)).or_insert_with(|| format!("{}:{}", shown(&tool.file), tool.line));
+        let place = || format!("{}:{}", shown(&tool.file), tool.line);
+        places.entry(format!("tool {}", tool.name)).or_insert_with(place);
+        if let Some(address) = address.as_deref().filter(|_| tool.kind == ToolKind::Mcp) {
+            places.entry(runs(&tool.name, address)).or_insert_with(place);
+        }
         let calls = tools.entry((tool.name.clone(), kind, address.clone())).or_default();
         if tool.kind == ToolKind::Function {
             continue;
@@ -113,10 +117,7 @@ pub fn of(analysis: &Analysis, shown: impl Fn(&str) -> String) -> (Lock, Places)
     for package in &analysis.requirements.packages {
         places.insert(format!("package {}", package.name), format!("{}:{}", shown(&package.file), package.line));
     }
-    let is_secret = |name: &str| {
-        name.split('_').any(|word| ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASS", "CREDENTIALS", "DSN"].contains(&word))
-    };
-    let variables = analysis.env_vars.iter().filter(|variable| is_secret(&variable.name));
+    let variables = analysis.env_vars.iter().filter(|variable| may_hold_credential(&variable.name));
     for variable in variables.clone() {
         places.insert(format!("secret {}", variable.name), format!("{}:{}", shown(&variable.file), variable.line));
     }
@@ -158,6 +159,11 @@ pub fn role(role: Role) -> &'static str {
     }
 }
 
+/// What an MCP server is: the command that starts it, or its address.
+fn runs(name: &str, address: &str) -> String {
+    format!("server {name} = {address}")
+}
+
 fn bare(address: &str) -> &str {
     address.split_once("://").map_or(address, |(_, host)| host)
 }
@@ -193,6 +199,10 @@ impl Lock {
         let mut lines = BTreeSet::new();
         for tool in &self.tools {
             lines.insert(format!("tool {}", tool.name));
+            // What a server is started by or reached at is what it is: another one under its name is another one.
+            if let Some(address) = tool.address.as_deref().filter(|_| tool.kind == kind(ToolKind::Mcp)) {
+                lines.insert(runs(&tool.name, address));
+            }
             let host = tool.address.as_deref().map(bare).unwrap_or_default();
             for call in &tool.calls {
                 let (method, path) = call.split_once(' ').unwrap_or((call, ""));
@@ -292,5 +302,47 @@ impl Change {
             writeln!(out, "~ model {from} -> {to}").expect("writing to a string");
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use analyzer_core::{Options, Sources, analyze};
+
+    use super::*;
+
+    fn lock_of(files: &[(&str, &str)]) -> (Lock, Places) {
+        let files = files.iter().map(|(path, text)| (path.to_string(), text.to_string()));
+        of(&analyze(&Sources::new(files).unwrap(), &Options::default()), str::to_owned)
+    }
+
+    #[test]
+    fn variables_that_hold_credentials_are_known_however_they_are_spelt() {
+        let names = ["OPENAI_APIKEY", "GITHUB_PAT", "DATABASE_URL", "openai_api_key", "SMTP_PASSWORD"];
+        let others = ["LOG_LEVEL", "TOKENIZER", "MAX_TOKENS", "KEYBOARD_LAYOUT", "MONKEY"];
+        let read = |name: &&str| format!("os.environ[{name:?}]\n");
+        let code: String = names.iter().chain(&others).map(read).collect();
+        let (lock, places) = lock_of(&[("agent.py", &format!("import os\n{code}"))]);
+        let found: BTreeSet<&str> = lock.secrets.iter().map(String::as_str).collect();
+        assert_eq!(found, names.into_iter().collect());
+        assert_eq!(places["secret GITHUB_PAT"], "agent.py:3");
+    }
+
+    #[test]
+    fn another_server_under_the_same_name_is_a_change() {
+        let with = |package: &str| {
+            let code = format!(
+                "from mcp import StdioServerParameters\n\
+                 files = StdioServerParameters(command=\"npx\", args=[\"-y\", \"{package}\"])\n"
+            );
+            lock_of(&[("agent.py", &code)])
+        };
+        let ((before, _), (after, places)) = (with("@x/server-files@1.0.0"), with("@evil/server-files@1.0.0"));
+        let change = Change::between(&before, &after, &places);
+        assert!(!change.is_empty());
+        let text = change.text();
+        assert!(text.contains("+ server ") && text.contains("@evil/server-files@1.0.0 (agent.py:2)"), "{text}");
+        assert!(text.contains("- server ") && text.contains("@x/server-files@1.0.0"), "{text}");
+        assert!(Change::between(&after, &with("@evil/server-files@1.0.0").0, &places).is_empty());
     }
 }

@@ -80,6 +80,11 @@ fn project(secret: &Secret, password: &str, key: &str) -> Vec<(&'static str, Str
                 "const apiKey = \"{value}\";\nfetch(\"http://api.northwind-crm.io/v1\", {{ headers: {{ Authorization: `Bearer {value}` }} }});\nconsole.log(process.env.API_TOKEN);\n"
             ),
         ),
+        ("ignored.py", format!("x = 1  # agentlint: ignore[{value}]\n")),
+        (
+            "mcp.json",
+            format!("{{\"mcpServers\": {{\"{value}\": {{\"command\": \"npx\", \"args\": [\"-y\", \"{value}\"]}}}}}}\n"),
+        ),
         (".env", format!("API_KEY={value}\nDB_PASSWORD={password}\n")),
         ("settings.yaml", format!("api_key: \"{value}\"\npassword: \"{password}\"\n")),
         (

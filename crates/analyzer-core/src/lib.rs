@@ -211,6 +211,7 @@ pub(crate) fn look_at<T>(
     let found = detect::secrets::Found::with_memo(sources, &facts, formats, memo);
     detect::redact::redact(&mut analysis, &found, formats);
     let redacted = then.as_ref().map(|_| found.redact(sources, formats));
+    let hiding = found.hiding();
     analysis.secrets = found.report(sources, &facts, formats, &options.fingerprint_key);
     detect::secrets::link(&mut analysis, formats, &packs.knowledge);
     packs.judge(&mut analysis.secrets);
@@ -218,6 +219,7 @@ pub(crate) fn look_at<T>(
         let looked = lint::view::Looked {
             sources,
             redacted,
+            hiding: &hiding,
             cx: &cx,
             manifests: &manifests,
             analysis: &analysis,
@@ -226,6 +228,11 @@ pub(crate) fn look_at<T>(
         then(&looked)
     });
     (analysis, made)
+}
+
+/// Whether the name of a variable says that it holds a credential: `OPENAI_API_KEY`, `GITHUB_PAT`, `DATABASE_URL`.
+pub fn may_hold_credential(name: &str) -> bool {
+    detect::secrets::speaks_of_credential(name)
 }
 
 /// Analyses of this process use so many threads from now on; false when they have begun already.

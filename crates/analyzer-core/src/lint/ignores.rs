@@ -68,7 +68,9 @@ pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Findin
                 continue;
             }
             let message = match unknown {
-                Some(name) => format!("there is no rule `{}` to ignore", name.chars().take(60).collect::<String>()),
+                // What is longer than any name is none, and may be anything.
+                Some(name) if name.len() > LONGEST => "there is no rule of such a long name to ignore".to_owned(),
+                Some(name) => format!("there is no rule `{name}` to ignore"),
                 None => "this comment silences nothing".to_owned(),
             };
             let fix = match unknown {
@@ -83,6 +85,9 @@ pub(super) fn silence(seen: &Seen, lint: &LintOptions, findings: &mut Vec<Findin
     }
     silenced
 }
+
+/// Bytes of a name that somebody may have meant for a rule's.
+const LONGEST: usize = 40;
 
 fn may_speak(text: &str) -> bool {
     text.contains(OURS) || OTHERS.iter().any(|other| text.contains(other))

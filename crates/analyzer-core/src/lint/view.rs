@@ -10,6 +10,7 @@ use super::sinks::Watched;
 use super::taint::Taint;
 use super::{Declared, Excerpts, Finding, LintOptions, Rule, Severity, execution, fingerprint, network, sinks};
 use crate::analysis::{Analysis, Confidence, Step};
+use crate::detect::secrets::Hiding;
 use crate::facts::{FileFacts, ScopeKind};
 use crate::manifest::Manifests;
 use crate::memo::{self, Asked};
@@ -23,6 +24,8 @@ pub(crate) struct Looked<'a> {
     pub sources: &'a Sources,
     /// The same without their credentials.
     pub redacted: Sources,
+    /// What hides the credentials that were found.
+    pub hiding: &'a Hiding,
     /// All calls, and the files together.
     pub cx: &'a Context<'a>,
     /// What manifests declare.
@@ -46,6 +49,7 @@ pub struct Seen<'a> {
     /// What the model decides, by file.
     decided: Vec<Arc<Vec<(&'static str, Draft)>>>,
     sources: &'a Sources,
+    hiding: &'a Hiding,
     excerpts: Excerpts,
     by_path: FxHashMap<&'a str, usize>,
 }
@@ -113,6 +117,7 @@ impl<'a> Seen<'a> {
             decided: decided(&taint),
             watched: taint.watched,
             sources: looked.sources,
+            hiding: looked.hiding,
             excerpts: Excerpts::new(looked.sources, &looked.redacted, looked.cx.project.memo),
             by_path: files.iter().enumerate().map(|(index, file)| (&*file.source.path, index)).collect(),
         }
@@ -233,8 +238,8 @@ impl<'a> Seen<'a> {
             severity: severity.or(draft.severity).unwrap_or(rule.severity),
             confidence: draft.confidence,
             fingerprint: fingerprint::of(rule.name, &format!("{}{file}", self.lint.prefix), &symbol, &snippet),
-            message: draft.message,
-            help: draft.help,
+            message: self.hiding.hide(draft.message),
+            help: self.hiding.hide(draft.help),
             file,
             line,
             column,

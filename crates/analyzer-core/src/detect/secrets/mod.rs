@@ -81,6 +81,25 @@ impl Clean {
     }
 }
 
+/// Hides the credentials that were found.
+pub(crate) struct Hiding(Arc<Values>);
+
+impl Hiding {
+    /// A sentence in which none of them stands where it quotes the code between backticks.
+    pub(crate) fn hide(&self, sentence: String) -> String {
+        let holds = |quoted: &str| match &self.0.everywhere {
+            Some(values) => values.find_iter(quoted).any(|hit| hit.len() >= SHORTEST),
+            // What cannot be looked for could stand anywhere.
+            None => true,
+        };
+        if !sentence.split('`').skip(1).step_by(2).any(holds) {
+            return sentence;
+        }
+        let part = |(index, part)| if index % 2 == 1 && holds(part) { value::MASK } else { part };
+        sentence.split('`').enumerate().map(part).collect::<Vec<_>>().join("`")
+    }
+}
+
 /// All values.
 struct Values {
     /// In order.
@@ -194,6 +213,11 @@ impl<'m> Found<'m> {
         }
     }
 
+    /// What hides them in sentences.
+    pub(crate) fn hiding(&self) -> Hiding {
+        Hiding(Arc::clone(&self.values))
+    }
+
     /// The same files for a reader outside: every credential that is found in one is masked in all of them, and what
     /// stands beside a name that speaks of secrets in any. A file of
     /// data, one with more credentials than are listed, and one that puts a credential together of parts are emptied.
@@ -250,6 +274,11 @@ pub fn mask<'t>(text: &'t str, formats: &Formats) -> Cow<'t, str> {
     }
     out.push_str(&text[at..]);
     Cow::Owned(out)
+}
+
+/// Whether a name says that what it stands for is a credential.
+pub fn speaks_of_credential(name: &str) -> bool {
+    Formats::builtin().carries_secret(name)
 }
 
 /// The same files for a reader outside.
