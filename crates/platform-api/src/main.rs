@@ -14,7 +14,7 @@ use agent_runner::Isolation;
 use clap::{Args, Parser, Subcommand};
 use ingestion_server::web::{Outbound, Settings, Traces, World, log, serve, tls};
 use platform_api::auth::first_key;
-use platform_api::store::backup::restore;
+use platform_api::store::backup::{restore, unused};
 use platform_api::store::verify::Anchor;
 use platform_api::store::{SealingKeys, Store};
 use platform_api::{App, Config};
@@ -88,7 +88,7 @@ enum Command {
         #[arg(long = "anchor", value_name = "WORKSPACE:CHAIN:NUMBER:LINK", value_parser = anchor)]
         anchors: Vec<(String, Anchor)>,
     },
-    /// Make a new key for what is sealed, and seal everything anew with it.
+    /// Make a new key for what is sealed, and seal everything anew with it, while the platform is not running.
     RotateSealingKey {
         #[command(flatten)]
         place: Place,
@@ -166,6 +166,11 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
                         .into(),
                 );
             }
+            let database = data_dir.join(DATABASE);
+            if variable("DATABASE_URL").is_none_or(|url| url.is_empty()) && database.exists() {
+                // Whoever runs meanwhile would go on sealing with a key that is gone then.
+                unused(&database).await?;
+            }
             let file = data_dir.join(SEALING_KEYS);
             let keys = SealingKeys::in_file(&file)?.renewed();
             // Both first: whatever happens in between, all of it can be opened.
@@ -187,15 +192,16 @@ fn anchor(text: &str) -> Result<(String, Anchor), String> {
 }
 
 async fn serve(flags: Serve) -> Result<(), Box<dyn std::error::Error>> {
-    let (config, data_dir) = settled(&flags.place, flags.listen)?;
     if flags.print_config {
         let mut settings = layers(&flags.place)?;
         if let Some(listen) = flags.listen {
             settings.set("--listen", "listen", &listen.to_string())?;
         }
+        Config::read(settings.clone())?;
         io::stdout().write_all(settings.text().as_bytes())?;
         return Ok(());
     }
+    let (config, data_dir) = settled(&flags.place, flags.listen)?;
     let trusting = Outbound::trusting();
     let outbound = trusting.as_ref().map_or_else(|_| Outbound::plain(), Outbound::clone);
     let collector = match config.traces.endpoint.as_str() {

@@ -111,8 +111,8 @@ async fn check(file: &Path) -> Result<(), BackupError> {
     ours.map(drop).map_err(|_| bad("holds no store of this platform".into()))
 }
 
-/// Nobody else has it open.
-async fn unused(file: &Path) -> Result<(), BackupError> {
+/// An error if somebody else has a store's file open.
+pub async fn unused(file: &Path) -> Result<(), BackupError> {
     let options = SqliteConnectOptions::new().filename(file).pragma("locking_mode", "exclusive");
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(StoreError::from)?;
     let alone = sqlx::query("begin exclusive").execute(&pool).await;

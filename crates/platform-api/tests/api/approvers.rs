@@ -5,6 +5,7 @@ use axum::http::Request;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 
+use crate::quiet::Stage;
 use crate::support::{Platform, Reply, on_both_engines};
 
 on_both_engines!(
@@ -17,6 +18,7 @@ on_both_engines!(
     a_rule_lets_nobody_decide_past_the_tools_group,
     a_person_at_a_connector_decides_as_a_member_of_the_tools_group,
     a_rule_that_is_bound_to_a_group_counts_for_its_members,
+    a_policy_of_a_group_counts_where_an_agent_acts_for_its_member,
     a_key_says_whose_it_is,
 );
 
@@ -288,6 +290,31 @@ async fn a_rule_that_is_bound_to_a_group_counts_for_its_members(platform: Platfo
     // A key that opens nothing any more says nothing any more.
     platform.world.advance(std::time::Duration::from_secs(2 * 86_400));
     assert!(ask(&platform).await.get("approvers").is_none());
+}
+
+async fn a_policy_of_a_group_counts_where_an_agent_acts_for_its_member(platform: Platform) {
+    let stage = Stage::over(platform.app.store().clone(), |_| {}).await;
+    let platform = &stage.platform;
+    platform.post("/api/starter-kit", json!({})).await.expect(200);
+    stage.agent("helper", &["echo-tool"]).await;
+    let base = platform.get("/api/tools/echo-tool").await.expect(200)["base_url"].as_str().unwrap().to_string();
+    let rules = json!([{"permission": "deny", "resource": format!("{}/*", base.trim_end_matches('/'))}]);
+    platform.post("/api/v1/policies", json!({"name": "interns", "spec": {"policies": rules}})).await.expect(201);
+    let subjects = json!([{"kind": "Group", "name": "interns"}]);
+    let binding = json!({"name": "of-interns", "policy": "interns", "subjects": subjects});
+    platform.post("/api/v1/policy-bindings", binding).await.expect(201);
+
+    let (alice, bob) = (stage.asked_for("helper", "alice").await, stage.asked_for("helper", "bob").await);
+    let calls = async |asked| stage.calls("helper", "echo-tool/echo", Some(asked)).await.status.as_u16();
+    assert_eq!((calls(&alice).await, calls(&bob).await), (200, 200));
+    let key = json!({"name": "k", "user": "alice", "groups": ["interns"]});
+    let key = platform.post("/api/v1/auth/api-keys", key).await.expect(201);
+    let denied = stage.calls("helper", "echo-tool/echo", Some(&alice)).await.expect(403);
+    assert_eq!(denied["code"], "POLICY_DENIED", "{denied}");
+    assert_eq!(calls(&bob).await, 200);
+    // Whoever is no member any more is not treated as one.
+    platform.delete(&format!("/api/v1/auth/api-keys/{}", key["key"]["id"].as_str().unwrap())).await.expect(200);
+    assert_eq!(calls(&alice).await, 200);
 }
 
 async fn a_key_says_whose_it_is(platform: Platform) {

@@ -1,8 +1,11 @@
 //! Auth: keys, workspaces, limits, repetitions.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::support::{KEY, Platform, Reply, on_both_engines};
 
@@ -11,6 +14,7 @@ on_both_engines!(
     a_workspace_in_the_path_has_resources_of_its_own,
     a_key_may_ask_so_often_and_no_more,
     a_repeated_request_has_its_effect_once,
+    a_request_that_is_still_being_answered_is_not_begun_again,
     a_platform_without_its_store_is_alive_and_not_ready,
     an_answer_is_kept_for_a_day_and_no_longer,
     the_analyzer_is_mounted_behind_the_same_door,
@@ -82,6 +86,35 @@ async fn a_repeated_request_has_its_effect_once(platform: Platform) {
     assert_eq!(version().await, 2);
     assert!(send("one", "b").await.refused(422).contains("another request"));
     send("", "b").await.refused(400);
+}
+
+async fn a_request_that_is_still_being_answered_is_not_begun_again(platform: Platform) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (arrived, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (came, waits) = (Arc::clone(&arrived), Arc::clone(&go_on));
+    let slow = axum::Router::new().fallback(async move || {
+        came.notify_one();
+        waits.notified().await;
+        "here"
+    });
+    tokio::spawn(async move { axum::serve(listener, slow).await });
+    let send = async |platform: Platform| {
+        let body = json!({"url": format!("http://{address}"), "topology": "Internal"}).to_string();
+        let request = Request::post("/api/tools/probe").header("authorization", format!("Bearer {KEY}"));
+        platform.send(request.header("idempotency-key", "slow").body(Body::from(body)).unwrap()).await
+    };
+    let second = async {
+        arrived.notified().await;
+        let refused = send(platform.clone()).await;
+        go_on.notify_one();
+        refused
+    };
+    let (first, second) = tokio::join!(send(platform.clone()), second);
+    let text = "a request with this Idempotency-Key is still being answered; try again in a moment";
+    assert_eq!(second.refused(409), text);
+    let third = send(platform.clone()).await;
+    assert_eq!((first.expect(200), "true"), (third.expect(200), third.header("idempotent-replayed")));
 }
 
 async fn a_platform_without_its_store_is_alive_and_not_ready(platform: Platform) {

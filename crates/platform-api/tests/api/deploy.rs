@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use analyzer_core::analysis::{Tool, ToolKind};
-use analyzer_core::policy::{Call, Outcome, Policy, Rules, Target};
 use platform_api::agents::{AgentRecord, AgentStatus, Phase};
 use serde_json::{Value, json};
 
@@ -361,94 +359,6 @@ async fn builds_are_known_by_id_and_their_image_by_content(platform: Platform) {
     assert!(read.get("completed_at").is_none());
     assert_eq!(platform.get("/api/builds/build-none").await.refused(404), "build not found");
     assert_eq!(platform.post("/api/builds", json!({"name": "a"})).await.refused(400), "files is required");
-}
-
-/// Every call that the analyzer saw in our own agents goes through with the policies that a deploy makes of them; what
-/// no agent calls does not.
-#[tokio::test]
-async fn what_the_analyzer_saw_is_what_the_policy_allows() {
-    let platform = Platform::on_sqlite().await;
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/agents");
-    let (mut agents, mut replayed) = (0, 0);
-    for entry in std::fs::read_dir(root).unwrap() {
-        let folder = entry.unwrap().path().join("input");
-        let mut files = BTreeMap::new();
-        read(&folder, &folder, &mut files);
-        if files.is_empty() {
-            continue;
-        }
-        let shelf = platform_api::analyses::Analyses::of(&platform.app, "default");
-        let analysis = platform.app.ingestion().analyze(files.clone(), &shelf).await.unwrap();
-        // What the code takes from a variable gets an address when it is registered.
-        let base = |tool: &Tool| tool.base_url.clone().unwrap_or_else(|| format!("https://{}.example", tool.name));
-        let reached = || analysis.tools.iter().filter(|tool| tool.kind != ToolKind::Function);
-        let tools: Vec<Value> = reached()
-            .filter(|tool| platform_api::names::is_name(&tool.name))
-            // No tool has an address with a hole in its host, nor a database's.
-            .filter(|tool| platform_api::names::address(&base(tool), "").is_ok())
-            .map(|tool| json!({"name": tool.name, "base_url": base(tool)}))
-            .collect();
-        let request = json!({"agent_name": "law", "source_files": files, "tools_to_create": tools});
-        let preview = platform.post("/api/v1/deploy/preview", request).await.expect(200);
-        let plan = &preview["plan"];
-        let policies: Vec<Policy> = plan["policies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|policy| {
-                serde_json::from_value(json!({"name": policy["name"], "rules": policy["spec"]["policies"]})).unwrap()
-            })
-            .collect();
-        let rules = Rules::new(&policies).unwrap();
-        let decide = |method: &str, url: &str| rules.decide(&Call::new(method, &Target::parse(url).unwrap())).outcome;
-        agents += 1;
-        for tool in reached() {
-            let base = base(tool);
-            if Target::parse(&base).is_err() {
-                continue;
-            }
-            let is_required = plan["required_tools"].as_array().unwrap().contains(&json!(tool.name));
-            for site in tool.call_sites.iter().filter(|_| is_required) {
-                let (Some(method), Some(path)) = (&site.method, &site.path) else { continue };
-                // A hole is whatever the program puts there.
-                let path: String = path
-                    .split('{')
-                    .enumerate()
-                    .map(|(n, part)| {
-                        if n == 0 {
-                            part.into()
-                        } else {
-                            format!("x{}", part.split_once('}').map_or("", |(_, rest)| rest))
-                        }
-                    })
-                    .collect();
-                let url = format!("{}{path}", base.trim_end_matches('/'));
-                if Target::parse(&url).is_err() {
-                    continue;
-                }
-                assert_ne!(decide(method, &url), Outcome::Denied, "{}: {method} {url}", folder.display());
-                replayed += 1;
-            }
-        }
-        for url in ["https://never-mentioned.example/x", "https://metadata.invalid/"] {
-            assert_eq!(decide("POST", url), Outcome::Denied, "{}", folder.display());
-        }
-    }
-    assert!(agents > 60 && replayed > 70, "{agents} agents, {replayed} calls");
-}
-
-fn read(root: &std::path::Path, folder: &std::path::Path, files: &mut BTreeMap<String, String>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => read(root, &path, files),
-            false => {
-                if let Ok(text) = std::fs::read_to_string(&path) {
-                    files.insert(path.strip_prefix(root).unwrap().display().to_string(), text);
-                }
-            }
-        }
-    }
 }
 
 #[tokio::test]

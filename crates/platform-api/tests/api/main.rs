@@ -21,6 +21,7 @@ mod identity;
 #[path = "../binary/keys.rs"]
 mod keys;
 mod later;
+mod law;
 mod loops;
 mod models;
 mod oauth;

@@ -47,9 +47,20 @@ impl Stage {
         self.asked_again(agent, run["id"].as_str().unwrap())
     }
 
+    /// The same for a user whom an identity provider vouches for.
+    pub async fn asked_for(&self, agent: &str, user: &str) -> Asked {
+        let run = self.platform.post("/runs", json!({"agent_id": agent, "user_id": user})).await.expect(201);
+        self.enter(agent, run["id"].as_str().unwrap(), Some(user))
+    }
+
     /// The same in a run that goes on.
     pub fn asked_again(&self, agent: &str, run: &str) -> Asked {
-        let invocation = Invocation::new("default", agent, run, run, Question::default());
+        self.enter(agent, run, None)
+    }
+
+    fn enter(&self, agent: &str, run: &str, user: Option<&str>) -> Asked {
+        let mut invocation = Invocation::new("default", agent, run, run, Question::default());
+        invocation.user = user.map(str::to_string);
         Asked { run: run.into(), _entered: self.running.enter(invocation) }
     }
 
