@@ -7,6 +7,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use platform_api::jobs;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ on_both_engines!(
     what_is_told_is_signed_in_both_ways,
     what_is_not_heard_is_told_again_under_the_same_id,
     an_attempt_that_was_cut_off_is_made_again,
+    replicas_together_tell_each_event_once,
     operations_and_deployments_are_told,
     an_agent_that_is_too_slow_is_told_as_such,
     a_webhook_is_tried_and_a_delivery_is_sent_anew,
@@ -261,6 +263,23 @@ async fn an_attempt_that_was_cut_off_is_made_again(platform: Platform) {
     let told = stub.take();
     assert_eq!((told.len(), told[0].header("webhook-id")), (1, taken[0].event_id.as_str()));
     assert_eq!(deliveries(&platform, &webhook, "").await["data"][0]["status"], "delivered");
+}
+
+async fn replicas_together_tell_each_event_once(platform: Platform) {
+    let platform = inside(platform).await;
+    let replicas = [runs(&platform, "one", Router::new()).await, runs(&platform, "two", Router::new()).await];
+    let stub = Stub::start().await;
+    subscribe(&platform, &stub, json!({"events": ["run.completed"]})).await;
+    for _ in 0..40 {
+        let run = platform.post("/runs", json!({"agent_id": "a", "user_id": "u"})).await.expect(201);
+        let path = format!("/runs/{}/events", run["id"].as_str().unwrap());
+        platform.post(&path, json!({"type": "COMPLETED"})).await.expect(201);
+    }
+    let ticks = (0..8).map(|n| jobs::tick(&replicas[n % 2].app));
+    join_all(ticks).await.into_iter().for_each(|done| done.unwrap());
+    let told = stub.take();
+    let ids: BTreeSet<&str> = told.iter().map(|one| one.header("webhook-id")).collect();
+    assert_eq!((told.len(), ids.len()), (40, 40));
 }
 
 async fn operations_and_deployments_are_told(platform: Platform) {

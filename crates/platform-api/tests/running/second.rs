@@ -92,6 +92,36 @@ async fn parameters_are_there_again_when_a_run_goes_on() {
     assert_eq!(answer["body"]["response"], "200 20 None", "{answer}");
 }
 
+#[tokio::test]
+#[ignore = "needs uv; `cargo xtask test` installs it"]
+async fn deployments_are_told_with_how_their_agents_are_doing() {
+    let host = Host::start("second-deployments").await;
+    // Nobody is there; what it would be told is in its log.
+    let hook = host.post("/v1/webhooks", json!({"url": "https://webhook.invalid/", "events": ["*"]})).await.expect(201);
+    let log = format!("/v1/webhooks/{}/deliveries?limit=100", hook["data"]["id"].as_str().unwrap());
+    let code = "def handler(request):\n    return 'here'\n";
+    host.deploy("told", &[("agent.py", code)], json!({})).await.expect(200);
+    host.until("told", "Running").await;
+    let broken = "raise RuntimeError('not today')\n\ndef handler(request):\n    return 'here'\n";
+    host.deploy("told", &[("agent.py", broken)], json!({})).await.expect(200);
+    host.until("told", "Failed").await;
+    host.call("DELETE", "/api/v1/agents/told", &[], None).await.expect(200);
+    let told = host.get(&log).await.expect(200)["data"].as_array().unwrap().clone();
+    let of =
+        |kind: &str| told.iter().rev().map(|one| &one["body"]).filter(|one| one["type"] == kind).collect::<Vec<_>>();
+    for (kind, count) in [("deployment.created", 1), ("deployment.updated", 1), ("deployment.deleted", 1)] {
+        let all = of(kind);
+        assert_eq!(all.len(), count, "{kind}: {told:#?}");
+        assert!(all[0]["agent_id"] == "told" && all[0]["deployment_id"].is_string(), "{}", all[0]);
+    }
+    let health: Vec<[&str; 2]> = of("deployment.health_changed")
+        .iter()
+        .map(|one| ["previous", "status"].map(|name| one["data"][name].as_str().unwrap()))
+        .collect();
+    assert!(health.contains(&["pending", "healthy"]), "{health:?}");
+    assert_eq!(health.last().map(|pair| pair[1]), Some("unhealthy"), "{health:?}");
+}
+
 /// As many as one process is at, at a time.
 const AT_ONCE: usize = 32;
 

@@ -237,14 +237,22 @@ pub async fn of_health(
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema;
+
     use super::*;
 
     #[test]
-    fn whatever_is_told_can_be_asked_for() {
+    fn whatever_is_told_can_be_asked_for_and_is_documented() {
         for (_, kind) in OF_RUNS {
             assert!(ALL.contains(&kind), "{kind}");
         }
         assert!(!ALL.contains(&TEST));
+        let description = crate::app::json(&crate::second::webhooks::wire::WebhookRequest::schema()).to_string();
+        let handbook = include_str!("../../../../../docs/RUNNING.md");
+        for kind in ALL {
+            let kind = format!("`{kind}`");
+            assert!(description.contains(&kind) && handbook.contains(&kind), "{kind}");
+        }
     }
 
     #[test]
