@@ -15,6 +15,7 @@ use crate::support::{Platform, on_both_engines};
 
 on_both_engines!(
     a_model_is_asked_and_its_calls_are_made_until_it_answers,
+    what_a_question_says_of_the_models_answers_reaches_it,
     who_follows_hears_each_step,
     what_a_policy_refuses_the_model_is_told,
     a_call_that_needs_a_person_ends_the_answer_and_pauses_the_run,
@@ -99,6 +100,15 @@ async fn a_model_is_asked_and_its_calls_are_made_until_it_answers(platform: Plat
     let events = stage.platform.get(&format!("/runs/{}/events", run["id"].as_str().unwrap())).await.expect(200);
     let count = |kind: &str| events.as_array().unwrap().iter().filter(|event| event["type"] == kind).count();
     assert_eq!((count("LLM_CALL"), count("TOOL_CALLED")), (2, 1), "{events:#}");
+}
+
+async fn what_a_question_says_of_the_models_answers_reaches_it(platform: Platform) {
+    let (stage, script) = stage(platform, vec![text("pong")]).await;
+    let body = json!({"query": "ping", "parameters": {"temperature": 0.7, "max_tokens": 150}});
+    let answer = stage.platform.post("/v1/agents/words/invoke", body).await.expect(200);
+    assert_eq!((&answer["data"]["result"], &answer["usage"]["total_tokens"]), (&json!("pong"), &json!(10)), "{answer}");
+    let asked = script.lock().unwrap().1[0].clone();
+    assert_eq!((&asked["temperature"], &asked["max_tokens"]), (&json!(0.7), &json!(150)), "{asked}");
 }
 
 async fn who_follows_hears_each_step(platform: Platform) {

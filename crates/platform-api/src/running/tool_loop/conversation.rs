@@ -10,6 +10,8 @@ pub struct Question {
     message: String,
     /// What was said before, as messages.
     history: Vec<Value>,
+    /// How the model is to answer.
+    sampling: Map<String, Value>,
 }
 
 /// A call that the model wants.
@@ -36,6 +38,7 @@ pub enum Next {
 #[derive(Debug, Clone)]
 pub struct Conversation {
     messages: Vec<Value>,
+    sampling: Map<String, Value>,
     model: String,
     usage: [u64; 3],
     calls: Vec<Value>,
@@ -45,7 +48,7 @@ pub struct Conversation {
 const COUNTED: [&str; 3] = ["prompt_tokens", "completion_tokens", "total_tokens"];
 
 impl Question {
-    /// `{"message": …, "history": [{"role", "content"}]}`.
+    /// `{"message": …, "history": [{"role", "content"}], "parameters": {"temperature", "max_tokens"}}`.
     pub fn read(body: &[u8]) -> Result<Question, &'static str> {
         let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else { return Err("invalid JSON body") };
         let message = body.get("message").and_then(Value::as_str).unwrap_or_default().to_string();
@@ -61,8 +64,17 @@ impl Question {
             let content = entry.get("content").filter(|content| !content.is_null() && *content != "")?;
             Some(json!({"role": role, "content": content}))
         });
-        Ok(Question { message, history: history.collect() })
+        Ok(Question { message, history: history.collect(), sampling: sampling(&body) })
     }
+}
+
+/// What a body's `parameters` say of the model's answers, where that is what models take.
+fn sampling(body: &Map<String, Value>) -> Map<String, Value> {
+    let said = |name: &str| body.get("parameters").and_then(|parameters| parameters.get(name));
+    let temperature = said("temperature").filter(|it| it.as_f64().is_some_and(|it| (0.0..=2.0).contains(&it)));
+    let max_tokens = said("max_tokens").filter(|it| it.as_u64().is_some_and(|it| it >= 1));
+    let both = [("temperature", temperature), ("max_tokens", max_tokens)];
+    both.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?.clone()))).collect()
 }
 
 impl Conversation {
@@ -71,12 +83,16 @@ impl Conversation {
         let mut messages = vec![json!({"role": "system", "content": setup.system_prompt})];
         messages.extend(question.history);
         messages.push(json!({"role": "user", "content": question.message}));
-        Conversation { messages, model: setup.model.clone(), usage: [0; 3], calls: Vec::new() }
+        let (sampling, model) = (question.sampling, setup.model.clone());
+        Conversation { messages, sampling, model, usage: [0; 3], calls: Vec::new() }
     }
 
     /// What the model is asked, as OpenAI's chat completions.
     pub fn request(&self, setup: &Setup) -> Value {
         let mut request = json!({"model": setup.model, "messages": self.messages});
+        for (name, value) in &self.sampling {
+            request[name] = value.clone();
+        }
         if !setup.tools.is_empty() {
             request["tools"] = setup.tools.clone().into();
             request["tool_choice"] = "auto".into();
@@ -149,6 +165,23 @@ mod tests {
         let messages =
             [message("system", "Be brief."), message("user", "a"), message("assistant", "b"), message("user", "hi")];
         assert_eq!(request, json!({"model": "gpt", "messages": messages}));
+    }
+
+    #[test]
+    fn a_model_answers_as_the_question_says() {
+        let setup = Setup::default();
+        let asked = |parameters: &str| {
+            let body = format!(r#"{{"message": "hi", "parameters": {parameters}}}"#);
+            let request = Conversation::new(&setup, Question::read(body.as_bytes()).unwrap()).request(&setup);
+            (request["temperature"].clone(), request["max_tokens"].clone(), request.as_object().unwrap().len())
+        };
+        assert_eq!(asked(r#"{"temperature": 0.7, "max_tokens": 150, "own": 1}"#), (json!(0.7), json!(150), 4));
+        // What no model takes is not sent to one.
+        for odd in
+            ["null", "3", r#"{"temperature": "hot", "max_tokens": 0}"#, r#"{"temperature": 3, "max_tokens": 1.5}"#]
+        {
+            assert_eq!(asked(odd), (Value::Null, Value::Null, 2), "{odd}");
+        }
     }
 
     #[test]
