@@ -39,6 +39,7 @@ struct Inner {
     operations: Operations,
     webhooks: Webhooks,
     watch: alerts::Watch,
+    verifying: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -67,6 +68,7 @@ impl App {
             operations,
             webhooks,
             watch: alerts::Watch::default(),
+            verifying: tokio::sync::Mutex::default(),
         };
         App { inner: Arc::new(inner) }
     }
@@ -134,6 +136,11 @@ impl App {
     /// When this process looked for alerts last.
     pub fn watch(&self) -> &alerts::Watch {
         &self.inner.watch
+    }
+
+    /// Held by whoever verifies the record.
+    pub fn verifying(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.verifying
     }
 
     /// Something was committed that a build or an agent may be waiting for.

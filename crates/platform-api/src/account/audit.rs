@@ -77,8 +77,6 @@ pub struct Verification {
     events: u64,
     /// Runs that were removed for their age, as the record says.
     removed_runs: u64,
-    /// Rows from before there were chains, of which nothing is known.
-    unchained: u64,
     /// How much is wrong.
     faulty: u64,
     /// What, the first hundred of it.
@@ -93,12 +91,17 @@ pub struct Verification {
     params(("days" = Option<i64>, Query, minimum = 1, maximum = 36500,
             description = "What was written in the last so many days; everything when absent."),
         ("anchor" = Option<String>, Query, description = "A place that a chain once had, as this answered it.")),
-    responses((status = 200, body = Verification), (status = 400, body = crate::answer::Refusal)))]
+    responses((status = 200, body = Verification), (status = 400, body = crate::answer::Refusal),
+        (status = 503, body = crate::answer::Refusal)))]
 async fn verify(State(app): State<App>, caller: Caller<Admin>, params: Pairs) -> Result<Json<Verification>, ApiError> {
     let days = params.number("days", 0, 1..=36_500)?;
     let since = (days > 0).then(|| app.world().now().saturating_sub(days * DAY));
     let anchors = params.all("anchor").map(|text| text.parse().map_err(|why: String| ApiError::BadRequest(why)));
     let anchors: Vec<Anchor> = anchors.collect::<Result<_, _>>()?;
+    // It reads everything at one moment, which holds up whoever writes to a file.
+    let Ok(_alone) = app.verifying().try_lock() else {
+        return Err(ApiError::Busy("the record is being verified already; ask again when that is done"));
+    };
     let found = app.store().verify(&caller.workspace, since.unwrap_or(0), &anchors).await?;
     Ok(Json(Verification {
         ok: found.faulty == 0,
@@ -107,7 +110,6 @@ async fn verify(State(app): State<App>, caller: Caller<Admin>, params: Pairs) ->
         runs: found.runs,
         events: found.events,
         removed_runs: found.removed,
-        unchained: found.unchained,
         faulty: found.faulty,
         faults: found.faults.iter().map(ToString::to_string).collect(),
         anchors: found.anchors(),

@@ -18,7 +18,8 @@ pub struct Question<'a> {
     tags: &'a [String],
 }
 
-/// Whether a rule is about a call: each thing that it names must be so.
+/// Whether a rule is about a call: each thing that it names must be so. Of an action nobody knows method and address; then a
+/// rule that names those may be about it, and is taken to be: else nobody in particular would have to be asked.
 pub fn is_about(rule: &ApprovalRule, question: &Question) -> bool {
     let named = |names: &[String], name: Option<&str>| {
         names.is_empty() || name.is_some_and(|name| names.iter().any(|one| one.eq_ignore_ascii_case(name)))
@@ -27,10 +28,11 @@ pub fn is_about(rule: &ApprovalRule, question: &Question) -> bool {
         let (pattern, target) = (Pattern::parse(&rule.resource).ok()?, Target::parse(question.url?).ok()?);
         Some(pattern.covers(&target).any)
     };
+    let is_unknown = question.method.is_none() && question.url.is_none();
     named(&rule.tool_ids, Some(question.tool))
         && named(&rule.capabilities, question.capability)
-        && named(&rule.operations, question.method)
-        && (rule.resource.is_empty() || reached().unwrap_or(false))
+        && (is_unknown || named(&rule.operations, question.method))
+        && (is_unknown || rule.resource.is_empty() || reached().unwrap_or(false))
         && (rule.tags.is_empty() || rule.tags.iter().any(|tag| question.tags.contains(tag)))
 }
 
@@ -61,6 +63,10 @@ pub async fn route(
     bound.sort_by(|a, b| a.policy.cmp(&b.policy));
     for binding in bound {
         let Some(policy) = tx.get::<PolicyRecord>(workspace, &binding.policy).await? else { continue };
+        // One on trial decides nothing, not even who decides.
+        if policy.value.spec.log_only {
+            continue;
+        }
         if let Some(rule) = policy.value.spec.approvals.into_iter().find(|rule| is_about(rule, &question)) {
             return Ok((Some(rule), tool));
         }
@@ -108,6 +114,9 @@ mod tests {
             assert!(!is_about(&no, &question), "{no:?}");
         }
         let unknown = Question { url: None, method: None, ..question };
-        assert!(!is_about(&ApprovalRule { operations: list("post"), ..rule() }, &unknown));
+        let refunds = ApprovalRule { resource: "https://api.stripe.com/v1/refunds*".into(), ..rule() };
+        assert!(is_about(&ApprovalRule { operations: list("post"), ..rule() }, &unknown));
+        assert!(is_about(&refunds, &unknown) && !is_about(&refunds, &Question { url: None, ..question }));
+        assert!(!is_about(&ApprovalRule { tool_ids: list("jira"), ..rule() }, &unknown));
     }
 }

@@ -127,7 +127,11 @@ fn definition(tool: &ToolRecord, can: &Capability) -> Value {
 
 /// The parameters of a path: `id` of `/charges/{id}/refund`.
 fn in_path(path: &str) -> Vec<&str> {
-    path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    let mut names: Vec<&str> =
+        path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn function(tool: &ToolRecord, can: &Capability) -> String {

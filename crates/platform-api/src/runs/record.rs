@@ -21,17 +21,18 @@ pub async fn seal_ended(app: &App) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Removes runs that ended longer ago than they are kept.
+/// Removes runs whose ends are on the record for longer than they are kept.
 pub async fn forget_old(app: &App) -> Result<(), ApiError> {
     let days = i64::from(app.config().runs.keep_days);
     if days == 0 {
         return Ok(());
     }
     let now = app.world().now();
-    let old = app.store().read().await?.old_runs(now - days * DAY, BATCH).await?;
+    let before = now - days * DAY;
+    let old = app.store().read().await?.old_runs(before, BATCH).await?;
     for (workspace, runs) in &by_workspace(&old) {
         let mut tx = app.store().begin().await?;
-        tx.remove_runs(workspace, runs, now).await?;
+        tx.remove_runs(workspace, runs, before, now).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -181,10 +181,11 @@ impl Tx {
         Ok(on!(self, db => sqlx::query_as(SQL).bind(limit).fetch_all(db).await)?)
     }
 
-    /// Runs of any workspace that ended before then, with their workspaces, those that are in their chain.
+    /// Runs of any workspace whose ends went on the record before then, with their workspaces.
     pub async fn old_runs(&mut self, before: i64, limit: i64) -> Result<Vec<(String, String)>, StoreError> {
-        const SQL: &str = "select workspace, id from run where is_sealed = 1 and status in ('COMPLETED', 'FAILED') \
-             and updated_at < $1 order by updated_at limit $2";
+        const SQL: &str = "select run.workspace, run.id from run_seal join run on run.id = run_seal.run_id \
+             and run.workspace = run_seal.workspace where run_seal.kind = 'ended' and run_seal.at < $1 \
+             order by run_seal.at limit $2";
         Ok(on!(self, db => sqlx::query_as(SQL).bind(before).bind(limit).fetch_all(db).await)?)
     }
 
@@ -204,28 +205,102 @@ impl Tx {
         self.set_chain(workspace, RUNS, &head).await
     }
 
-    /// Removes runs of one workspace with all that happened in them; that they were removed stays on the record.
-    pub async fn remove_runs(&mut self, workspace: Workspace<'_>, runs: &[&str], now: i64) -> Result<(), StoreError> {
+    /// Removes runs of one workspace with all that happened in them, and says how many; that they were removed stays on the
+    /// record. One whose end is not on the record since before `before`, as it is, stays: whoever can write here could have
+    /// made it look old. So does one with a grant in force.
+    pub async fn remove_runs(
+        &mut self,
+        workspace: Workspace<'_>,
+        runs: &[&str],
+        before: i64,
+        now: i64,
+    ) -> Result<usize, StoreError> {
         const BELOW: [&str; 3] = [
-            "delete from event where run_id = $1",
-            "delete from action where run_id = $1",
             "delete from approval where run_id = $1",
+            "delete from action where run_id = $1",
+            "delete from event where run_id = $1",
         ];
-        const RUN: &str = "delete from run where workspace = $1 and id = $2 and is_sealed = 1 returning *";
+        const RUN: &str = "delete from run where workspace = $1 and id = $2";
         const PARTS: &str = "delete from sealed where workspace = $1 and name like $2";
         let mut head = self.lock_chain(workspace, RUNS).await?;
+        let mut removed = 0;
         for id in runs {
-            let run: Option<RunRow> =
-                on!(self, db => sqlx::query_as(RUN).bind(workspace).bind(*id).fetch_optional(db).await)?;
-            let Some(run) = run else { continue };
+            let Some(run) = self.lock_run(workspace, id).await? else { continue };
+            if !self.is_old(workspace, &run, before).await? || self.has_grant(id, now).await? {
+                continue;
+            }
             for below in BELOW {
                 on!(self, db => sqlx::query(below).bind(*id).execute(db).await.map(drop))?;
             }
+            on!(self, db => sqlx::query(RUN).bind(workspace).bind(*id).execute(db).await.map(drop))?;
             let below = format!("{id}/%");
             on!(self, db => sqlx::query(PARTS).bind(workspace).bind(below).execute(db).await.map(drop))?;
             self.add_seal(workspace, &mut head, SealRow::new("removed", &run, now)).await?;
+            removed += 1;
         }
-        self.set_chain(workspace, RUNS, &head).await
+        self.set_chain(workspace, RUNS, &head).await?;
+        Ok(removed)
+    }
+
+    /// Whether the record, as it was written, says that a run ended before then.
+    async fn is_old(&mut self, workspace: Workspace<'_>, run: &RunRow, before: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "select number, run_id, kind, events, last_link, run_hash, at, link from run_seal \
+             where workspace = $1 and run_id = $2 and kind = 'ended' order by number limit 1";
+        const LINK: &str = "select link from run_seal where workspace = $1 and number = $2";
+        let seal: Option<SealRow> =
+            on!(self, db => sqlx::query_as(SQL).bind(workspace).bind(&run.id).fetch_optional(db).await)?;
+        let Some(seal) = seal.filter(|seal| seal.at < before) else { return Ok(false) };
+        let link: Option<String> = on!(self, db =>
+            sqlx::query_scalar(LINK).bind(workspace).bind(seal.number - 1).fetch_optional(db).await)?;
+        let is_written = self.chain.of_seal(workspace, &link.unwrap_or_default(), &seal) == seal.link;
+        Ok(is_written && self.chain.of_run(workspace, run) == seal.run_hash)
+    }
+
+    /// Whether an approval that was given in a run still holds.
+    async fn has_grant(&mut self, run: &str, now: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "select count(*) from approval where run_id = $1 and status = 'APPROVED' \
+             and used_at is null and (expires_at is null or expires_at > $2)";
+        let grants: i64 = on!(self, db => sqlx::query_scalar(SQL).bind(run).bind(now).fetch_one(db).await)?;
+        Ok(grants > 0)
+    }
+
+    /// Links what was written before there were chains, as it is now.
+    pub(super) async fn link_all(&mut self) -> Result<(), StoreError> {
+        const CHANGES_THERE: &str = "select id, workspace, at, actor, action, resource, before, after from audit \
+             where number is null order by workspace, at, id limit 500";
+        const CHANGE: &str = "update audit set number = $2, link = $3 where id = $1";
+        const EVENTS_THERE: &str = "select * from event where link is null order by run_id, seq limit 500";
+        const EVENT: &str = "update event set link = $3 where run_id = $1 and seq = $2";
+        type Row = (String, String, i64, String, String, String, Option<String>, Option<String>);
+        loop {
+            let rows: Vec<Row> = on!(self, db => sqlx::query_as(CHANGES_THERE).fetch_all(db).await)?;
+            if rows.is_empty() {
+                break;
+            }
+            for (id, workspace, at, actor, action, resource, before, after) in rows {
+                let mut head = self.lock_chain(&workspace, CHANGES).await?;
+                let (before, after) = (before.as_deref(), after.as_deref());
+                let fields =
+                    ChangeFields { id: &id, at, actor: &actor, action: &action, resource: &resource, before, after };
+                head.number += 1;
+                head.link = self.chain.of_change(&workspace, &head.link, head.number, &fields);
+                on!(self, db => sqlx::query(CHANGE)
+                    .bind(&id).bind(head.number).bind(&head.link).execute(db).await.map(drop))?;
+                self.set_chain(&workspace, CHANGES, &head).await?;
+            }
+        }
+        loop {
+            let rows: Vec<EventRow> = on!(self, db => sqlx::query_as(EVENTS_THERE).fetch_all(db).await)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for event in rows {
+                let before = self.event_link(&event.run_id, event.seq - 1).await?;
+                let link = self.chain.of_event(&before, &event);
+                on!(self, db => sqlx::query(EVENT)
+                    .bind(&event.run_id).bind(event.seq).bind(link).execute(db).await.map(drop))?;
+            }
+        }
     }
 
     /// Writes a row after the newest one of its chain.

@@ -255,7 +255,12 @@ impl Store {
         on!(tx, db => sqlx::query(MINE).bind(store.sealer.current()).execute(db).await.map(drop))?;
         let kept: String = on!(tx, db => sqlx::query_scalar(THEIRS).fetch_one(db).await)?;
         store.sealer.knows(&kept)?;
-        let chain = tx.seal_once("", "chain", "key", store.chain.encode()).await?;
+        let own = store.chain.encode();
+        let chain = tx.seal_once("", "chain", "key", own.clone()).await?;
+        if chain == own {
+            // From now on whatever has no link was not written by this platform.
+            tx.link_all().await?;
+        }
         store.chain = ChainKey::decode(&chain).ok_or_else(|| SealingError::Broken("the chains' key".into()))?;
         tx.commit().await?;
         Ok(store)

@@ -1,5 +1,6 @@
 //! Verify: is the record as it was written? Each chain is walked from its beginning, row by row; what was changed, moved,
-//! put in or taken out breaks it.
+//! put in or taken out breaks it. What no link holds yet is the end of a run that goes on: its newest events can be cut off,
+//! and it can be taken away as a whole. What is cut off the end of a chain only who kept an anchor sees.
 
 use std::fmt;
 
@@ -21,8 +22,6 @@ pub struct Verified {
     pub runs: u64,
     /// Events of runs, ended or not, that are.
     pub events: u64,
-    /// Rows that were there before chains were, of which nothing is known.
-    pub unchained: u64,
     /// Runs that were removed since, as the record says.
     pub removed: u64,
     /// What is wrong, the first hundred of it.
@@ -40,6 +39,12 @@ pub struct Verified {
 pub enum Fault {
     /// A change is not what was written.
     Change(i64),
+    /// So many rows of changes are in no chain.
+    ChangesForeign(u64),
+    /// So many rows of ends of runs are in no chain.
+    RunsForeign(u64),
+    /// A run counts as ended, and its end is in no chain.
+    RunUnsealed(String),
     /// Changes from this number on are not there, up to another.
     ChangesMissing(i64, i64),
     /// The end of a run is not what was written.
@@ -88,6 +93,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Change(number) => write!(f, "change {number} is not what was written"),
+            Fault::ChangesForeign(count) => write!(f, "{count} changes were not written by this platform"),
+            Fault::RunsForeign(count) => write!(f, "{count} ends of runs were not written by this platform"),
+            Fault::RunUnsealed(run) => write!(f, "run {run} counts as on the record, and is not"),
             Fault::ChangesMissing(from, to) if from == to => write!(f, "change {from} is missing"),
             Fault::ChangesMissing(from, to) => write!(f, "the changes {from} to {to} are missing"),
             Fault::Run(run) => write!(f, "the end of run {run} is not what was written"),
@@ -142,7 +150,8 @@ struct Linked {
 impl Store {
     /// The workspaces that have a record.
     pub async fn recorded_workspaces(&self) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "select workspace from chain union select workspace from run order by 1";
+        const SQL: &str = "select workspace from chain union select workspace from run \
+             union select workspace from audit union select workspace from run_seal order by 1";
         let mut tx = self.read().await?;
         Ok(on!(tx, db => sqlx::query_scalar(SQL).fetch_all(db).await)?)
     }
@@ -184,7 +193,8 @@ impl Tx {
         Ok(link.flatten())
     }
 
-    /// Where to begin: after the last row before `since`, whose link is taken as it is.
+    /// Where to begin: at the last row before `since`, so that the row whose time is believed is looked at too. The link
+    /// before that is taken as it is.
     async fn start(
         &mut self,
         workspace: Workspace<'_>,
@@ -194,7 +204,7 @@ impl Tx {
     ) -> Result<Head, StoreError> {
         let number: Option<i64> =
             on!(self, db => sqlx::query_scalar(last).bind(workspace).bind(since).fetch_one(db).await)?;
-        let number = number.unwrap_or(0);
+        let number = number.map_or(0, |number| (number - 1).max(0));
         let link = self.link_at(workspace, chain, number).await?.unwrap_or_default();
         Ok(Head { number, link })
     }
@@ -208,7 +218,7 @@ impl Tx {
         const LAST: &str = "select max(number) from audit where workspace = $1 and at < $2";
         const ROWS: &str = "select number, link, id, at, actor, action, resource, before, after from audit \
              where workspace = $1 and number > $2 order by number limit $3";
-        const UNCHAINED: &str = "select count(*) from audit where workspace = $1 and number is null";
+        const FOREIGN: &str = "select count(*) from audit where workspace = $1 and (number is null or number < 1)";
         let head = self.head(workspace, CHANGES).await?;
         let mut at = self.start(workspace, CHANGES, LAST, since).await?;
         loop {
@@ -245,8 +255,10 @@ impl Tx {
         } else if at != head {
             found.fault(Fault::Change(at.number));
         }
-        let unchained: i64 = on!(self, db => sqlx::query_scalar(UNCHAINED).bind(workspace).fetch_one(db).await)?;
-        found.unchained += unchained.unsigned_abs();
+        let foreign: i64 = on!(self, db => sqlx::query_scalar(FOREIGN).bind(workspace).fetch_one(db).await)?;
+        if foreign > 0 {
+            found.fault(Fault::ChangesForeign(foreign.unsigned_abs()));
+        }
         found.changes_head = head;
         Ok(())
     }
@@ -260,7 +272,9 @@ impl Tx {
         const LAST: &str = "select max(number) from run_seal where workspace = $1 and at < $2";
         const ROWS: &str = "select number, run_id, kind, events, last_link, run_hash, at, link from run_seal \
              where workspace = $1 and number > $2 order by number limit $3";
-        const REMOVED: &str = "select count(*) from run_seal where run_id = $1 and kind = 'removed'";
+        const REMOVED: &str = "select count(*) from run_seal where run_id = $1 and kind = 'removed' \
+             and workspace = $2 and number > $3 and number <= $4";
+        const FOREIGN: &str = "select count(*) from run_seal where workspace = $1 and number < 1";
         let head = self.head(workspace, RUNS).await?;
         let mut at = self.start(workspace, RUNS, LAST, since).await?;
         loop {
@@ -278,8 +292,8 @@ impl Tx {
                 let run = if has_ended { self.run(workspace, &seal.run_id).await? } else { None };
                 let is_gone = has_ended && run.is_none();
                 if is_gone {
-                    let removed: i64 =
-                        on!(self, db => sqlx::query_scalar(REMOVED).bind(&seal.run_id).fetch_one(db).await)?;
+                    let removed: i64 = on!(self, db => sqlx::query_scalar(REMOVED).bind(&seal.run_id)
+                        .bind(workspace).bind(seal.number).bind(head.number).fetch_one(db).await)?;
                     if removed == 0 {
                         found.fault(Fault::RunMissing(seal.run_id.clone()));
                     }
@@ -304,13 +318,20 @@ impl Tx {
         } else if at != head {
             found.fault(Fault::RunsMissing(at.number, at.number));
         }
+        let foreign: i64 = on!(self, db => sqlx::query_scalar(FOREIGN).bind(workspace).fetch_one(db).await)?;
+        if foreign > 0 {
+            found.fault(Fault::RunsForeign(foreign.unsigned_abs()));
+        }
         found.runs_head = head;
         Ok(())
     }
 
     /// Runs that have not ended, or only just.
     async fn verify_unsealed(&mut self, workspace: Workspace<'_>, found: &mut Verified) -> Result<(), StoreError> {
-        const RUNS: &str = "select * from run where workspace = $1 and is_sealed = 0 and id > $2 order by id limit $3";
+        const RUNS: &str = "select * from run where workspace = $1 and id > $2 and not exists \
+             (select 1 from run_seal where run_seal.run_id = run.id and run_seal.workspace = run.workspace \
+              and run_seal.kind = 'ended') order by id limit $3";
+        const SEALED: &str = "select is_sealed from run where id = $1";
         let mut after = String::new();
         loop {
             let runs: Vec<RunRow> = on!(self, db =>
@@ -318,6 +339,10 @@ impl Tx {
             let Some(last) = runs.last() else { return Ok(()) };
             after.clone_from(&last.id);
             for run in &runs {
+                let is_sealed: i64 = on!(self, db => sqlx::query_scalar(SEALED).bind(&run.id).fetch_one(db).await)?;
+                if is_sealed != 0 {
+                    found.fault(Fault::RunUnsealed(run.id.clone()));
+                }
                 self.verify_events(run, None, found).await?;
             }
         }
@@ -340,8 +365,6 @@ impl Tx {
                     found.fault(Fault::EventMissing(run.id.clone(), seq + 1));
                 }
                 match &link {
-                    // Only what came before all chains has none.
-                    None if before.is_empty() => found.unchained += 1,
                     Some(link) if event.seq != seq + 1 || *link == self.chain.of_event(&before, &event) => {
                         found.events += 1;
                     }
@@ -465,7 +488,7 @@ mod tests {
         assert_eq!(store.verify("another", 0, &[]).await.unwrap(), Verified::default());
         // Of what is newer alone there is less, and it is whole too.
         let newer = store.verify(WORKSPACE, 3, &[]).await.unwrap();
-        assert_eq!((newer.changes, newer.runs, newer.faulty), (1, 1, 0));
+        assert_eq!((newer.changes, newer.runs, newer.faulty), (2, 1, 0), "and the row before, whose time is believed");
     }
 
     #[tokio::test]
@@ -504,10 +527,28 @@ mod tests {
                  delete from run_seal where run_id = 'ended'",
                 "end of run number 1 is missing",
             ),
+            ("update audit set number = null where number = 1", "change 1 is missing; 1 changes were not written by this platform"),
+            (
+                "insert into audit select 'x', workspace, at, actor, action, resource, before, after, -1, link from audit \
+                 where number = 1",
+                "1 changes were not written by this platform",
+            ),
+            ("update event set link = null where run_id = 'under-way' and seq = 2", "event 2 of run under-way is not what was written"),
+            ("update run set is_sealed = 1 where id = 'under-way'", "run under-way counts as on the record, and is not"),
+            (
+                "insert into run_seal select workspace, -1, run_id, 'removed', events, '', '', at, link from run_seal; \
+                 delete from run where id = 'ended'",
+                "run ended is missing; 1 ends of runs were not written by this platform",
+            ),
+            (
+                "insert into run_seal select 'nobody', 5, run_id, 'removed', events, '', '', at, link from run_seal; \
+                 delete from run where id = 'ended'",
+                "run ended is missing",
+            ),
             (
                 "insert into run_seal select workspace, 2, run_id, 'removed', events, '', '', at, link from run_seal; \
                  delete from run where id = 'ended'",
-                "the end of run ended is not what was written; end of run number 2 is missing",
+                "run ended is missing; the end of run ended is not what was written; end of run number 2 is missing",
             ),
         ]
         .into_iter()
@@ -545,13 +586,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_time_that_was_put_back_hides_nothing() {
+        let store = store("time").await;
+        tamper(&store, "update audit set actor = 'nobody' where number = 3; update audit set at = 0 where number = 3")
+            .await;
+        let found = store.verify(WORKSPACE, 3, &[]).await.unwrap();
+        assert_eq!(found.faults, [Fault::Change(3)]);
+        // Nor does a run become old by it.
+        tamper(&store, "update run_seal set at = 0").await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.remove_runs(WORKSPACE, &["ended"], 4, 9).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_there_were_chains_is_linked_at_the_first_start() {
+        let store = store("before").await;
+        tamper(
+            &store,
+            "update audit set number = null, link = null; update event set link = null; delete from chain; \
+             delete from run_seal; update run set is_sealed = 0; delete from sealed where kind = 'chain'",
+        )
+        .await;
+        let folder = std::env::temp_dir().join(format!("platform-verify-{}-before", std::process::id()));
+        let keys = SealingKeys::in_file(&folder.join("keys")).unwrap();
+        store.close().await;
+        let store = Store::sqlite(&folder.join("platform.db"), keys).await.unwrap();
+        let found = store.verify(WORKSPACE, 0, &[]).await.unwrap();
+        assert_eq!((found.changes, found.events, found.faulty), (3, 5, 0), "{found:?}");
+    }
+
+    #[tokio::test]
     async fn a_run_that_is_removed_as_old_runs_are_leaves_that_behind() {
         let store = store("removed").await;
-        assert!(store.read().await.unwrap().old_runs(2, 10).await.unwrap().is_empty());
-        let old = store.read().await.unwrap().old_runs(3, 10).await.unwrap();
+        assert!(store.read().await.unwrap().old_runs(5, 10).await.unwrap().is_empty());
+        let old = store.read().await.unwrap().old_runs(6, 10).await.unwrap();
         assert_eq!(old, [(WORKSPACE.to_string(), "ended".to_string())]);
         let mut tx = store.begin().await.unwrap();
-        tx.remove_runs(WORKSPACE, &["ended", "under-way"], 9).await.unwrap();
+        assert_eq!(tx.remove_runs(WORKSPACE, &["ended", "under-way"], 6, 9).await.unwrap(), 1);
         tx.commit().await.unwrap();
         let found = store.verify(WORKSPACE, 0, &[]).await.unwrap();
         assert_eq!((found.runs, found.removed, found.events, found.faulty), (0, 1, 2, 0), "{found:?}");

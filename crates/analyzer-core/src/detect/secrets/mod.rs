@@ -87,11 +87,13 @@ pub(crate) struct Hiding(Arc<Values>);
 impl Hiding {
     /// A sentence in which none of them stands where it quotes the code between backticks.
     pub(crate) fn hide(&self, sentence: String) -> String {
-        let holds = |quoted: &str| match &self.0.everywhere {
-            Some(values) => values.find_iter(quoted).any(|hit| hit.len() >= SHORTEST),
-            // What cannot be looked for could stand anywhere.
-            None => true,
-        };
+        // What cannot be looked for could stand anywhere.
+        let Some(values) = &self.0.everywhere else { return value::MASK.to_owned() };
+        let holds = |quoted: &str| values.find_iter(quoted).any(|hit| hit.len() >= SHORTEST);
+        // One that holds a backtick itself is in no part of its own.
+        if values.find_iter(&sentence).any(|hit| hit.len() >= SHORTEST && sentence[hit.range()].contains('`')) {
+            return value::MASK.to_owned();
+        }
         if !sentence.split('`').skip(1).step_by(2).any(holds) {
             return sentence;
         }

@@ -41,6 +41,7 @@ pub struct Conversation {
     sampling: Map<String, Value>,
     model: String,
     usage: [u64; 3],
+    bytes: usize,
     calls: Vec<Value>,
 }
 
@@ -84,7 +85,7 @@ impl Conversation {
         messages.extend(question.history);
         messages.push(json!({"role": "user", "content": question.message}));
         let (sampling, model) = (question.sampling, setup.model.clone());
-        Conversation { messages, sampling, model, usage: [0; 3], calls: Vec::new() }
+        Conversation { messages, sampling, model, usage: [0; 3], bytes: 0, calls: Vec::new() }
     }
 
     /// What the model is asked, as OpenAI's chat completions.
@@ -115,6 +116,7 @@ impl Conversation {
             return Next::Said(text(&message["content"]));
         }
         self.messages.push(message.clone());
+        self.bytes += message.to_string().len();
         let call = |call: &Value| ToolCall {
             id: text(&call["id"]),
             function: text(&call["function"]["name"]),
@@ -126,7 +128,18 @@ impl Conversation {
     /// Tells the model what came back of a call.
     pub fn told(&mut self, call: &ToolCall, method: &str, url: &str, result: String) {
         self.calls.push(json!({"function": call.function, "method": method, "url": url}));
-        self.messages.push(json!({"role": "tool", "tool_call_id": call.id, "content": result}));
+        self.refused(call, result);
+    }
+
+    /// Tells the model why a call was not made.
+    pub fn refused(&mut self, call: &ToolCall, why: String) {
+        self.bytes += why.len();
+        self.messages.push(json!({"role": "tool", "tool_call_id": call.id, "content": why}));
+    }
+
+    /// How much the model was told by its tools, and told them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// An answer, with what it took.

@@ -24,8 +24,11 @@ use crate::gateway;
 use conversation::{Conversation, Next, Question, ToolCall};
 use setup::Setup;
 
-/// Bytes of an answer of a tool or a model.
+/// Bytes of an answer of a tool or a model, and of what a model is told in all.
 const MOST: usize = 8 << 20;
+
+/// Calls that one answer of a model may ask for.
+const MOST_CALLS: usize = 64;
 
 /// Characters of a tool's answer that who follows is shown.
 const SHOWN: usize = 1_000;
@@ -129,9 +132,17 @@ impl Loop {
     /// Round by round, until the model wants no more calls.
     async fn rounds(&mut self) -> Result<String, Stop> {
         for _ in 0..self.setup.rounds {
+            if self.conversation.bytes() > MOST {
+                let text = format!("the conversation is larger than {} MiB", MOST >> 20);
+                return Err(Stop::Model(StatusCode::BAD_GATEWAY, text));
+            }
             let reply = self.model().await?;
             match self.conversation.hear(&reply) {
                 Next::Said(text) => return Ok(text),
+                Next::Calls(calls) if calls.len() > MOST_CALLS => {
+                    let text = format!("the model asks for {} calls at once; {MOST_CALLS} is the most", calls.len());
+                    return Err(Stop::Model(StatusCode::BAD_GATEWAY, text));
+                }
                 Next::Calls(calls) => {
                     for call in calls {
                         self.call(call).await?;
@@ -156,9 +167,18 @@ impl Loop {
 
     /// Makes a call that the model wants, and tells it what came back.
     async fn call(&mut self, call: ToolCall) -> Result<(), Stop> {
+        if self.told.as_ref().is_some_and(mpsc::Sender::is_closed) {
+            return Err(Stop::Unheard);
+        }
         let (function, arguments) = (call.function.clone(), call.arguments.clone());
         self.tell(json!({"type": "tool_call", "tool": function, "arguments": arguments})).await;
-        let wanted = self.setup.wanted(&call);
+        let wanted = match self.setup.wanted(&call) {
+            Ok(wanted) => wanted,
+            Err(refused) => {
+                self.conversation.refused(&call, json!({"error": refused}).to_string());
+                return Ok(());
+            }
+        };
         let path = format!("tools/{}{}", wanted.tool, wanted.path);
         let request = self.request(&wanted.method, &format!("/{path}"), wanted.body);
         let (status, text) = self.send(path.split('?').next().unwrap_or_default(), request).await;
@@ -175,10 +195,7 @@ impl Loop {
         let shown: String = result.chars().take(SHOWN).collect();
         self.tell(json!({"type": "tool_result", "tool": function, "result": shown})).await;
         self.conversation.told(&call, &wanted.method, &format!("/{path}"), result);
-        match self.told.as_ref().is_some_and(mpsc::Sender::is_closed) {
-            true => Err(Stop::Unheard),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     fn request(&self, method: &str, uri: &str, body: Option<Bytes>) -> Result<Request<Body>, axum::http::Error> {

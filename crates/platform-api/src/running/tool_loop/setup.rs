@@ -9,8 +9,9 @@ use url::form_urlencoded;
 
 use super::conversation::ToolCall;
 
-/// Rounds of calls, where the environment does not say how many.
+/// Rounds of calls, where the environment does not say how many; and at most.
 const ROUNDS: usize = 10;
+const MOST_ROUNDS: usize = 100;
 
 /// What is configured. Pure.
 #[derive(Debug, Clone, Default)]
@@ -71,15 +72,20 @@ impl Setup {
             model: text("LLM_MODEL").into(),
             system_prompt: text("SYSTEM_PROMPT").into(),
             tools: json("TOOL_DEFINITIONS_JSON", text("TOOL_DEFINITIONS_JSON"))?,
-            rounds: text("MAX_TOOL_ITERATIONS").parse().ok().filter(|rounds| *rounds > 0).unwrap_or(ROUNDS),
+            rounds: text("MAX_TOOL_ITERATIONS")
+                .parse()
+                .ok()
+                .filter(|rounds| *rounds > 0)
+                .unwrap_or(ROUNDS)
+                .min(MOST_ROUNDS),
             routes: json("TOOL_ROUTES_JSON", text("TOOL_ROUTES_JSON"))?,
         })
     }
 
-    /// What a call of the model means. A `{name}` in the path takes the argument of that name; what is left goes into the
-    /// body, or into the query of a method that has none. A function that nobody routes is `tool__function`, at the
-    /// argument `path`.
-    pub fn wanted(&self, call: &ToolCall) -> Wanted {
+    /// What a call of the model means, or what the model is told of it. A `{name}` in the path takes the argument of that
+    /// name; what is left goes into the body, or into the query of a method that has none. A function that nobody routes
+    /// is `tool__function`, at the argument `path`.
+    pub fn wanted(&self, call: &ToolCall) -> Result<Wanted, String> {
         let mut arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
         let (tool, method, path) = match self.routes.get(&call.function) {
             Some(route) => (route.tool.clone(), route.method.to_ascii_uppercase(), route.path.clone()),
@@ -89,7 +95,7 @@ impl Setup {
                 (tool.to_string(), post(), path)
             }
         };
-        let mut path = filled(&path, &mut arguments);
+        let mut path = filled(&path, &mut arguments)?;
         if !path.starts_with('/') {
             path.insert(0, '/');
         }
@@ -108,15 +114,16 @@ impl Setup {
             let sign = if path.contains('?') { '&' } else { '?' };
             path = format!("{path}{sign}{}", query.finish());
         }
-        Wanted { tool, method, path, body }
+        Ok(Wanted { tool, method, path, body })
     }
 }
 
 /// A path with arguments in the place of its parameters, which are theirs no more. What an argument holds stays within
-/// its segment.
-fn filled(path: &str, arguments: &mut Map<String, Value>) -> String {
+/// its segment; one that is empty or dots alone would be another path, and is refused.
+fn filled(path: &str, arguments: &mut Map<String, Value>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = path;
+    let mut used = Vec::new();
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
         let Some((name, behind)) = after.split_once('}') else {
@@ -124,23 +131,24 @@ fn filled(path: &str, arguments: &mut Map<String, Value>) -> String {
             rest = after;
             continue;
         };
-        match arguments.remove(name) {
-            Some(value) => out.extend(plain(&value).bytes().map(encoded)),
-            None => out.extend(["%7B", name, "%7D"]),
+        let value = arguments.get(name).map(plain).unwrap_or_default();
+        if value.bytes().all(|byte| byte == b'.') {
+            return Err(format!("the argument {name:?} must say which one is meant"));
         }
+        out.extend(value.bytes().map(encoded));
+        used.push(name);
         rest = behind;
     }
-    out + rest
+    used.into_iter().for_each(|name| drop(arguments.remove(name)));
+    Ok(out + rest)
 }
 
 /// A byte as it may stand in a segment of a path.
 fn encoded(byte: u8) -> String {
     match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'@' | b':' | b',' => {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'@' | b':' | b',' | b'.' => {
             char::from(byte).to_string()
         }
-        // A dot alone would be a way up.
-        b'.' => ".".into(),
         byte => format!("%{byte:02X}"),
     }
 }
@@ -157,6 +165,7 @@ mod tests {
     fn setup() -> Setup {
         let routes = r#"{"bank__list": {"tool": "bank", "method": "GET", "path": "/v1/charges"},
             "bank__refund": {"tool": "bank", "method": "post", "path": "/v1/charges/{id}/refund"},
+            "bank__twice": {"tool": "bank", "path": "/a/{id}/b/{id}"},
             "bank__drop": {"tool": "bank", "method": "DELETE", "path": "v1/charges/{id}"}}"#;
         let environment = [("TOOL_ROUTES_JSON", routes), ("LLM_MODEL", "gpt"), ("MAX_TOOL_ITERATIONS", "3")];
         Setup::read(&environment.map(|(name, value)| (name.to_string(), value.to_string())).into()).unwrap()
@@ -164,7 +173,10 @@ mod tests {
 
     fn wanted(function: &str, arguments: &str) -> String {
         let call = ToolCall { id: "c".into(), function: function.into(), arguments: arguments.into() };
-        let Wanted { tool, method, path, body } = setup().wanted(&call);
+        let Wanted { tool, method, path, body } = match setup().wanted(&call) {
+            Ok(wanted) => wanted,
+            Err(refused) => return refused,
+        };
         let body = body.map(|body| String::from_utf8(body.to_vec()).unwrap()).unwrap_or_default();
         format!("{method} {tool}{path} {body}").trim_end().to_string()
     }
@@ -182,7 +194,11 @@ mod tests {
             ("bank__refund", r#"{"id": "ch_1", "body": "raw"}"#, "POST bank/v1/charges/ch_1/refund raw"),
             ("bank__refund", r#"{"id": 7, "body": {"x": 1}}"#, r#"POST bank/v1/charges/7/refund {"x":1}"#),
             ("bank__drop", r#"{"id": "../../admin?x=1#y"}"#, "DELETE bank/v1/charges/..%2F..%2Fadmin%3Fx%3D1%23y"),
-            ("bank__drop", "{}", "DELETE bank/v1/charges/%7Bid%7D"),
+            ("bank__drop", "{}", "the argument \"id\" must say which one is meant"),
+            ("bank__drop", r#"{"id": ".."}"#, "the argument \"id\" must say which one is meant"),
+            ("bank__drop", r#"{"id": ""}"#, "the argument \"id\" must say which one is meant"),
+            ("bank__drop", r#"{"id": "a..b"}"#, "DELETE bank/v1/charges/a..b"),
+            ("bank__twice", r#"{"id": "7"}"#, "POST bank/a/7/b/7 {}"),
             ("crm__add", r#"{"path": "/contacts", "name": "x"}"#, r#"POST crm/contacts {"name":"x"}"#),
             ("crm", "not json", "POST crm/ {}"),
         ] {

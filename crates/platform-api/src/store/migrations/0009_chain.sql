@@ -9,7 +9,7 @@ create table chain (
     primary key (workspace, name)
 );
 
--- Null in rows that were there before chains were.
+-- Null until the first start after this, in rows that were there before.
 alter table audit add column number bigint;
 alter table audit add column link text;
 create unique index audit_number on audit (workspace, number);
