@@ -39,19 +39,22 @@ pub async fn run(app: App) {
     }
 }
 
-/// Does what is due.
+/// Does what is due: each step, whatever became of those before it; the first error is given.
 pub async fn tick(app: &App) -> Result<(), ApiError> {
-    approvals::expire_due(app).await?;
-    oauth::expire_due(app).await?;
-    auth::forget_old(app).await?;
-    app.gateway().ledger().write(false).await?;
-    analyses::forget_old(app).await?;
-    connectors::deliver::due(app).await?;
-    connectors::notices::due(app).await?;
-    tiers::forget_old(app).await?;
-    record::seal_ended(app).await?;
-    record::forget_old(app).await?;
-    operations::execute::due(app).await?;
-    alerts::due(app).await?;
-    webhooks::deliver::due(app).await
+    let steps = [
+        approvals::expire_due(app).await,
+        oauth::expire_due(app).await,
+        auth::forget_old(app).await,
+        app.gateway().ledger().write(false).await.map_err(Into::into),
+        analyses::forget_old(app).await,
+        connectors::deliver::due(app).await,
+        connectors::notices::due(app).await,
+        tiers::forget_old(app).await,
+        record::seal_ended(app).await,
+        record::forget_old(app).await,
+        operations::execute::due(app).await,
+        alerts::due(app).await,
+        webhooks::deliver::due(app).await,
+    ];
+    steps.into_iter().collect()
 }

@@ -10,7 +10,7 @@ pub mod tool_loop;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ struct Inner {
     /// Something has changed that an agent or a build may be waiting for.
     wake: Notify,
     building: AtomicUsize,
+    is_stopping: AtomicBool,
     started: Mutex<HashMap<AgentId, Started>>,
     under_way: Mutex<HashMap<AgentId, BTreeMap<String, Arc<Invocation>>>>,
 }
@@ -72,6 +73,7 @@ impl Running {
             config,
             wake: Notify::new(),
             building: AtomicUsize::new(0),
+            is_stopping: AtomicBool::new(false),
             started: Mutex::default(),
             under_way: Mutex::default(),
         };
@@ -138,10 +140,16 @@ impl Running {
 
     /// Stops every agent; requests under way get what the settings give them.
     pub async fn stop(&self) {
+        self.inner.is_stopping.store(true, Ordering::Relaxed);
         let drain = Duration::from_secs(self.inner.config.drain_seconds);
         let agents: Vec<AgentId> = self.inner.runner.agents().into_iter().map(|(agent, _)| agent).collect();
         let stopping = agents.iter().map(|agent| self.inner.runner.stop(agent, drain));
         futures_util::future::join_all(stopping).await;
+    }
+
+    /// This process ends: whatever waits is for others, or for the next start.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.is_stopping.load(Ordering::Relaxed)
     }
 
     fn started(&self) -> MutexGuard<'_, HashMap<AgentId, Started>> {

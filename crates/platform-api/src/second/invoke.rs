@@ -1,5 +1,7 @@
 //! Invoke: one question or many, answered at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,9 @@ use crate::app::App;
 
 /// Questions of one batch.
 const MOST: usize = 100;
+
+/// Bytes of all answers of one batch.
+const MOST_BYTES: usize = 32 << 20;
 
 /// How many of a batch are asked at a time.
 const AT_ONCE: usize = 4;
@@ -54,15 +59,24 @@ impl Wanted {
         match self {
             Wanted::One(question) => Ok(subject.ask(app, question).await?.body(request_id)),
             Wanted::Batch(questions) => {
+                let room = &AtomicUsize::new(MOST_BYTES);
                 let answers = questions.clone().into_iter().enumerate().map(|(n, question)| async move {
                     let asked = match Question::read(&question, &format!("batch.{n}.")) {
                         Ok(question) => subject.ask(app, &question).await,
                         Err(refused) => Err(refused),
                     };
-                    asked.map_or_else(
-                        |refused| json!({"status": "error", "error": refused.body()}),
-                        |answer| answer.body(request_id),
-                    )
+                    let body = asked.map(|answer| answer.body(request_id)).and_then(|body| {
+                        let size = body.to_string().len();
+                        let take = |left: usize| left.checked_sub(size);
+                        match room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+                            Ok(_) => Ok(body),
+                            Err(_) => {
+                                let text = format!("the answers of this batch are larger than {MOST_BYTES} bytes");
+                                Err(Refused::new(ApiError::BadGateway(text), "RESPONSE_TOO_LARGE", json!({})))
+                            }
+                        }
+                    });
+                    body.unwrap_or_else(|refused| json!({"status": "error", "error": refused.body()}))
                 });
                 let answers: Vec<Value> = stream::iter(answers).buffered(AT_ONCE).collect().await;
                 Ok(json!({"status": "success", "data": answers}))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body as Stream;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 use futures_util::stream;
 use http_body_util::BodyExt;
@@ -30,6 +30,9 @@ use crate::store::OperationRow;
 /// Bytes of one stream.
 pub const MOST: usize = 16 << 20;
 
+/// How long nothing is heard before its reader is told that it goes on: what stands between may cut off who is silent.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// How often a stream that another replica is at is looked for.
 const PACE: Duration = Duration::from_millis(500);
 
@@ -40,6 +43,17 @@ pub struct Feed {
     events: Vec<(String, Value)>,
     /// Nothing follows.
     is_over: bool,
+}
+
+impl Piece {
+    /// About how many bytes it takes while it is kept.
+    pub fn weight(&self) -> usize {
+        const OWN: usize = 64;
+        match self {
+            Piece::Text(Value::String(text)) | Piece::Error(_, text) => text.len() + OWN,
+            Piece::Text(value) => value.to_string().len() + OWN,
+        }
+    }
 }
 
 /// What an agent says on its stream.
@@ -65,9 +79,14 @@ async fn by_get(
     State(app): State<App>,
     asker: Asker,
     Named(id): Named,
+    method: Method,
     headers: HeaderMap,
     query: Pairs,
 ) -> Result<Response, Refused> {
+    // Who wants the head alone wants nobody to be asked.
+    if method == Method::HEAD {
+        return Err(ApiError::MethodNotAllowed(method.to_string()).into());
+    }
     let body = json!({"query": query.get("query"), "session_id": query.get("session_id")});
     hear(&app, asker, &id, headers, body).await
 }
@@ -176,9 +195,9 @@ async fn pump(app: &App, subject: &Subject, question: &Question, say: &watch::Se
     let mut index = 0;
     let (mut size, mut problem) = (0, None);
     pieces(response, &run, |piece| {
+        size += piece.weight();
         match piece {
             Piece::Text(text) => {
-                size += text.as_str().map_or(64, str::len);
                 say.send_modify(|feed| {
                     feed.events.push(("chunk".into(), json!({"content": text, "index": index})));
                 });
@@ -225,6 +244,10 @@ pub async fn pieces(response: Response, run: &str, mut take: impl FnMut(Piece) -
         }
     }
     if is_stream {
+        // Its last line need not end.
+        if let Some(piece) = piece(&String::from_utf8_lossy(&waiting)) {
+            take(piece);
+        }
         return Ok(());
     }
     // It answered at once.
@@ -239,8 +262,10 @@ pub async fn pieces(response: Response, run: &str, mut take: impl FnMut(Piece) -
 
 /// What one line of an agent's stream says, in the words of the published runtime.
 fn piece(line: &str) -> Option<Piece> {
-    let data = line.trim_end().strip_prefix("data:")?.trim_start();
-    if data == "[DONE]" || data.is_empty() {
+    let data = line.trim_end_matches(['\r', '\n']).strip_prefix("data:")?;
+    // One space belongs to the form, any other to what is said.
+    let data = data.strip_prefix(' ').unwrap_or(data);
+    if data.trim() == "[DONE]" || data.is_empty() {
         return None;
     }
     let Ok(said) = serde_json::from_str::<Value>(data) else { return Some(Piece::Text(data.into())) };
@@ -268,34 +293,49 @@ fn events(app: &App, row: OperationRow, from: usize) -> Response {
         if is_over {
             return None;
         }
-        let (known, first) = match &mut feed {
-            Some(here) => {
-                // Its end is in the feed before anybody forgets it.
-                let _ = here.wait_for(|feed| feed.is_over || feed.events.len() > from).await;
-                (here.borrow().clone(), 0)
-            }
-            None => match stored(&app, &row).await {
-                Ok(feed) => (feed, 0),
-                // What was said between is not known any more; how it ended is.
-                Err(last) => (Feed { events: vec![last], is_over: true }, from),
-            },
+        let heard = tokio::time::timeout(SILENCE, after(&app, &row, &mut feed, from)).await;
+        let Ok((said, ends)) = heard else {
+            return Some((Ok(": it goes on\n\n".to_string()), (app, row, feed, from, false)));
         };
-        let text: String = known
-            .events
+        let text: String = said
             .iter()
-            .zip(first..)
-            .filter(|(_, n)| *n >= from)
+            .zip(from..)
             .map(|((name, data), n)| format!("id: {}:{n}\nevent: {name}\ndata: {data}\n\n", row.id))
             .collect();
-        let next = (first + known.events.len()).max(from);
-        let is_over = known.is_over || feed.as_ref().is_some_and(|feed| feed.has_changed().is_err() && next == from);
-        Some((Ok::<_, std::convert::Infallible>(text), (app, row, feed, next, is_over)))
+        let next = from + said.len();
+        Some((Ok::<_, std::convert::Infallible>(text), (app, row, feed, next, ends)))
     });
     let mut response = Response::new(Stream::from_stream(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// The events of a stream from a number on, once there are any, and whether those are all.
+async fn after(
+    app: &App,
+    row: &OperationRow,
+    feed: &mut Option<watch::Receiver<Feed>>,
+    from: usize,
+) -> (Vec<(String, Value)>, bool) {
+    let tail = |feed: &Feed| feed.events.get(from..).unwrap_or_default().to_vec();
+    match feed {
+        Some(here) => {
+            // Its end is in the feed before anybody forgets it.
+            let _ = here.wait_for(|feed| feed.is_over || feed.events.len() > from).await;
+            let is_left = here.has_changed().is_err();
+            let now = here.borrow();
+            let said = tail(&now);
+            let ends = now.is_over || is_left && said.is_empty();
+            (said, ends)
+        }
+        None => match stored(app, row).await {
+            Ok(feed) => (tail(&feed), feed.is_over),
+            // What was said between is not known any more; how it ended is.
+            Err(last) => (vec![last], true),
+        },
+    }
 }
 
 /// A stream that is not here, once it has ended: as it was said where that is known, else its last event.
@@ -335,6 +375,9 @@ mod tests {
         let text = |text: &str| Some(Piece::Text(text.into()));
         assert_eq!(piece("data: {\"type\":\"content\",\"delta\":\"a\\nb\"}\n"), text("a\nb"));
         assert_eq!(piece("data: plain words\r\n"), text("plain words"));
+        assert_eq!([piece("data:  a \n"), piece("data:b")], [text(" a "), text("b")]);
+        let structured = Piece::Text(json!({"k": "v".repeat(100)}));
+        assert!(structured.weight() > 100 && Piece::Text("".into()).weight() > 0);
         for silent in ["data: [DONE]\n", ": a remark\n", "\n", "event: x\n", "data: {\"type\":\"tool_call\"}\n"] {
             assert_eq!(piece(silent), None, "{silent}");
         }

@@ -102,6 +102,13 @@ impl Tx {
         Ok(on!(self, db => sqlx::query_as(SQL).bind(own).bind(before).fetch_all(db).await)?)
     }
 
+    /// Those that a process is at since before a time, as the store has it.
+    pub async fn operations_at(&mut self, replica: &str, before: i64) -> Result<Vec<OperationRow>, StoreError> {
+        const SQL: &str = "select * from operation where status = 'running' and replica = $1 and started_at < $2 \
+             order by created_at limit 100";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(replica).bind(before).fetch_all(db).await)?)
+    }
+
     /// Those that ended before a time.
     pub async fn old_operations(&mut self, before: i64) -> Result<Vec<OperationRow>, StoreError> {
         const SQL: &str = "select * from operation where ended_at < $1 order by ended_at limit 100";

@@ -350,9 +350,15 @@ fn shown(name: &str, value: &str) -> String {
     if plain { value.into() } else { MASK.into() }
 }
 
-/// The address of a webhook, without what may be secret of it.
+/// The address of a webhook, without what may be secret of it: its query, and parts of its path that nobody would make up.
 pub fn shown_address(address: &str) -> String {
-    shown_endpoint(ConnectorType::Webhook, address)
+    let shown = shown_endpoint(ConnectorType::Webhook, address);
+    let part = |(n, part): (usize, &'_ str)| {
+        let has = |is: fn(&u8) -> bool| part.bytes().any(|byte| is(&byte));
+        let is_made = n > 2 && part.len() >= 16 && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+        if is_made { MASK.to_string() } else { part.to_string() }
+    };
+    shown.split('/').enumerate().map(part).collect::<Vec<_>>().join("/")
 }
 
 /// An endpoint, without what makes the address of a hook a credential.
@@ -372,6 +378,18 @@ fn shown_endpoint(kind: ConnectorType, endpoint: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_nobody_would_make_up_in_an_address_is_not_shown() {
+        for (address, shown) in [
+            ("https://your-app.com/webhooks/run-agent", "https://your-app.com/webhooks/run-agent"),
+            ("https://a1b2c3d4e5f6a7b8c9.example/x", "https://a1b2c3d4e5f6a7b8c9.example/x"),
+            ("https://chat.example/api/webhooks/1/aB3dE5gH7jK9mN1pQ", "https://chat.example/api/webhooks/1/********"),
+            ("https://x.example/hook?key=1", "https://x.example/hook?********"),
+        ] {
+            assert_eq!(shown_address(address), shown);
+        }
+    }
 
     fn request(json: serde_json::Value) -> ConnectorRequest {
         serde_json::from_value(json).unwrap()

@@ -92,7 +92,7 @@ async fn talk(app: &App, subject: &Subject, socket: &mut WebSocket) -> Result<()
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut size = 0;
     let mut asking = std::pin::pin!(pieces(response, &run, move |piece| {
-        size += if let Piece::Text(text) = &piece { text.as_str().map_or(64, str::len) } else { 0 };
+        size += piece.weight();
         tell.send(piece).is_ok() && size <= MOST
     }));
     let mut ended = None;

@@ -1,6 +1,7 @@
 //! Execute: operations that wait are carried out by whichever replica takes them, and each ends in a true state.
 
 use std::error::Error;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,11 +20,17 @@ use crate::store::OperationRow;
 /// How many are carried out here at a time.
 const AT_ONCE: usize = 32;
 
+/// Milliseconds from where one is taken in the store until it is under way in its process, at the very most.
+const GRACE: i64 = 60_000;
+
 /// Milliseconds after which nobody will take one any more.
 const PATIENCE: i64 = 24 * 3_600_000;
 
 /// Milliseconds for which ended ones are kept.
 const KEPT: i64 = 7 * 24 * 3_600_000;
+
+/// How many seconds are waited after each time that an end could not be written.
+const PAUSES: [u64; 5] = [1, 2, 5, 15, 60];
 
 /// What is said of one that was cut off.
 const CUT_OFF: &str = "the platform stopped before the agent answered; whether it did something is in its run";
@@ -40,7 +47,9 @@ pub fn take(app: &App) -> BoxFuture<'_, ()> {
 }
 
 async fn taken(app: &App) -> Result<(), ApiError> {
-    let Some(running) = app.running() else { return Ok(()) };
+    // What waits is kept for who comes after a process that ends.
+    let Some(running) = app.running().filter(|running| !running.is_stopping()) else { return Ok(()) };
+    let _one_at_a_time = app.operations().taking().await;
     let room = AT_ONCE.saturating_sub(app.operations().count());
     if room == 0 || !app.store().read().await?.has_operation_to_take().await? {
         return Ok(());
@@ -51,16 +60,16 @@ async fn taken(app: &App) -> Result<(), ApiError> {
     tx.commit().await?;
     for row in rows {
         let app = app.clone();
+        let entered = app.operations().enter(&app, &row.id, None);
         tokio::spawn(async move {
-            let entered = app.operations().enter(&app, &row.id, None);
             // Cancelled while it was taken: nobody is asked.
             let ended = tokio::select! {
                 biased;
                 () = entered.stop.notified() => return,
                 ended = execute(&app, &row) => ended,
             };
-            drop(entered);
             write(&app, &row, ended).await;
+            drop(entered);
             // Others may wait for the room.
             take(&app).await;
         });
@@ -86,10 +95,13 @@ pub async fn write(app: &App, row: &OperationRow, ended: Result<Value, Refused>)
         Ok(data) => ("success", json!({"data": data})),
         Err(refused) => ("failed", json!({"error": refused.body()})),
     };
-    if let Err(error) = end(app, row, status, &result).await {
-        // The next start of the platform finds that nobody is at it any more.
-        warn!(%error, operation = row.id, "the end of an operation is not written");
+    // A store that is away for a while does not cost the answer.
+    for pause in PAUSES {
+        let Err(error) = end(app, row, status, &result).await else { return };
+        warn!(%error, operation = row.id, "the end of an operation is not written yet");
+        tokio::time::sleep(Duration::from_secs(pause)).await;
     }
+    // Nobody is at it any more, which the next round finds.
 }
 
 /// Ends an operation with what came of it.
@@ -113,7 +125,10 @@ pub async fn due(app: &App) -> Result<(), ApiError> {
     let own = app.running().map_or("", |running| running.replica());
     let mut tx = app.store().read().await?;
     let cancelled = if own.is_empty() { Vec::new() } else { tx.cancelled_operations(own, now - 60_000).await? };
-    let lost = tx.lost_operations(own, now - PATIENCE).await?;
+    let mut lost = tx.lost_operations(own, now - PATIENCE).await?;
+    // What is written as this process's and is not under way here: its end could not be written.
+    let here = if own.is_empty() { Vec::new() } else { tx.operations_at(own, now - GRACE).await? };
+    lost.extend(here.into_iter().filter(|row| app.operations().get(&row.id).is_none()));
     let old = tx.old_operations(now - KEPT).await?;
     drop(tx);
     cancelled.iter().for_each(|id| app.operations().stop(id));

@@ -40,6 +40,8 @@ pub const RESULT: &str = "operation_result";
 /// What this process is at.
 #[derive(Debug, Default)]
 pub struct Operations {
+    /// Held by whoever takes what waits, so that no more are taken than there is room for.
+    taking: tokio::sync::Mutex<()>,
     under_way: Mutex<HashMap<String, Under>>,
 }
 
@@ -53,9 +55,14 @@ pub struct Under {
 }
 
 impl Operations {
-    /// How many there are.
+    /// How many there are that were taken; a stream has whoever asked for it.
     pub fn count(&self) -> usize {
-        self.all().len()
+        self.all().values().filter(|under| under.feed.is_none()).count()
+    }
+
+    /// Nobody else takes what waits until this is dropped.
+    pub async fn taking(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.taking.lock().await
     }
 
     /// From now on it is under way, until what is given back is dropped.
