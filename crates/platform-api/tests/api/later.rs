@@ -7,6 +7,7 @@ use axum::http::Request;
 use axum::routing::post;
 use axum::{Json, Router};
 use platform_api::jobs;
+use platform_api::store::OperationRow;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ use crate::support::{KEY, Platform, on_both_engines};
 on_both_engines!(
     an_operation_is_answered_when_it_is_done,
     each_way_to_ask_for_it_is_understood,
+    what_nobody_is_at_any_more_has_failed,
     what_was_cut_off_has_failed_and_what_waited_is_taken_up,
     an_operation_is_cancelled_once,
     what_ended_long_ago_is_forgotten,
@@ -97,6 +99,34 @@ async fn each_way_to_ask_for_it_is_understood(platform: Platform) {
     assert_eq!(wrong["error"]["code"], "INVALID_FIELD_TYPE");
     // What is wrong with a question is said at once.
     platform.post("/v1/agents/support/invoke", json!({"async": true})).await.expect(400);
+}
+
+/// Its end could not be written, however often that was tried: the store still says that this process is at it.
+async fn what_nobody_is_at_any_more_has_failed(platform: Platform) {
+    deploy(&platform, "support").await;
+    let (_open, gate) = watch::channel(true);
+    let here = runs(&platform, "one", gated(gate)).await;
+    let now = platform.world.now();
+    let row = OperationRow {
+        id: "op_lost".into(),
+        workspace: "default".into(),
+        agent_id: "support".into(),
+        kind: "invoke".into(),
+        status: "running".into(),
+        replica: Some("one".into()),
+        created_at: now,
+        started_at: Some(now),
+        ended_at: None,
+    };
+    let mut tx = platform.app.store().begin().await.unwrap();
+    tx.add_operation(&row).await.unwrap();
+    tx.commit().await.unwrap();
+    jobs::tick(&here.app).await.unwrap();
+    assert_eq!(here.get("/v1/operations/op_lost").await.expect(200)["status"], "running", "it may just begin");
+    platform.world.advance(Duration::from_secs(61));
+    jobs::tick(&here.app).await.unwrap();
+    let shown = here.get("/v1/operations/op_lost").await.expect(200);
+    assert_eq!((&shown["status"], &shown["error"]["code"]), (&json!("failed"), &json!("OPERATION_LOST")));
 }
 
 async fn what_was_cut_off_has_failed_and_what_waited_is_taken_up(platform: Platform) {
