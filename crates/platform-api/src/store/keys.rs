@@ -42,6 +42,12 @@ impl Tx {
         Ok(on!(self, db => sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?)
     }
 
+    /// The key with that id.
+    pub async fn key(&mut self, id: &str) -> Result<Option<KeyRow>, StoreError> {
+        const SQL: &str = "select * from api_key where id = $1";
+        Ok(on!(self, db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?)
+    }
+
     /// The keys of a workspace, or with none those of the operator, oldest first.
     pub async fn keys(&mut self, workspace: Option<&str>) -> Result<Vec<KeyRow>, StoreError> {
         const SQL: &str = "select * from api_key where coalesce(workspace, '') = $1 order by created_at, id";

@@ -17,6 +17,7 @@ use crate::support::{KEY, Platform, on_both_engines};
 on_both_engines!(
     an_operation_is_answered_when_it_is_done,
     each_way_to_ask_for_it_is_understood,
+    what_waits_is_not_done_for_a_key_that_was_taken_away,
     what_nobody_is_at_any_more_has_failed,
     what_was_cut_off_has_failed_and_what_waited_is_taken_up,
     an_operation_is_cancelled_once,
@@ -99,6 +100,27 @@ async fn each_way_to_ask_for_it_is_understood(platform: Platform) {
     assert_eq!(wrong["error"]["code"], "INVALID_FIELD_TYPE");
     // What is wrong with a question is said at once.
     platform.post("/v1/agents/support/invoke", json!({"async": true})).await.expect(400);
+}
+
+async fn what_waits_is_not_done_for_a_key_that_was_taken_away(platform: Platform) {
+    deploy(&platform, "support").await;
+    let made = platform.post("/api/v1/auth/api-keys", json!({"name": "once", "scopes": ["deploy"]})).await.expect(201);
+    let (id, token) = (made["key"]["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let (open, gate) = watch::channel(false);
+    let here = runs(&platform, "one", gated(gate)).await;
+    for n in 0..32 {
+        let check = ask(&here, &n.to_string()).await;
+        until(&here, &check, &["running"]).await;
+    }
+    // There is room for no more, so these wait.
+    let refused = ask(&here.as_caller(token), "refused").await;
+    let answered = ask(&here, "answered").await;
+    here.delete(&format!("/api/v1/auth/api-keys/{id}")).await.expect(200);
+    open.send(true).unwrap();
+    let refused = until(&here, &refused, &["failed", "success"]).await;
+    assert_eq!((&refused["status"], &refused["error"]["code"]), (&json!("failed"), &json!("INVALID_API_KEY")));
+    let answered = until(&here, &answered, &["failed", "success"]).await;
+    assert_eq!(answered["status"], "success", "{answered}");
 }
 
 /// Its end could not be written, however often that was tried: the store still says that this process is at it.

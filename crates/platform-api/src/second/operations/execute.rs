@@ -12,10 +12,11 @@ use tracing::warn;
 use super::{REQUEST, RESULT, Request};
 use crate::agents::find;
 use crate::app::App;
+use crate::auth::{Identity, Scope};
 use crate::second::ask::Subject;
 use crate::second::refused::Refused;
 use crate::second::webhooks;
-use crate::store::OperationRow;
+use crate::store::{OperationRow, Tx};
 
 /// How many are carried out here at a time.
 const AT_ONCE: usize = 32;
@@ -82,11 +83,23 @@ async fn execute(app: &App, row: &OperationRow) -> Result<Value, Refused> {
     let request: Option<Request> = tx.unseal(&row.workspace, REQUEST, &row.id).await?;
     let request = request.ok_or_else(|| ApiError::Internal("an operation without its request".into()))?;
     let who = request.who(&row.workspace);
+    must_still_open(app, &mut tx, &who).await?;
     let agent = find(&mut tx, &who, None, &row.agent_id).await?;
     drop(tx);
     let subject = Subject::again(agent, who, request.user.clone(), request.run.as_deref());
     let mut answer = request.wanted.answer(app, &subject, &request.request_id).await?;
     Ok(answer["data"].take())
+}
+
+/// An error unless the key with which it was asked, perhaps yesterday, opens agents still. Who came with a token alone was
+/// let in by it.
+async fn must_still_open(app: &App, tx: &mut Tx, who: &Identity) -> Result<(), ApiError> {
+    if who.key == Identity::of_token(&who.workspace).key {
+        return Ok(());
+    }
+    let key = tx.key(&who.key).await?.filter(|key| key.expires_at.is_none_or(|end| end > app.world().now()));
+    let key = key.ok_or(ApiError::Unauthorized)?;
+    Identity { scopes: Scope::split(&key.scopes), ..who.clone() }.must(Scope::Deploy)
 }
 
 /// Writes how it ended, unless it was cancelled meanwhile.
