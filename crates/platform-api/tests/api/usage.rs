@@ -17,6 +17,7 @@ on_both_engines!(
     what_was_used_is_what_the_store_counted,
     each_key_sees_what_it_asked_and_an_administrator_what_all_asked,
     an_alert_is_told_once_in_each_period,
+    what_was_reached_at_the_end_of_a_period_is_told_after_it,
     what_cannot_be_an_alert_is_refused,
     a_version_that_is_replaced_says_so_with_each_answer,
 );
@@ -163,6 +164,26 @@ async fn an_alert_is_told_once_in_each_period(platform: Platform) {
     platform.delete(&path).await.expect(200);
     assert_eq!(platform.get(&path).await.expect(404)["error"]["code"], "ALERT_NOT_FOUND");
     assert_eq!(platform.get("/v1/alerts").await.expect(200)["pagination"]["total"], 1);
+}
+
+async fn what_was_reached_at_the_end_of_a_period_is_told_after_it(platform: Platform) {
+    let platform = platform.with(|config| config.webhooks.private_networks = true).await;
+    let stub = Stub::start().await;
+    platform.post("/v1/webhooks", json!({"url": stub.url, "events": ["alert.triggered"]})).await.expect(201);
+    let alert = json!({"metric": "requests", "period": "hour", "threshold": 5});
+    platform.post("/v1/alerts", alert).await.expect(201);
+    jobs::tick(&platform.app).await.unwrap();
+    for _ in 0..5 {
+        platform.get("/v1/agents").await.expect(200);
+    }
+    platform.world.advance(Duration::from_secs(3_600));
+    jobs::tick(&platform.app).await.unwrap();
+    let told: Vec<Value> = stub.take().iter().map(|one| one.json()["data"].clone()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["period_end"], "2026-02-23T11:00:00Z");
+    platform.world.advance(Duration::from_secs(10));
+    jobs::tick(&platform.app).await.unwrap();
+    assert!(stub.take().is_empty(), "once, and nothing of the hour that began");
 }
 
 async fn what_cannot_be_an_alert_is_refused(platform: Platform) {

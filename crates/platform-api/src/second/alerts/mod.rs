@@ -179,9 +179,9 @@ impl AlertRecord {
         })
     }
 
-    fn has_fired(&self, now: i64) -> bool {
-        let (start, _) = self.period.around(now);
-        self.fired.as_ref().is_some_and(|fired| fired.period_start == start)
+    /// Whether it was told in the period that begins then, or in a later one.
+    fn has_fired_since(&self, start: i64) -> bool {
+        self.fired.as_ref().is_some_and(|fired| fired.period_start >= start)
     }
 }
 
@@ -344,7 +344,8 @@ async fn shown(app: &App, tx: &mut Tx, workspace: &str, stored: Stored<AlertReco
     let Stored { value: alert, created_at, .. } = stored;
     let now = app.world().now();
     let value = alert.value(tx, workspace, now).await?;
-    let status = if alert.has_fired(now) { "triggered" } else { "ok" };
+    let (start, _) = alert.period.around(now);
+    let status = if alert.has_fired_since(start) { "triggered" } else { "ok" };
     let AlertRecord { id, name, metric, period, threshold, agent_id, enabled, fired } = alert;
     let (last_triggered_at, last_triggered_value) = fired.map(|fired| (fired.at, fired.value)).unzip();
     Ok(Alert {

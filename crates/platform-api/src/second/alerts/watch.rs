@@ -25,26 +25,37 @@ pub async fn due(app: &App) -> Result<(), ApiError> {
     if now - looked.load(Ordering::Relaxed) < PACE {
         return Ok(());
     }
-    looked.store(now, Ordering::Relaxed);
+    let before = looked.swap(now, Ordering::Relaxed);
     let mut tx = app.store().read().await?;
     let mut reached = Vec::new();
-    for (workspace, Stored { value: mut alert, version, .. }) in tx.list_everywhere::<AlertRecord>().await? {
-        if !alert.enabled || alert.has_fired(now) {
+    for (workspace, stored) in tx.list_everywhere::<AlertRecord>().await? {
+        let Stored { value: mut alert, version, created_at, .. } = stored;
+        if !alert.enabled {
             continue;
         }
-        let value = alert.value(&mut tx, &workspace, now).await?;
-        if value >= alert.threshold {
-            let (period_start, _) = alert.period.around(now);
-            alert.fired = Some(Fired { period_start, at: now, value });
-            reached.push((workspace, alert, version, value));
+        let (start, _) = alert.period.around(now);
+        // What was reached after the last look at a period is told too, once.
+        let at_end = (before < start && created_at < start).then_some(start - 1);
+        for at in at_end.into_iter().chain([now]) {
+            let (period_start, _) = alert.period.around(at);
+            if alert.has_fired_since(period_start) {
+                continue;
+            }
+            let value = alert.value(&mut tx, &workspace, at).await?;
+            if value >= alert.threshold {
+                alert.fired = Some(Fired { period_start, at: now, value });
+                reached.push((workspace, alert, version, value, at));
+                // The other has its turn at the next look.
+                break;
+            }
         }
     }
     drop(tx);
-    for (workspace, alert, version, value) in reached {
+    for (workspace, alert, version, value, at) in reached {
         let mut tx = app.store().begin().await?;
         // Whoever comes first, of all replicas, tells it.
         if tx.update(&workspace, &alert, version, now).await?.is_some() {
-            let (start, end) = alert.period.around(now);
+            let (start, end) = alert.period.around(at);
             let data = json!({
                 "alert_id": alert.id,
                 "name": alert.name,
