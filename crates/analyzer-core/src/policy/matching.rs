@@ -194,7 +194,9 @@ impl Path {
 fn within(path: &str, parts: &[String], open: bool) -> bool {
     let Some((next, rest)) = parts.split_first() else { return open || path.is_empty() };
     let segment = path.find('/').unwrap_or(path.len());
-    let begins = |at: &usize| path.is_char_boundary(*at) && path[*at..].starts_with(next.as_str());
+    // Nothing begins between the mark of a byte that is no text and the byte.
+    let is_place = |at: usize| path.is_char_boundary(at) && !path[..at].ends_with(BYTE);
+    let begins = |at: &usize| is_place(*at) && path[*at..].starts_with(next.as_str());
     // A wildcard stands for at least one character.
     let mut places = (1..=segment).filter(begins);
     // Where the next part leaves the segment, it can only begin at one place.
@@ -349,6 +351,10 @@ mod tests {
             ("/v1/charges/*", "/v1/charges", false),
             ("/v1/charges/*", "/v1/charges/ch_1", true),
             ("/v1/charges/*/refund", "/v1/charges/ch_1/refund", true),
+            // A byte that is no text is one, for wildcards too.
+            ("/****ban", "/..%c4ban", false),
+            ("/***ban", "/..%c4ban", true),
+            ("/*%C3%84", "/%c4", false),
             ("/v1/charges/*/refund", "/v1/charges/a/b/refund", false),
             ("/v1/charges/*/refund", "/v1/charges//refund", false),
             ("/v1/charges/*/refund", "/v1/charges/ch_1/refund/x", false),
