@@ -118,6 +118,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         None => serve(flags.serve).await,
         Some(Command::Backup { place, file }) => {
             let (config, data_dir) = settled(&place, None)?;
+            there_is_data(&data_dir)?;
             store(&config, &data_dir).await?.backup(&file).await?;
             said(format!(
                 "all data is in {}; keep {} apart from it",
@@ -137,6 +138,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         }
         Some(Command::Verify { place, anchors }) => {
             let (config, data_dir) = settled(&place, None)?;
+            there_is_data(&data_dir)?;
             let store = store(&config, &data_dir).await?;
             let mut faulty = 0;
             let mut workspaces = store.recorded_workspaces().await?;
@@ -158,6 +160,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
             store.close().await;
             match faulty {
                 0 => Ok(()),
+                1 => Err("the record is not as it was written: 1 fault".into()),
                 count => Err(format!("the record is not as it was written: {count} faults").into()),
             }
         }
@@ -286,6 +289,15 @@ fn settled(place: &Place, listen: Option<SocketAddr>) -> Result<(Config, PathBuf
         false => said,
     };
     Ok((config, data_dir))
+}
+
+/// A folder that is named by mistake holds nothing, which is no answer to a question about data.
+fn there_is_data(data_dir: &Path) -> Result<(), String> {
+    let is_elsewhere = variable("DATABASE_URL").is_some_and(|url| !url.is_empty());
+    match is_elsewhere || data_dir.join(DATABASE).exists() {
+        true => Ok(()),
+        false => Err(format!("there is no data in {}; name its folder with --data-dir", data_dir.display())),
+    }
 }
 
 /// PostgreSQL where `DATABASE_URL` says so, else a file in the data directory.

@@ -126,6 +126,33 @@ async fn a_backup_of_a_running_platform_is_all_of_it_and_is_put_back() {
 }
 
 #[tokio::test]
+async fn a_record_is_verified_while_the_platform_runs_and_what_was_changed_in_it_is_named() {
+    let platform = Platform::start("operating-verify", |_| {});
+    let home = data("operating-verify");
+    register(&platform, "first");
+    let told = said(&operate(&home, &["verify"]), true);
+    assert!(told.contains("default: 1 changes, 0 ended runs and 0 events are as they were written"), "{told}");
+    let anchor = told.lines().find_map(|line| line.strip_prefix("  anchor ")).unwrap();
+    register(&platform, "second");
+    said(&operate(&home, &["verify", "--anchor", anchor]), true);
+    let elsewhere = anchor.replacen("default", "nobody", 1);
+    assert!(said(&operate(&home, &["verify", "--anchor", &elsewhere]), false).contains("nobody: the chain of changes"));
+    assert!(said(&operate(&home, &["verify", "--anchor", "x"]), false).contains("an anchor is a line"));
+    // A folder that is named by mistake is no record that is whole.
+    let nowhere = home.with_file_name("nowhere");
+    assert!(said(&operate(&nowhere, &["verify"]), false).contains("there is no data in"));
+    assert!(!nowhere.exists());
+
+    end(platform);
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(home.join("platform.db"));
+    let pool = sqlx::SqlitePool::connect_with(file).await.unwrap();
+    sqlx::query("update audit set actor = 'nobody' where number = 2").execute(&pool).await.unwrap();
+    pool.close().await;
+    let told = said(&operate(&home, &["verify"]), false);
+    assert!(told.contains("default: change 2 is not what was written"), "{told}");
+}
+
+#[tokio::test]
 async fn another_key_seals_everything_anew_and_the_old_one_opens_nothing() {
     let platform = Platform::start("operating-rotate", |_| {});
     let home = data("operating-rotate");

@@ -198,7 +198,9 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
             .push(format!("no submitted file is called {entry_point:?}, the entry point; submit it or name another"));
     }
     if analysis.is_some() && entry_point.is_empty() {
-        missing.push("no submitted file could start the agent; name one with entry_point".into());
+        let text = "no submitted file starts the agent, so the platform itself asks its model and makes the calls that it wants; \
+                    name a file with entry_point if one should";
+        warnings.push(text.into());
     }
     let requirements = requirements(request, analysis_or, &mut warnings);
 
@@ -220,6 +222,9 @@ pub fn plan(request: &Request, analysis: Option<&Analysis>, registered: &Registe
 
     let models = models(request, analysis_or);
     about_models(&models, registered, &mut missing);
+    if analysis.is_some() && entry_point.is_empty() && models.is_empty() {
+        missing.push("an agent without code is its model and its tools; name a model in llm_configs".into());
+    }
     if let Some(provider) = &request.identity_provider
         && !registered.identity_providers.contains(provider)
     {

@@ -331,7 +331,10 @@ async fn save(
     record: AlertRecord,
     before: Option<AlertRecord>,
 ) -> Result<Alert, Refused> {
-    if let Some(agent) = &record.agent_id {
+    // One that is gone meanwhile does not keep anybody from changing the rest.
+    if let Some(agent) = &record.agent_id
+        && before.as_ref().is_none_or(|before| before.agent_id.as_ref() != Some(agent))
+    {
         agents::find(tx, who, None, agent).await?;
     }
     let stored = tx.put(&who.workspace, &record, app.world().now()).await?;
